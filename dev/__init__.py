@@ -1,0 +1,1 @@
+"""What development and the tests need around the server; never part of the image."""
