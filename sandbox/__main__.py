@@ -1,0 +1,51 @@
+"""Run the sandbox: `python -m sandbox [--host 127.0.0.1] [--port 3001] [--webhook-url URL]`."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+from aiohttp import web
+
+from sandbox.server import make_application
+from sandbox.world import World
+
+# A request that is being delayed on purpose must not hold up the end of the process.
+_GRACE_SECONDS = 0.2
+
+
+def main() -> None:
+    """Read the arguments and serve until SIGINT or SIGTERM."""
+    asyncio.run(_serve(_read_arguments()))
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("SANDBOX_PORT") or 3001))
+    parser.add_argument("--webhook-url", default=os.environ.get("SANDBOX_WEBHOOK_URL", ""))
+    return parser.parse_args()
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    runner = web.AppRunner(
+        make_application(World()), access_log=None, shutdown_timeout=_GRACE_SECONDS
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, arguments.host, arguments.port, backlog=1024).start()
+        host, port = runner.addresses[0][:2]
+        sys.stdout.write(f"sandbox listening on http://{host}:{port}\n")
+        sys.stdout.flush()
+        await over.wait()
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What GitHub knows: people, codes on their way, and access tokens."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+
+CLIENT_ID = "sandbox-github-client"
+CLIENT_SECRET = "sandbox-github-secret"  # noqa: S105 - a preset that is fake on sight
+CODE_LIFETIME = timedelta(minutes=10)
+TEAM = "crayon-team"
+
+# Letters, digits and single hyphens, not at either end, at most 39 characters.
+_LOGIN = re.compile(r"(?=.{1,39}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\Z")
+_FIRST_MADE_ID = 10_000_000
+
+
+@dataclass
+class Email:
+    """One address of a person."""
+
+    email: str
+    verified: bool = True
+    primary: bool = True
+    visibility: str | None = "public"
+
+
+@dataclass
+class Person:
+    """A GitHub account. `email` is the public one, None when the person hides it."""
+
+    login: str
+    id: int
+    name: str | None
+    email: str | None
+    emails: list[Email]
+    orgs: list[str] = field(default_factory=list)
+    created_at: str = "2020-01-01T00:00:00Z"
+
+
+@dataclass
+class Code:
+    """An authorization code, bound to what the authorize request said."""
+
+    code: str
+    login: str
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    challenge: str | None
+    expires_at: datetime
+
+
+@dataclass
+class Token:
+    """An access token of a person."""
+
+    token: str
+    login: str
+    scopes: tuple[str, ...]
+
+
+@dataclass
+class GitHub:
+    """Everything the stand-in for GitHub holds."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+    codes: dict[str, Code] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Start with the three who are always there."""
+        for number, login in enumerate(("alice", "bob", "charlie"), start=1001):
+            self.people[login] = _new_person(login, number=number)
+        for login in ("alice", "bob"):
+            self.people[login].orgs.append(TEAM)
+        self.people["charlie"].email = None
+        self.people["charlie"].emails[0].visibility = "private"
+
+    def person(self, login: str) -> Person:
+        """Find a person by login, whatever its case; a new login is made on first use."""
+        key = login.lower()
+        if key not in self.people:
+            self.people[key] = _new_person(login, number=_stable_id(key))
+        return self.people[key]
+
+    def issue_token(self, code: Code) -> Token:
+        """Use a code up and give the token for it."""
+        del self.codes[code.code]
+        token = Token(
+            token=f"gho_sandbox{secrets.token_hex(15)[:29]}", login=code.login, scopes=code.scopes
+        )
+        self.tokens[token.token] = token
+        return token
+
+    def as_json(self) -> dict[str, object]:
+        """Give all of it, secrets as they are."""
+        return {
+            "people": {person.login: asdict(person) for person in self.people.values()},
+            "codes": {
+                code.code: {**asdict(code), "expires_at": code.expires_at.isoformat()}
+                for code in self.codes.values()
+            },
+            "tokens": {token.token: asdict(token) for token in self.tokens.values()},
+        }
+
+
+def is_login(text: str) -> bool:
+    """Say whether GitHub would allow the name."""
+    return _LOGIN.match(text) is not None
+
+
+def now() -> datetime:
+    """Give the time, in UTC."""
+    return datetime.now(tz=UTC)
+
+
+def _stable_id(login: str) -> int:
+    digest = hashlib.sha256(login.encode()).digest()
+    return _FIRST_MADE_ID + int.from_bytes(digest[:4], "big")
+
+
+def _new_person(login: str, *, number: int) -> Person:
+    address = f"{login.lower()}@example.com"
+    return Person(
+        login=login,
+        id=number,
+        name=login.capitalize(),
+        email=address,
+        emails=[Email(email=address)],
+    )

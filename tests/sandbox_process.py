@@ -1,0 +1,167 @@
+"""Starts a sandbox of one's own and steers it, for tests and benchmarks.
+
+    with SandboxProcess() as sandbox:
+        sandbox.faults(target="nango", match="GET /connections", status=503)
+
+Each process listens on a free port and holds its own state.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import urllib3
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BANNER = "sandbox listening on "
+_CREATED_OR_NOT = 300
+
+
+class SandboxProcess:
+    """One running sandbox. `url` is its address, without a slash at the end."""
+
+    def __init__(self, *, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
+        """Prepare; nothing runs before `start()`."""
+        self.url = ""
+        self._port = port
+        self._environment = {"PATH": os.environ.get("PATH", ""), **(environment or {})}
+        self._process: subprocess.Popen[str] | None = None
+        self._http = urllib3.PoolManager(retries=False, timeout=30)
+
+    @property
+    def github_url(self) -> str:
+        """The value for GITHUB_URL."""
+        return f"{self.url}/github"
+
+    @property
+    def github_api_url(self) -> str:
+        """The value for GITHUB_API_URL."""
+        return f"{self.url}/github/api"
+
+    @property
+    def nango_url(self) -> str:
+        """The value for NANGO_SERVER_URL."""
+        return f"{self.url}/nango"
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None, "the sandbox is not running"
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start the process and wait until it listens."""
+        with tempfile.TemporaryFile("w+") as complaints:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-m", "sandbox", "--port", str(self._port)],
+                cwd=_ROOT,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+            )
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+            if not line.startswith(_BANNER):
+                self.stop()
+                complaints.seek(0)
+                message = f"the sandbox did not start: {complaints.read()}"
+                raise RuntimeError(message)
+        self.url = line.removeprefix(_BANNER).strip()
+        return self
+
+    def stop(self) -> int | None:
+        """Stop the process and give its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        self._http.clear()
+        process.terminate()
+        try:
+            code = process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        return code
+
+    def __enter__(self) -> Self:
+        """Start on entering."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop on leaving."""
+        self.stop()
+
+    def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
+        """Ask the control interface; gives the JSON answer, or None. Raises on a refusal."""
+        response = self._http.request(
+            method,
+            f"{self.url}/_sandbox{path}",
+            body=None if body is None else json.dumps(body),
+            headers=None if body is None else {"Content-Type": "application/json"},
+        )
+        if response.status >= _CREATED_OR_NOT:
+            message = f"{method} {path}: {response.status} {response.data!r}"
+            raise ValueError(message)
+        return json.loads(response.data) if response.data else None
+
+    def faults(self, **fault: object) -> None:
+        """Order one fault: target, match, status, delay, drop, body, times."""
+        self.control("POST", "/faults", fault)
+
+    def clear_faults(self) -> None:
+        """End all faults."""
+        self.control("DELETE", "/faults")
+
+    def reset(self) -> None:
+        """Go back to how the process started."""
+        self.control("POST", "/reset")
+
+    def state(self) -> dict[str, Any]:
+        """Give all that the stand-ins hold."""
+        return dict(self.control("GET", "/state"))
+
+    def requests(self, target: str | None = None) -> list[dict[str, Any]]:
+        """List what was asked, oldest first."""
+        suffix = f"?target={target}" if target else ""
+        return list(self.control("GET", f"/requests{suffix}")["requests"])
+
+    def clear_requests(self) -> None:
+        """Forget what was asked."""
+        self.control("DELETE", "/requests")
+
+    def settings(self, **settings: object) -> dict[str, Any]:
+        """Change settings, such as rate_limit_per_minute and webhook_url; gives them all."""
+        return dict(self.control("POST", "/settings", settings))
+
+    def seed(self, **connections: object) -> list[str]:
+        """Make connections at Nango without a webhook; gives their ids."""
+        answer = self.control("POST", "/nango/connections", connections)
+        return list(answer["connection_ids"])
+
+    def change_connection(self, integration: str, connection_id: str, **change: object) -> None:
+        """Change a connection: expires_in, refresh, tags, end_user, errors."""
+        path = f"/nango/connections/{quote(integration, safe='')}/{quote(connection_id, safe='')}"
+        self.control("POST", path, change)
+
+    def send_webhook(self, **webhook: object) -> dict[str, Any]:
+        """Send a webhook now and give what the receiver answered."""
+        return dict(self.control("POST", "/nango/webhooks", webhook))
+
+    def webhooks(self, *, settle: float = 5) -> list[dict[str, Any]]:
+        """List the webhooks sent, after those on their way have arrived (`settle` seconds at most)."""
+        return list(self.control("GET", f"/nango/webhooks?settle={settle}")["webhooks"])
