@@ -1,0 +1,1 @@
+"""People, their organizations, the tokens their tools hold, and the audit trail."""

@@ -1,0 +1,28 @@
+"""Bearer tokens (RFC 6750) for DRF."""
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.callers import Caller, caller_of
+from config.core.errors import Unauthenticated
+
+_REALM = 'Bearer realm="crayon"'
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`; the scheme's name in any case (RFC 7235, section 2.1)."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        """The caller and the kind of proof; None when no credential was sent at all."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated
+        return caller_of(token.strip(), now=timezone.now()), "access_token"
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401; it says so when a token was sent and is no good."""
+        return f'{_REALM}, error="invalid_token"' if "HTTP_AUTHORIZATION" in request.META else _REALM

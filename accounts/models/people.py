@@ -1,0 +1,48 @@
+"""People."""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A person who signs in.
+
+    `is_active` is False while they are suspended or waiting for approval: no token and no session
+    of theirs works then. `username` is the GitHub login at sign-up and what operators sign in with.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    first_name = None  # type: ignore[assignment]  # Django's documented way to drop a field
+    last_name = None  # type: ignore[assignment]
+    name = models.CharField(max_length=255, blank=True)
+    github_id = models.BigIntegerField(unique=True, null=True, blank=True, editable=False)
+    github_login = models.CharField("GitHub login", max_length=100, blank=True, db_index=True)
+    waitlisted_at = models.DateTimeField(null=True, blank=True)
+
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["email"]
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-date_joined",)
+        verbose_name = "person"
+        verbose_name_plural = "people"
+
+    def __str__(self) -> str:
+        return self.display_name
+
+    @property
+    def display_name(self) -> str:
+        """What to call the person: name, else GitHub login, else username."""
+        return self.name or self.github_login or self.username
+
+    def get_full_name(self) -> str:
+        """The person's name, for Django's admin."""
+        return self.display_name
+
+    def get_short_name(self) -> str:
+        """The person's login, for Django's admin."""
+        return self.github_login or self.username

@@ -1,0 +1,107 @@
+"""Access tokens and the CLI logins that yield them."""
+
+import uuid
+from datetime import datetime
+
+from django.db import models
+
+from accounts.models.organizations import Organization
+from accounts.models.people import User
+
+
+class Client(models.Model):
+    """What a command-line tool says of itself, and where it called from."""
+
+    client_name = models.CharField(max_length=100, blank=True)
+    hostname = models.CharField(max_length=255, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        """Shared columns only."""
+
+        abstract = True
+
+    @property
+    def label(self) -> str:
+        """A short name for lists: "crayon CLI on build-7"."""
+        name = self.client_name or "Command-line tool"
+        return f"{name} on {self.hostname}" if self.hostname else name
+
+
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    """Access tokens."""
+
+    def working(self, *, now: datetime) -> "AccessTokenQuerySet":
+        """Those that are neither revoked nor expired."""
+        return self.filter(revoked_at=None, expires_at__gt=now)
+
+    def of(self, user: User) -> "AccessTokenQuerySet":
+        """The user's own."""
+        return self.filter(user=user)
+
+
+class AccessToken(Client):
+    """A bearer token of a person's tool: only its digest is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_tokens")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="access_tokens")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AccessTokenQuerySet.as_manager()
+
+    class Meta:
+        """Newest first; expiry is indexed for pruning."""
+
+        ordering = ("-created_at",)
+        indexes = (models.Index(fields=["expires_at"]),)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class CLILogin(Client):
+    """The pending code and secret that a CLI polls until a person decides in a browser.
+
+    The secret is kept as a digest. The token is made at pick-up and kept, sealed with a key that only
+    the CLI's secret yields, until the login is over, so that a lost answer can be asked for again.
+    """
+
+    class State(models.TextChoices):
+        """pending → approved → collected, or pending → denied. Expiry is a matter of `expires_at`."""
+
+        PENDING = "pending"
+        APPROVED = "approved"
+        COLLECTED = "collected"
+        DENIED = "denied"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    code = models.CharField(max_length=8, unique=True, editable=False)
+    secret_digest = models.BinaryField(max_length=32, editable=False)
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="cli_logins")
+    token = models.ForeignKey(AccessToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    sealed_token = models.BinaryField(null=True, editable=False)
+
+    class Meta:
+        """Newest first; expiry is indexed for pruning."""
+
+        verbose_name = "CLI login"
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=["expires_at"]),
+            models.Index(
+                fields=["expires_at"], name="cli_login_sealed", condition=models.Q(sealed_token__isnull=False)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.label

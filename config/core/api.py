@@ -1,0 +1,200 @@
+"""The JSON API's frame: reading requests, the envelope, and one place that renders every error.
+
+Success is `{"data": …}`, failure `{"error": "one sentence"}` (spec of the CLI's contract). Answers are
+plain HttpResponses made by orjson: DRF's negotiation and renderers cost more than most views do.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import orjson
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from config.core.errors import (
+    ApplicationError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class TooLarge(ApplicationError):
+    """413: the body is larger than this server takes."""
+
+    status = 413
+    default = "The request's body is too large."
+
+
+class NotJSON(ApplicationError):
+    """415: the body is declared to be something other than JSON."""
+
+    status = 415
+    default = "Send the body as JSON, with `Content-Type: application/json`."
+
+
+class NoSuchMethod(ApplicationError):
+    """405: the address exists, the method doesn't."""
+
+    status = 405
+    default = "This method is not possible at this address."
+
+
+class DatabaseUnavailable(Unavailable):
+    """503: PostgreSQL can't be reached; the next request tries again."""
+
+    default = "The database can't be reached right now. Please try again in a moment."
+
+
+def json_response(body: object, status: int = 200) -> HttpResponse:
+    """A JSON answer that no cache keeps."""
+    response = HttpResponse(orjson.dumps(body), status=status, content_type="application/json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def success(data: object, status: int = 200) -> HttpResponse:
+    """`{"data": data}`; datetimes and UUIDs become ISO 8601 and canonical text."""
+    return json_response({"data": data}, status)
+
+
+def failure(error: ApplicationError) -> HttpResponse:
+    """`{"error": sentence}` with the error's status, and `Retry-After` where waiting helps."""
+    response = json_response({"error": error.sentence}, error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def json_body(request: HttpRequest | Request) -> dict[str, object]:
+    """The request's body as a JSON object; {} when there is none.
+
+    Raises Malformed, NotJSON or TooLarge. The declared type may be absent, but not something else.
+    """
+    declared = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    try:
+        raw = request._request.body if isinstance(request, Request) else request.body  # noqa: SLF001 - DRF offers no other way past its parsers
+    except RequestDataTooBig as error:
+        raise TooLarge from error
+    if not raw:
+        return {}
+    if declared not in {"", "application/json"}:
+        raise NotJSON
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("The body is not valid JSON.") from error
+    if not isinstance(body, dict):
+        raise Malformed("The body must be a JSON object.")
+    return body
+
+
+def query(request: HttpRequest | Request) -> dict[str, str]:
+    """The query's parameters, each given once. Raises Malformed for one that is given twice."""
+    parameters: dict[str, str] = {}
+    for name, values in request.GET.lists():
+        if len(values) > 1:
+            raise Malformed(f"The parameter {_shown(name)} is given more than once.")
+        parameters[name] = values[0]
+    return parameters
+
+
+def validated(serializer: type[serializers.Serializer[Any]], data: Mapping[str, object]) -> dict[str, Any]:
+    """`data` in the serializer's shape. Raises Malformed with the first problem, naming the field."""
+    checked = serializer(data=data)
+    if not checked.is_valid():
+        raise Malformed(_first_problem(checked.errors))
+    values: dict[str, Any] = checked.validated_data
+    return values
+
+
+class TextField(serializers.CharField):
+    """A JSON string: unlike DRF's own field it takes no number for one."""
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Endpoint(APIView):
+    """Base of every JSON view: authenticate, check permission, call the method; nothing else.
+
+    Subclasses answer HttpResponses. Views open to strangers say `permission_classes = [AllowAny]`
+    and `authentication_classes = []`.
+    """
+
+    metadata_class = None
+    schema_tags: ClassVar[list[str]] = []
+
+    def initial(self, request: Request, *_args: object, **_kwargs: object) -> None:
+        """Skip DRF's negotiation, versioning and throttles: one format, one version, own limits."""
+        self.perform_authentication(request)
+        self.check_permissions(request)
+
+    def finalize_response(  # type: ignore[override]  # DRF's stubs want its own Response type
+        self, _request: Request, response: HttpResponseBase, *_args: object, **_kwargs: object
+    ) -> HttpResponseBase:
+        """Pass the answer on: it is rendered already."""
+        return response
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # see above
+        """Render every exception as the contract's JSON."""
+        error = as_application_error(exc)
+        if error.status >= 500:  # noqa: PLR2004 - the HTTP class of server errors
+            logger.warning("answering %s", error.status, exc_info=exc)
+        response = failure(error)
+        if error.status == Unauthenticated.status:
+            response["WWW-Authenticate"] = self.get_authenticate_header(self.request) or "Bearer"
+        if error.status == NoSuchMethod.status:
+            response["Allow"] = ", ".join(self.allowed_methods)
+        return response
+
+
+def as_application_error(exc: Exception) -> ApplicationError:
+    """The error a caller may see for any exception; details stay behind."""
+    if isinstance(exc, ApplicationError):
+        return exc
+    if isinstance(exc, exceptions.MethodNotAllowed):
+        return NoSuchMethod()
+    if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        return Unauthenticated()
+    if isinstance(exc, Http404):
+        return NotFound()
+    if isinstance(exc, PermissionDenied | exceptions.PermissionDenied):
+        return Forbidden()
+    if isinstance(exc, RequestDataTooBig):
+        return TooLarge()
+    if isinstance(exc, UnreadablePostError | SuspiciousOperation | exceptions.ParseError):
+        return Malformed()
+    if isinstance(exc, OperationalError | InterfaceError):
+        return DatabaseUnavailable(retry_after=1)
+    return ApplicationError()
+
+
+def _first_problem(errors: object, path: str = "") -> str:
+    """The first message of a serializer's nested errors, with the path of its field."""
+    if isinstance(errors, Mapping):
+        name, nested = next(iter(errors.items()))
+        if name == "non_field_errors":
+            return _first_problem(nested, path)
+        return _first_problem(nested, f"{path}.{name}" if path else str(name))
+    if isinstance(errors, list) and errors:
+        return _first_problem(next(filter(None, errors), ""), path)
+    return f"{path}: {errors}" if path else str(errors)
+
+
+def _shown(name: object) -> str:
+    """A caller's own word, short and printable enough to be said back."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name))[:60]

@@ -1,0 +1,50 @@
+"""Error pages, and the same errors as JSON where machines call."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from config.core.api import failure
+from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
+from config.core.middleware import is_for_machines
+
+
+def error_response(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
+    """The error as the contract's JSON or as a page, by the request's address."""
+    if is_for_machines(request.path):
+        return failure(error)
+    response = render(request, "error.html", {"error": error, "title": title}, status=error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+@login_not_required
+def not_found(request: HttpRequest, exception: object = None, **_path: str) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """404."""
+    return error_response(request, NotFound(), title="Page not found")
+
+
+@login_not_required
+def forbidden(request: HttpRequest, exception: object = None) -> HttpResponse:  # noqa: ARG001
+    """403."""
+    return error_response(request, Forbidden(), title="Not allowed")
+
+
+@login_not_required
+def bad_request(request: HttpRequest, exception: object = None) -> HttpResponse:  # noqa: ARG001
+    """400; among others for a Host header that is not ours, so nothing here asks for the host."""
+    return error_response(request, Malformed(), title="Bad request")
+
+
+@login_not_required
+def crashed(request: HttpRequest) -> HttpResponse:
+    """500."""
+    return error_response(request, ApplicationError(), title="Something went wrong")
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
+    """403: a form came back without its token."""
+    error = Forbidden("This form is too old or came from another site. Go back, reload the page and try again.")
+    return error_response(request, error, title="Please try again")

@@ -1,0 +1,59 @@
+"""Facts about the current request that code far from it needs: its id and the client's address."""
+
+import ipaddress
+import re
+import secrets
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_address: ContextVar[str | None] = ContextVar("address", default=None)
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+REQUEST_ID_HEADER = "X-Request-ID"
+
+
+def current_request_id() -> str:
+    """The id of the request being served in this context, or "-" outside of one."""
+    return _request_id.get()
+
+
+def current_address() -> str | None:
+    """The client's address of the request being served in this context, or None outside of one."""
+    return _address.get()
+
+
+def begin_request(request: HttpRequest) -> str:
+    """Note the request's address and its id: the proxy's when it looks like one, else a new one."""
+    offered = request.META.get("HTTP_X_REQUEST_ID", "")
+    request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else secrets.token_hex(8)
+    _request_id.set(request_id)
+    _address.set(client_address(request))
+    return request_id
+
+
+def client_address(request: HttpRequest) -> str:
+    """The caller's IP address as text, as far as the trusted proxies tell it.
+
+    CLIENT_ADDRESS_HEADER names a header that the proxy overwrites (such as `Fly-Client-IP`), else
+    TRUSTED_PROXY_COUNT counts the proxies that append to X-Forwarded-For: the entry that the
+    outermost of them wrote is taken, never one that the client could have written itself.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    candidate = peer
+    if settings.CLIENT_ADDRESS_HEADER:
+        candidate = request.headers.get(settings.CLIENT_ADDRESS_HEADER, "")
+    elif settings.TRUSTED_PROXY_COUNT:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        candidate = hops[-settings.TRUSTED_PROXY_COUNT] if len(hops) >= settings.TRUSTED_PROXY_COUNT else peer
+    return _canonical(candidate) or _canonical(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
+
+
+def _canonical(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address.strip())
+    except ValueError:
+        return ""
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)

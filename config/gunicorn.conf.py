@@ -1,0 +1,21 @@
+"""gunicorn's settings in production and development.
+
+Threads, because a request waits for PostgreSQL and for upstreams; a kept-alive connection, because
+opening one costs more than most requests (docs/adr/0003-fast-by-construction.md has the figures).
+"""
+
+from config import env
+
+bind = env.text("BIND", f"0.0.0.0:{env.integer('PORT', 3000, at_least=1, at_most=65535)}")
+workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
+worker_class = "gthread"
+threads = env.integer("WEB_THREADS", 16, at_least=1)
+keepalive = 75
+timeout = 30
+graceful_timeout = 20
+max_requests = 0
+limit_request_line = 8190
+forwarded_allow_ips = "127.0.0.1"
+accesslog = None
+errorlog = "-"
+worker_tmp_dir = "/dev/shm" if __import__("os").path.isdir("/dev/shm") else None

@@ -1,0 +1,1 @@
+"""Connected third-party accounts and their credentials, through Nango."""

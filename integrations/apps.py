@@ -1,0 +1,9 @@
+"""The integrations application."""
+
+from django.apps import AppConfig
+
+
+class IntegrationsConfig(AppConfig):
+    """Registers the integrations application."""
+
+    name = "integrations"
