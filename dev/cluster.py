@@ -58,12 +58,15 @@ class Cluster:
             self._record_file, json.dumps(asdict(self.record), indent=1) + "\n"
         )
 
-    def binaries(self) -> ServerBinaries:
-        """Return the binaries to run, making the cluster with the first that can, if need be."""
+    def binaries(self, *, major: int | None = None) -> ServerBinaries:
+        """Return the binaries to run, making the cluster with the first that can, if need be.
+
+        major: the version to make it with; a cluster that exists keeps its own.
+        """
         if self.data.exists():
             return self._matching_binaries()
         problem = "No PostgreSQL server binaries (15 to 18) were found on this machine."
-        for candidate in available():
+        for candidate in available(major=major):
             try:
                 reachable = self._reachable(candidate)
                 self._initialize(reachable)

@@ -42,8 +42,14 @@ class EmbeddedPostgres:
     shuts it down when that thread is gone, and elsewhere the next start shuts down what was left.
     """
 
-    def __init__(self, *, state: Path, fsync: bool = True) -> None:
-        """state: the folder for data, password and log. fsync=False: fast, for throw-away data."""
+    def __init__(
+        self, *, state: Path, fsync: bool = True, major: int | None = None
+    ) -> None:
+        """state: the folder for data, password and log. fsync=False: fast, for throw-away data.
+
+        major: make the cluster with this version of PostgreSQL, not with the first one found.
+        """
+        self._major = major
         self.state = state.absolute()
         self.log = self.state / "logs" / "postgres.log"
         self._settings = {} if fsync else _THROW_AWAY
@@ -65,7 +71,7 @@ class EmbeddedPostgres:
             if afresh:
                 Cluster.remove(self.state)
             self._cluster = Cluster(self.state, account)
-            binaries = self._cluster.binaries()
+            binaries = self._cluster.binaries(major=self._major)
             self._shut_survivor_down()
             self._serve(binaries)
             self._create_database()
@@ -78,6 +84,11 @@ class EmbeddedPostgres:
     def url(self) -> str:
         """The address of the database `crayon`, password included."""
         return self._url_of(DATABASE)
+
+    @property
+    def home(self) -> Path:
+        """The folder the cluster lies in: below the state folder, if its account can go there."""
+        return self._own_cluster().home
 
     def stop(self) -> None:
         """Shut the server down and let go of the folder; harmless when nothing runs."""

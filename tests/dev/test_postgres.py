@@ -1,0 +1,280 @@
+"""The embedded PostgreSQL: private, ours alone, and gone when it should be."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from dev import children
+from dev.account import ServerAccount
+from dev.binaries import available
+from dev.cluster import Cluster, server_environment
+from dev.errors import DevelopmentError, FolderInUseError
+from dev.postgres import EmbeddedPostgres
+from dev.state import FolderLock
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSIONS = sorted({binaries.major for binaries in available()})
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder the server's account can reach, unlike pytest's own, which are private."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o711)
+        folder = Path(above) / "state"
+        yield folder
+        Cluster.remove(folder)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def server_pid(url: str) -> int:
+    """Return the process that listens, from what it says of its own session's parent."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_setting('data_directory')").fetchone()
+    assert row is not None
+    return int((Path(row[0]) / "postmaster.pid").read_text().split("\n")[0])
+
+
+@pytest.mark.parametrize("major", VERSIONS)
+def test_every_version_on_the_machine_serves_utf8_text(state: Path, major: int) -> None:
+    with EmbeddedPostgres(state=state, fsync=False, major=major) as server:
+        with psycopg.connect(server.url) as connection:
+            version = connection.info.server_version // 10000
+            row = connection.execute("SELECT current_database(), lower('ÄÖ☂')").fetchone()
+    assert version == major
+    assert row == ("crayon", "äö☂")
+
+
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_it_refuses_a_wrong_or_missing_password(state: Path, password: str) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        parts = urlsplit(server.url)
+        with pytest.raises(psycopg.OperationalError, match=r"password|no password supplied"):
+            psycopg.connect(
+                host=parts.hostname,
+                port=parts.port,
+                user=parts.username,
+                dbname="crayon",
+                password=password,
+            )
+
+
+def test_it_listens_on_loopback_tcp_and_nothing_else(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        with psycopg.connect(server.url) as connection:
+            row = connection.execute(
+                "SELECT current_setting('listen_addresses'),"
+                " current_setting('unix_socket_directories'), current_setting('fsync')"
+            ).fetchone()
+    assert row == ("127.0.0.1", "", "off")
+
+
+def test_a_development_database_is_durable(state: Path) -> None:
+    with (
+        EmbeddedPostgres(state=state) as server,
+        psycopg.connect(server.url) as connection,
+    ):
+        row = connection.execute("SELECT current_setting('fsync')").fetchone()
+    assert row == ("on",)
+
+
+def test_its_folder_and_its_password_are_private(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False):
+        modes = {name: mode(state / name) for name in ("postgres", "postgres/data", "postgres.json", "logs")}
+        left = sorted(path.name for path in (state / "postgres").iterdir())
+    assert modes == {
+        "postgres": 0o700,
+        "postgres/data": 0o700,
+        "postgres.json": 0o600,
+        "logs": 0o700,
+    }
+    assert left == ["data"], "the file initdb read the password from must be gone"
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root starts the server as somebody else")
+def test_parents_the_servers_account_cannot_pass_keep_their_modes(
+    tmp_path: Path,
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    state = private / "project" / "state"
+    parents = {folder: folder.stat().st_mode for folder in private.parents}
+    major = VERSIONS[-1]
+    try:
+        with EmbeddedPostgres(state=state, fsync=False, major=major) as server:
+            home = server.home
+            assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+            assert mode(private) == 0o700
+            assert not home.is_relative_to(tmp_path)
+            assert mode(home) == 0o700
+            assert home.stat().st_uid == ServerAccount.suitable().uid
+        with EmbeddedPostgres(state=state, fsync=False) as server:
+            assert server.home == home, "the folder is found again"
+    finally:
+        Cluster.remove(state)
+    assert not home.exists()
+    assert {folder: folder.stat().st_mode for folder in private.parents} == parents
+
+
+def test_stopping_leaves_no_process_and_keeps_the_data(state: Path) -> None:
+    server = EmbeddedPostgres(state=state, fsync=False)
+    url = server.start()
+    pid = server_pid(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    server.stop()
+    assert children.command_line(pid) == []
+    started = time.monotonic()
+    with EmbeddedPostgres(state=state, fsync=False) as again:
+        assert time.monotonic() - started < 3, "a second start is quick"
+        assert again.url == url, "the port and the password are kept"
+        assert psycopg.connect(again.url).execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_it_stops_while_a_client_is_in_a_transaction(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        connection = psycopg.connect(server.url)
+        connection.execute("SELECT 1")
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 5
+    connection.close()
+
+
+def test_a_taken_port_is_replaced(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        first = urlsplit(server.url).port
+    with socket.create_server(("127.0.0.1", first or 0)):
+        with EmbeddedPostgres(state=state, fsync=False) as server:
+            second = urlsplit(server.url).port
+            assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+    assert first != second
+
+
+def test_one_folder_serves_one_launcher_and_two_folders_two(state: Path, tmp_path: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        with pytest.raises(FolderInUseError, match=rf"running process {os.getpid()}"):
+            EmbeddedPostgres(state=state, fsync=False).start()
+        assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+        with EmbeddedPostgres(state=state.with_name("other"), fsync=False) as other:
+            assert psycopg.connect(other.url).execute("SELECT 1").fetchone() == (1,)
+            assert other.url != server.url
+
+
+def test_killing_the_launcher_harms_nothing(state: Path) -> None:
+    launcher = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from dev.postgres import EmbeddedPostgres;"
+            "print(EmbeddedPostgres(state=Path(sys.argv[1]), fsync=False).start(), flush=True);"
+            "time.sleep(60)",
+            str(state),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert launcher.stdout is not None
+    url = launcher.stdout.readline().strip()
+    launcher.stdout.close()
+    pid = server_pid(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    launcher.kill()
+    launcher.wait()
+    if sys.platform == "linux":
+        assert children.wait_until_gone(pid, patience=5), "the kernel shuts the server down"
+    with EmbeddedPostgres(state=state, fsync=False) as again:
+        assert psycopg.connect(again.url).execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert children.command_line(pid) == []
+
+
+def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        home = server.home
+        parts = urlsplit(server.url)
+        binaries = next(found for found in available() if found.major == server_major(server.url))
+    left_behind = subprocess.Popen(
+        [binaries.folder / "postgres", "-D", home / "data"]
+        + ["-h", "127.0.0.1", "-p", str(parts.port), "-c", "unix_socket_directories="],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+        env=server_environment(),
+        **ServerAccount.suitable().as_process_arguments(),
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while not (home / "data" / "postmaster.pid").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with EmbeddedPostgres(state=state, fsync=False) as again:
+            left_behind.wait(5)
+            assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+    finally:
+        left_behind.kill()
+        left_behind.wait()
+
+
+def server_major(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        return connection.info.server_version // 10000
+
+
+def test_a_process_number_that_another_program_got_is_left_alone(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        home = server.home
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        pid_file = home / "data" / "postmaster.pid"
+        pid_file.write_text(f"{bystander.pid}\n{home / 'data'}\n")
+        with EmbeddedPostgres(state=state, fsync=False) as again:
+            assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+        assert bystander.poll() is None
+    finally:
+        bystander.send_signal(signal.SIGKILL)
+        bystander.wait()
+
+
+def test_an_initdb_killed_half_way_is_done_again(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        home = server.home
+    # What a kill leaves: everything but the last step, the renaming.
+    (home / "data").rename(home / "data.unfinished")
+    with EmbeddedPostgres(state=state, fsync=False) as again:
+        assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+    assert sorted(path.name for path in home.iterdir()) == ["data"]
+
+
+def test_a_cluster_of_a_version_that_is_gone_is_named_and_kept(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False) as server:
+        version = server.home / "data" / "PG_VERSION"
+    version.write_text("9\n")
+    with pytest.raises(DevelopmentError, match=r"made by PostgreSQL 9, and no server binaries"):
+        EmbeddedPostgres(state=state, fsync=False).start()
+    assert version.exists()
+    FolderLock(state / "postgres.lock").acquire()  # A failed start lets go of the folder.
+
+
+def test_a_lost_password_is_said_and_the_data_kept(state: Path) -> None:
+    with EmbeddedPostgres(state=state, fsync=False):
+        pass
+    (state / "postgres.json").unlink()
+    with pytest.raises(DevelopmentError, match=r"its password is gone. Delete .*postgres to start"):
+        EmbeddedPostgres(state=state, fsync=False).start()
+    assert (state / "postgres" / "data").exists()
