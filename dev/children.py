@@ -49,7 +49,7 @@ def start(  # noqa: PLR0913 - keyword-only, and each is a property of a process
     In its own group it does not hear the terminal's Ctrl-C: its starter stops children in order.
     """
     who = {} if account is None else account.as_process_arguments()
-    return subprocess.Popen(  # noqa: S603 - the commands are ours, no shell is involved
+    return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -62,9 +62,7 @@ def start(  # noqa: PLR0913 - keyword-only, and each is a property of a process
     )
 
 
-def stop(
-    child: "subprocess.Popen[bytes]", *signals: signal.Signals, patience: float
-) -> None:
+def stop(child: "subprocess.Popen[bytes]", *signals: signal.Signals, patience: float) -> None:
     """Send each signal in turn, waiting `patience` seconds after each, then kill the group."""
     for number in signals:
         if child.poll() is not None:
@@ -88,7 +86,7 @@ def command_line(pid: int) -> list[str]:
         except OSError:
             return []
         return words.decode(errors="replace").rstrip("\0").split("\0") if words else []
-    listed = subprocess.run(  # noqa: S603 - a fixed command and a number
+    listed = subprocess.run(
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
         capture_output=True,
         text=True,

@@ -54,9 +54,7 @@ class Cluster:
 
     def save(self) -> None:
         """Write the record, privately."""
-        write_private(
-            self._record_file, json.dumps(asdict(self.record), indent=1) + "\n"
-        )
+        write_private(self._record_file, json.dumps(asdict(self.record), indent=1) + "\n")
 
     def binaries(self, *, major: int | None = None) -> ServerBinaries:
         """Return the binaries to run, making the cluster with the first that can, if need be.
@@ -82,18 +80,14 @@ class Cluster:
         record = state / _RECORD
         with suppress(OSError, ValueError, KeyError):
             home = Path(json.loads(record.read_text(encoding="utf-8"))["home"])
-            if home.name.startswith(
-                _FOREIGN_HOME
-            ):  # Nothing but what we named is deleted.
+            if home.name.startswith(_FOREIGN_HOME):  # Nothing but what we named is deleted.
                 shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(state / _OWN_HOME, ignore_errors=True)
         record.unlink(missing_ok=True)
 
     def _load(self) -> ClusterRecord | None:
         try:
-            record = ClusterRecord(
-                **json.loads(self._record_file.read_text(encoding="utf-8"))
-            )
+            record = ClusterRecord(**json.loads(self._record_file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
@@ -101,11 +95,7 @@ class Cluster:
             raise DevelopmentError(message) from error
         # A cluster that lay below the state folder follows it when that was moved.
         own = self._record_file.with_name(_OWN_HOME)
-        return (
-            ClusterRecord(home=str(own), password=record.password, port=record.port)
-            if own.is_dir()
-            else record
-        )
+        return ClusterRecord(home=str(own), password=record.password, port=record.port) if own.is_dir() else record
 
     def _choose_home(self, state: Path) -> Path:
         """Return the state folder's `postgres`, or a fresh folder where the account can reach it.
@@ -135,9 +125,7 @@ class Cluster:
             os.geteuid(),
             self.account.uid,
         }:
-            message = (
-                f"{self.home} should be our own folder, but belongs to somebody else."
-            )
+            message = f"{self.home} should be our own folder, but belongs to somebody else."
             raise DevelopmentError(message)
         if found.st_uid != self.account.uid:
             self.account.take(self.home)
@@ -175,7 +163,7 @@ class Cluster:
         write_private(password_file, self.record.password + "\n")
         self.account.take(password_file)
         try:
-            done = subprocess.run(  # noqa: S603 - a fixed command
+            done = subprocess.run(
                 [
                     binaries.folder / "initdb",
                     f"--pgdata={unfinished}",
@@ -198,9 +186,7 @@ class Cluster:
             password_file.unlink(missing_ok=True)
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
-            message = (
-                f"initdb of PostgreSQL {binaries.major} failed: {done.stderr.strip()}"
-            )
+            message = f"initdb of PostgreSQL {binaries.major} failed: {done.stderr.strip()}"
             raise DevelopmentError(message)
         unfinished.rename(self.data)
 

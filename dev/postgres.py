@@ -42,9 +42,7 @@ class EmbeddedPostgres:
     shuts it down when that thread is gone, and elsewhere the next start shuts down what was left.
     """
 
-    def __init__(
-        self, *, state: Path, fsync: bool = True, major: int | None = None
-    ) -> None:
+    def __init__(self, *, state: Path, fsync: bool = True, major: int | None = None) -> None:
         """state: the folder for data, password and log. fsync=False: fast, for throw-away data.
 
         major: make the cluster with this version of PostgreSQL, not with the first one found.
@@ -93,9 +91,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Shut the server down and let go of the folder; harmless when nothing runs."""
         if self._server is not None:
-            children.stop(
-                self._server, signal.SIGINT, signal.SIGQUIT, patience=_PATIENCE_TO_STOP
-            )
+            children.stop(self._server, signal.SIGINT, signal.SIGQUIT, patience=_PATIENCE_TO_STOP)
             self._server = None
         self._lock.release()
 
@@ -151,9 +147,7 @@ class EmbeddedPostgres:
             if self._served(binaries, cluster):
                 return
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-        message = "\n".join(
-            [f"PostgreSQL did not start; the end of {self.log}:", *lines]
-        )
+        message = "\n".join([f"PostgreSQL did not start; the end of {self.log}:", *lines])
         raise DevelopmentError(message)
 
     def _served(self, binaries: ServerBinaries, cluster: Cluster) -> bool:
@@ -169,11 +163,7 @@ class EmbeddedPostgres:
                     binaries.folder / "postgres",
                     "-D",
                     cluster.data,
-                    *(
-                        word
-                        for name in settings
-                        for word in ("-c", f"{name}={settings[name]}")
-                    ),
+                    *(word for name in settings for word in ("-c", f"{name}={settings[name]}")),
                 ],
                 output=log,
                 environment=server_environment(),
@@ -189,11 +179,7 @@ class EmbeddedPostgres:
         while server.poll() is None and time.monotonic() < deadline:
             with suppress(FileNotFoundError):
                 lines = pid_file.read_text(encoding="utf-8").splitlines()
-                if (
-                    lines[0] == str(server.pid)
-                    and lines[7:]
-                    and lines[7].strip() == "ready"
-                ):
+                if lines[0] == str(server.pid) and lines[7:] and lines[7].strip() == "ready":
                     return True
             time.sleep(0.01)
         return False
@@ -202,6 +188,4 @@ class EmbeddedPostgres:
         with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
             query = "SELECT 1 FROM pg_database WHERE datname = %s"
             if connection.execute(query, [DATABASE]).fetchone() is None:
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE))
-                )
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

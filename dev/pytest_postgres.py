@@ -27,10 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _serve(config: pytest.Config) -> None:
-    folder = (
-        Path(os.environ.get("DEV_STATE") or config.rootpath / ".dev").absolute()
-        / "test"
-    )
+    folder = Path(os.environ.get("DEV_STATE") or config.rootpath / ".dev").absolute() / "test"
     try:
         server = _start_in_free_slot(folder)
     except DevelopmentError as error:

@@ -74,12 +74,11 @@ def test_it_refuses_a_wrong_or_missing_password(state: Path, password: str) -> N
 
 
 def test_it_listens_on_loopback_tcp_and_nothing_else(state: Path) -> None:
-    with EmbeddedPostgres(state=state, fsync=False) as server:
-        with psycopg.connect(server.url) as connection:
-            row = connection.execute(
-                "SELECT current_setting('listen_addresses'),"
-                " current_setting('unix_socket_directories'), current_setting('fsync')"
-            ).fetchone()
+    with EmbeddedPostgres(state=state, fsync=False) as server, psycopg.connect(server.url) as connection:
+        row = connection.execute(
+            "SELECT current_setting('listen_addresses'),"
+            " current_setting('unix_socket_directories'), current_setting('fsync')"
+        ).fetchone()
     assert row == ("127.0.0.1", "", "off")
 
 
@@ -158,10 +157,9 @@ def test_it_stops_while_a_client_is_in_a_transaction(state: Path) -> None:
 def test_a_taken_port_is_replaced(state: Path) -> None:
     with EmbeddedPostgres(state=state, fsync=False) as server:
         first = urlsplit(server.url).port
-    with socket.create_server(("127.0.0.1", first or 0)):
-        with EmbeddedPostgres(state=state, fsync=False) as server:
-            second = urlsplit(server.url).port
-            assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+    with socket.create_server(("127.0.0.1", first or 0)), EmbeddedPostgres(state=state, fsync=False) as server:
+        second = urlsplit(server.url).port
+        assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
     assert first != second
 
 
@@ -210,7 +208,7 @@ def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:
         parts = urlsplit(server.url)
         binaries = next(found for found in available() if found.major == server_major(server.url))
     left_behind = subprocess.Popen(
-        [binaries.folder / "postgres", "-D", home / "data"]
+        [str(binaries.folder / "postgres"), "-D", str(home / "data")]
         + ["-h", "127.0.0.1", "-p", str(parts.port), "-c", "unix_socket_directories="],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
