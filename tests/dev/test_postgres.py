@@ -24,6 +24,13 @@ from dev.state import FolderLock
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = sorted({binaries.major for binaries in available()})
+LAUNCHER = """
+import sys, time
+from pathlib import Path
+from dev.postgres import EmbeddedPostgres
+print(EmbeddedPostgres(state=Path(sys.argv[1]), fsync=False).start(), flush=True)
+time.sleep(60)
+"""
 AS_ROOT = os.geteuid() == 0
 
 
@@ -51,10 +58,9 @@ def server_pid(url: str) -> int:
 
 @pytest.mark.parametrize("major", VERSIONS)
 def test_every_version_on_the_machine_serves_utf8_text(state: Path, major: int) -> None:
-    with EmbeddedPostgres(state=state, fsync=False, major=major) as server:
-        with psycopg.connect(server.url) as connection:
-            version = connection.info.server_version // 10000
-            row = connection.execute("SELECT current_database(), lower('ÄÖ☂')").fetchone()
+    with EmbeddedPostgres(state=state, fsync=False, major=major) as server, psycopg.connect(server.url) as connection:
+        version = connection.info.server_version // 10000
+        row = connection.execute("SELECT current_database(), lower('ÄÖ☂')").fetchone()
     assert version == major
     assert row == ("crayon", "äö☂")
 
@@ -178,9 +184,7 @@ def test_killing_the_launcher_harms_nothing(state: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from dev.postgres import EmbeddedPostgres;"
-            "print(EmbeddedPostgres(state=Path(sys.argv[1]), fsync=False).start(), flush=True);"
-            "time.sleep(60)",
+            LAUNCHER,
             str(state),
         ],
         stdout=subprocess.PIPE,
@@ -208,8 +212,10 @@ def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:
         parts = urlsplit(server.url)
         binaries = next(found for found in available() if found.major == server_major(server.url))
     left_behind = subprocess.Popen(
-        [str(binaries.folder / "postgres"), "-D", str(home / "data")]
-        + ["-h", "127.0.0.1", "-p", str(parts.port), "-c", "unix_socket_directories="],
+        [
+            *(str(binaries.folder / "postgres"), "-D", str(home / "data"), "-h", "127.0.0.1"),
+            *("-p", str(parts.port), "-c", "unix_socket_directories="),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=home,
