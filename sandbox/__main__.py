@@ -9,6 +9,7 @@ import sys
 from aiohttp import web
 
 from sandbox.server import make_application
+from sandbox.settings import Settings
 from sandbox.world import World
 
 # A request that is being delayed on purpose must not hold up the end of the process.
@@ -25,6 +26,12 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=int(os.environ.get("SANDBOX_PORT") or 3001))
     parser.add_argument("--webhook-url", default=os.environ.get("SANDBOX_WEBHOOK_URL", ""))
+    parser.add_argument(
+        "--rate-limit",
+        type=int,
+        default=int(os.environ.get("SANDBOX_RATE_LIMIT") or 200),
+        help="requests per minute at Nango; 0 for no limit",
+    )
     return parser.parse_args()
 
 
@@ -33,9 +40,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
-    runner = web.AppRunner(
-        make_application(World()), access_log=None, shutdown_timeout=_GRACE_SECONDS
-    )
+    world = World(_settings(arguments))
+    runner = web.AppRunner(make_application(world), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, arguments.host, arguments.port, backlog=1024).start()
@@ -44,7 +50,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
         await over.wait()
     finally:
+        world.webhooks.stop()
         await runner.cleanup()
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    hosts = os.environ.get("SANDBOX_REDIRECT_HOSTS", "").split(",")
+    return Settings(
+        webhook_url=arguments.webhook_url,
+        rate_limit_per_minute=arguments.rate_limit or None,
+        redirect_hosts=[host.strip() for host in hosts if host.strip()],
+    )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ import orjson
 from aiohttp import web
 
 
-def json_answer(
-    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def json_answer(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer `body` as JSON."""
     return web.Response(
         body=orjson.dumps(body),
@@ -19,13 +17,9 @@ def json_answer(
     )
 
 
-def html_answer(
-    text: str, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def html_answer(text: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer `text` as an HTML page."""
-    return web.Response(
-        text=text, status=status, headers=headers, content_type="text/html", charset="utf-8"
-    )
+    return web.Response(text=text, status=status, headers=headers, content_type="text/html", charset="utf-8")
 
 
 def found(location: str) -> web.Response:

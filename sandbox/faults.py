@@ -6,9 +6,7 @@ from typing import Literal, NoReturn
 
 TARGETS = ("github", "nango", "fly")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "*"})
-_FIELDS = frozenset(
-    {"target", "match", "status", "delay", "drop", "body", "times", "headers", "content_type"}
-)
+_FIELDS = frozenset({"target", "match", "status", "delay", "drop", "body", "times", "headers", "content_type"})
 _HIGHEST_STATUS = 599
 _LOWEST_STATUS = 200
 _LONGEST_DELAY = 600.0
@@ -150,10 +148,9 @@ def _read_status(value: object) -> int | None:
 def _read_delay(value: object) -> float:
     if value is None:
         return 0.0
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if 0 <= value <= _LONGEST_DELAY:
-            return float(value)
-    _refuse("delay is a number of seconds from 0 to 600.")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _LONGEST_DELAY:
+        _refuse("delay is a number of seconds from 0 to 600.")
+    return float(value)
 
 
 def _read_drop(value: object) -> Literal["before", "after"] | None:

@@ -34,17 +34,11 @@ class Journal:
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=_KEPT))
     count: int = 0
 
-    def record(  # noqa: PLR0913 - an entry has these parts
-        self, *, target: str, method: str, path: str, query: str, headers: Mapping[str, str]
-    ) -> Entry:
+    def record(self, *, target: str, method: str, path: str, query: str, headers: Mapping[str, str]) -> Entry:
         """Note that a request came; the caller fills in the status later."""
         self.count += 1
-        kept = {
-            name.lower(): value for name, value in headers.items() if name.lower() not in _LEFT_OUT
-        }
-        entry = Entry(
-            number=self.count, target=target, method=method, path=path, query=query, headers=kept
-        )
+        kept = {name.lower(): value for name, value in headers.items() if name.lower() not in _LEFT_OUT}
+        entry = Entry(number=self.count, target=target, method=method, path=path, query=query, headers=kept)
         self.entries.append(entry)
         return entry
 

@@ -65,6 +65,5 @@ def message_page(*, service: str, title: str, sentences: Iterable[str]) -> str:
 def hidden_fields(values: Mapping[str, str]) -> str:
     """Carry values from one request to the next in a form."""
     return "\n".join(
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-        for name, value in values.items()
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in values.items()
     )

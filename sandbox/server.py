@@ -5,23 +5,25 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sandbox import control
 from sandbox.answers import html_answer, json_answer
+from sandbox.control import routes as control
+from sandbox.control.reading import loopback_only
 from sandbox.faults import TARGETS, Fault
 from sandbox.github import routes as github
-from sandbox.pages import message_page
+from sandbox.nango import routes as nango
 from sandbox.world import WORLD, World
 
 
 def make_application(world: World) -> web.Application:
     """Make the application around its state."""
     app = web.Application(
-        middlewares=[record, control.loopback_only, answer_unmatched, fail_as_ordered],
+        middlewares=[record, loopback_only, answer_unmatched, fail_as_ordered],
         client_max_size=80 * 1024 * 1024,
     )
     app[WORLD] = world
     control.add_routes(app)
     github.add_routes(app)
+    nango.add_routes(app)
     return app
 
 
@@ -55,10 +57,7 @@ async def answer_unmatched(request: web.Request, handler: Handler) -> web.Stream
     if target == "github":
         return github.unmatched(request.path)
     if target == "nango":
-        text = message_page(
-            service="Nango", title="Not found", sentences=["The dashboard has no such page."]
-        )
-        return html_answer(text, status=404)
+        return nango.unmatched()
     return json_answer({"error": "There is nothing at this path."}, status=404)
 
 

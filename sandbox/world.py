@@ -1,36 +1,45 @@
 """All the state of one sandbox process."""
 
-import os
-from dataclasses import dataclass, field
+from copy import deepcopy
 
 from aiohttp import web
 
 from sandbox.faults import Faults
 from sandbox.github.state import GitHub
 from sandbox.journal import Journal
+from sandbox.nango.ratelimit import RateLimiter
+from sandbox.nango.state import Nango
+from sandbox.nango.webhooks import Webhooks
+from sandbox.settings import Settings
 
 
-def _redirect_hosts() -> frozenset[str]:
-    listed = os.environ.get("SANDBOX_REDIRECT_HOSTS", "")
-    return frozenset(host.strip() for host in listed.split(",") if host.strip())
-
-
-@dataclass
 class World:
-    """Everything there is. `redirect_hosts` may be redirected to beside loopback."""
+    """Everything there is."""
 
-    github: GitHub = field(default_factory=GitHub)
-    faults: Faults = field(default_factory=Faults)
-    journal: Journal = field(default_factory=Journal)
-    redirect_hosts: frozenset[str] = field(default_factory=_redirect_hosts)
+    github: GitHub
+    nango: Nango
+    limiter: RateLimiter
+    webhooks: Webhooks
+    faults: Faults
+    journal: Journal
+    settings: Settings
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Start fresh with the settings given to the process."""
+        self._initial = settings or Settings()
+        self.webhooks = Webhooks()
+        self.reset()
 
     def reset(self) -> None:
-        """Go back to how the process started."""
-        fresh = World()
-        self.github = fresh.github
-        self.faults = fresh.faults
-        self.journal = fresh.journal
-        self.redirect_hosts = fresh.redirect_hosts
+        """Go back to how the process started; webhooks on their way are given up."""
+        self.webhooks.stop()
+        self.webhooks = Webhooks()
+        self.github = GitHub()
+        self.nango = Nango()
+        self.limiter = RateLimiter()
+        self.faults = Faults()
+        self.journal = Journal()
+        self.settings = deepcopy(self._initial)
 
 
 WORLD: web.AppKey[World] = web.AppKey("world", World)

@@ -59,7 +59,7 @@ class SandboxProcess:
     def start(self) -> Self:
         """Start the process and wait until it listens."""
         with tempfile.TemporaryFile("w+") as complaints:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "sandbox", "--port", str(self._port)],
                 cwd=_ROOT,
                 env=self._environment,
@@ -106,7 +106,7 @@ class SandboxProcess:
         """Stop on leaving."""
         self.stop()
 
-    def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
+    def control(self, method: str, path: str, body: object = None) -> Any:
         """Ask the control interface; gives the JSON answer, or None. Raises on a refusal."""
         response = self._http.request(
             method,

@@ -32,10 +32,7 @@ def _for_person(answer: Callable[[web.Request, Person, Token], web.Response]) ->
 
     async def handler(request: web.Request) -> web.Response:
         if not request.headers.get("User-Agent"):
-            text = (
-                "Request forbidden by administrative rules. Please make sure your request has a "
-                "User-Agent header."
-            )
+            text = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
             return web.Response(text=text, status=403)
         github = request.app[WORLD].github
         token = github.tokens.get(_sent_token(request))

@@ -10,13 +10,14 @@ import ipaddress
 import json
 import secrets
 from collections.abc import Mapping
+from datetime import timedelta
 from html import escape
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
 
 from sandbox.answers import found, html_answer, json_answer
-from sandbox.github.state import CLIENT_ID, CLIENT_SECRET, CODE_LIFETIME, Code, is_login, now
+from sandbox.github.state import CLIENT_ID, CLIENT_SECRET, Code, is_login, now
 from sandbox.pages import hidden_fields, message_page, page
 from sandbox.world import WORLD, World
 
@@ -29,17 +30,12 @@ _CARRIED = (
     "code_challenge",
     "code_challenge_method",
 )
-_TROUBLE = (
-    "https://docs.github.com/apps/managing-oauth-apps/"
-    "troubleshooting-oauth-app-access-token-request-errors/#"
-)
+_TROUBLE = "https://docs.github.com/apps/managing-oauth-apps/troubleshooting-oauth-app-access-token-request-errors/#"
 _DENIED = "https://docs.github.com/apps/troubleshooting-authorization-request-errors/#access-denied"
 _ERRORS = {
     "bad_verification_code": "The code passed is incorrect or expired.",
     "incorrect_client_credentials": "The client_id and/or client_secret passed are incorrect.",
-    "redirect_uri_mismatch": (
-        "The redirect_uri MUST match the registered callback URL for this application."
-    ),
+    "redirect_uri_mismatch": ("The redirect_uri MUST match the registered callback URL for this application."),
 }
 
 
@@ -88,23 +84,18 @@ async def access_token(request: web.Request) -> web.Response:
         return _refuse_exchange(request, "bad_verification_code")
     token = github.issue_token(code)
     scope = ",".join(token.scopes)
-    return _answer(
-        request, {"access_token": token.token, "scope": scope, "token_type": "bearer"}, status=200
-    )
+    return _answer(request, {"access_token": token.token, "scope": scope, "token_type": "bearer"}, status=200)
 
 
 def _refuse_authorize(world: World, asked: Mapping[str, str]) -> web.Response | None:
     if asked.get("client_id") != CLIENT_ID:
-        text = message_page(
-            service="GitHub", title="404", sentences=["No OAuth application has this client id."]
-        )
+        text = message_page(service="GitHub", title="404", sentences=["No OAuth application has this client id."])
         return html_answer(text, status=404)
-    if not _is_registered(asked.get("redirect_uri", ""), extra_hosts=world.redirect_hosts):
+    if not _is_registered(asked.get("redirect_uri", ""), extra_hosts=world.settings.redirect_hosts):
         sentences = [
             "Be careful!",
             "The redirect_uri is not associated with this application.",
-            "The application might be misconfigured or could be trying to redirect you to a "
-            "website you weren't expecting.",
+            "The application might be misconfigured.",
         ]
         text = message_page(service="GitHub", title="redirect_uri mismatch", sentences=sentences)
         return html_answer(text, status=400)
@@ -121,13 +112,10 @@ def _challenge_is_wrong(asked: Mapping[str, str]) -> bool:
     if "code_challenge" not in asked and "code_challenge_method" not in asked:
         return False
     challenge_length = 43
-    return (
-        asked.get("code_challenge_method") != "S256"
-        or len(asked.get("code_challenge", "")) != challenge_length
-    )
+    return asked.get("code_challenge_method") != "S256" or len(asked.get("code_challenge", "")) != challenge_length
 
 
-def _is_registered(address: str, *, extra_hosts: frozenset[str]) -> bool:
+def _is_registered(address: str, *, extra_hosts: list[str]) -> bool:
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
@@ -155,8 +143,7 @@ def _is_loopback(host: str) -> bool:
 def _form(asked: Mapping[str, str], *, hint: str, error: str) -> str:
     carried = {name: asked[name] for name in _CARRIED if name in asked}
     buttons = "\n".join(
-        f'<button name="login" value="{login}">{login}</button>'
-        for login in ("alice", "bob", "charlie")
+        f'<button name="login" value="{login}">{login}</button>' for login in ("alice", "bob", "charlie")
     )
     complaint = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     scope = escape(asked.get("scope", "")) or "public data only"
@@ -201,7 +188,7 @@ def _issue_code(world: World, form: Mapping[str, str], *, login: str) -> Code:
         redirect_uri=form["redirect_uri"],
         scopes=tuple(sorted(set(scopes))),
         challenge=form.get("code_challenge"),
-        expires_at=now() + CODE_LIFETIME,
+        expires_at=now() + timedelta(seconds=world.settings.github_code_seconds),
     )
     world.github.codes[code.code] = code
     return code

@@ -23,7 +23,5 @@ def unmatched(path: str) -> web.Response:
     """Answer for a path that nobody serves."""
     if path.startswith("/github/api"):
         return api.not_found()
-    text = message_page(
-        service="GitHub", title="404", sentences=["This is not the web page you are looking for."]
-    )
+    text = message_page(service="GitHub", title="404", sentences=["This is not the web page you are looking for."])
     return html_answer(text, status=404)

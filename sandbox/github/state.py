@@ -4,11 +4,10 @@ import hashlib
 import re
 import secrets
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 CLIENT_ID = "sandbox-github-client"
-CLIENT_SECRET = "sandbox-github-secret"  # noqa: S105 - a preset that is fake on sight
-CODE_LIFETIME = timedelta(minutes=10)
+CLIENT_SECRET = "sandbox-github-secret"
 TEAM = "crayon-team"
 
 # Letters, digits and single hyphens, not at either end, at most 39 characters.
@@ -85,12 +84,20 @@ class GitHub:
             self.people[key] = _new_person(login, number=_stable_id(key))
         return self.people[key]
 
+    def rename(self, person: Person, login: str) -> None:
+        """Give a person another login; the id stays, and tokens and codes go on."""
+        del self.people[person.login.lower()]
+        bound: list[Code | Token] = [*self.codes.values(), *self.tokens.values()]
+        for held in bound:
+            if held.login == person.login:
+                held.login = login
+        person.login = login
+        self.people[login.lower()] = person
+
     def issue_token(self, code: Code) -> Token:
         """Use a code up and give the token for it."""
         del self.codes[code.code]
-        token = Token(
-            token=f"gho_sandbox{secrets.token_hex(15)[:29]}", login=code.login, scopes=code.scopes
-        )
+        token = Token(token=f"gho_sandbox{secrets.token_hex(15)[:29]}", login=code.login, scopes=code.scopes)
         self.tokens[token.token] = token
         return token
 
@@ -99,8 +106,7 @@ class GitHub:
         return {
             "people": {person.login: asdict(person) for person in self.people.values()},
             "codes": {
-                code.code: {**asdict(code), "expires_at": code.expires_at.isoformat()}
-                for code in self.codes.values()
+                code.code: {**asdict(code), "expires_at": code.expires_at.isoformat()} for code in self.codes.values()
             },
             "tokens": {token.token: asdict(token) for token in self.tokens.values()},
         }
