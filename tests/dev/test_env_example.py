@@ -1,0 +1,88 @@
+"""Every setting is documented, and every documented setting exists."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+READERS = {"text", "secret", "flag", "integer", "choice", "words", "url", "database"}
+# Django's command line reads this one itself; it has one right value and is no setting.
+NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE"}
+
+
+def readings() -> Iterator[tuple[str, str, bool]]:
+    """Yield the reader, the name and whether there is a default, for every call of config.env."""
+    for path in sorted((ROOT / "config").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "env"
+                and node.func.attr in READERS
+            ):
+                name = node.args[0]
+                assert isinstance(name, ast.Constant), f"{path}: a setting's name is written out"
+                has_default = (
+                    len(node.args) > 1
+                    or node.func.attr == "words"
+                    or any(word.arg == "default" for word in node.keywords)
+                )
+                yield node.func.attr, str(name.value), has_default
+
+
+SETTINGS = {name for _, name, _ in readings()}
+REQUIRED = {name for _, name, has_default in readings() if not has_default}
+SECRETS = {name for reader, name, _ in readings() if reader in {"secret", "database"}}
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+ASSIGNMENT = re.compile(r"(#?)([A-Z][A-Z0-9_]*)=")
+
+
+def test_the_example_has_every_setting_once_and_no_other() -> None:
+    names = [found.group(2) for line in EXAMPLE if (found := ASSIGNMENT.match(line))]
+    assert sorted(names) == sorted(SETTINGS)
+
+
+def test_the_example_leaves_only_required_settings_open() -> None:
+    open_names = {found.group(2) for line in EXAMPLE if (found := ASSIGNMENT.match(line)) and not found.group(1)}
+    assert open_names == REQUIRED
+
+
+def test_every_setting_of_the_example_has_a_sentence() -> None:
+    for above, line in pairwise(EXAMPLE):
+        found = ASSIGNMENT.match(line)
+        if found:
+            assert re.fullmatch(r"# .*[.\])].*", above), f"{found.group(2)} lacks its sentence"
+
+
+def test_the_example_marks_exactly_the_secrets_as_readable_from_a_file() -> None:
+    marked = set()
+    sentence = ""
+    for line in EXAMPLE:
+        found = ASSIGNMENT.match(line)
+        if found and sentence.startswith("# (file)"):
+            marked.add(found.group(2))
+        # A sentence may take several lines; it begins after a line that is no sentence.
+        sentence = "" if found or not line.startswith("# ") else (sentence or line)
+    assert marked == SECRETS
+
+
+def test_the_readme_table_has_every_setting_and_no_other() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.fail("README.md, which holds the table of settings, is missing.")
+    section = readme.read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
+    named = {name for cell in rows for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", cell)}
+    assert named == SETTINGS
+
+
+def test_only_the_readers_touch_the_environment() -> None:
+    for folder in ("config", "accounts", "integrations"):
+        for path in (ROOT / folder).rglob("*.py"):
+            used = set(re.findall(r"os\.(?:environ|getenv)[^\n]*?\"([A-Z_]+)\"", path.read_text(encoding="utf-8")))
+            assert used <= NOT_SETTINGS, f"{path} reads {used} past config.env"
