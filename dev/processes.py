@@ -83,7 +83,7 @@ def wait_until_answering(url: str, programs: Sequence[Program], *, patience: flo
         if time.monotonic() > deadline:
             message = f"{url} did not answer within {patience:.0f} seconds."
             raise DevelopmentError(message)
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def require_running(programs: Sequence[Program]) -> None:
