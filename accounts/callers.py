@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
 
 from accounts.models import AccessToken
 from config.core.crypto import digest
+from config.core.database import fetch_row
 from config.core.errors import Forbidden, Unauthenticated
 
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -79,7 +79,7 @@ def caller_of(token: str, *, now: datetime) -> Caller:
     Raises InvalidToken (401), or Suspended, Waiting or NotAMember (403). Notes the use of the token,
     at most once a minute, and moves its expiry along.
     """
-    row = _find(token)
+    row = fetch_row(_FIND, [digest(token)]) if len(token) <= _LONGEST_TOKEN else None
     if row is None:
         raise InvalidToken
     (
@@ -100,29 +100,8 @@ def caller_of(token: str, *, now: datetime) -> Caller:
     return Caller(user_id, name, github_login or username, email, organization_id, slug, role, token_id)
 
 
-def _find(token: str) -> tuple | None:  # type: ignore[type-arg]  # a row of _FIND
-    if not token or len(token) > _LONGEST_TOKEN:
-        return None
-    try:
-        return _fetch(digest(token))
-    except (OperationalError, InterfaceError):
-        # The kept connection may have died with a restarted database: this is the request's first
-        # query and changes nothing, so it is safe to ask once more over a fresh one.
-        if connection.in_atomic_block:
-            raise
-        connection.close()
-        return _fetch(digest(token))
-
-
-def _fetch(token_digest: bytes) -> tuple | None:  # type: ignore[type-arg]
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, [token_digest])
-        row: tuple | None = cursor.fetchone()  # type: ignore[type-arg]
-        return row
-
-
 def _note_use(token_id: uuid.UUID, now: datetime) -> None:
     """Conditional, so that of many requests at once one writes."""
-    AccessToken.objects.filter(pk=token_id, revoked_at=None).exclude(
-        last_used_at__gt=now - _USE_IS_NOTED_EVERY
-    ).update(last_used_at=now, expires_at=now + timedelta(days=settings.ACCESS_TOKEN_DAYS))
+    AccessToken.objects.filter(pk=token_id, revoked_at=None).exclude(last_used_at__gt=now - _USE_IS_NOTED_EVERY).update(
+        last_used_at=now, expires_at=now + timedelta(days=settings.ACCESS_TOKEN_DAYS)
+    )

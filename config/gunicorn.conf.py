@@ -4,6 +4,8 @@ Threads, because a request waits for PostgreSQL and for upstreams; a kept-alive 
 opening one costs more than most requests (docs/adr/0003-fast-by-construction.md has the figures).
 """
 
+from pathlib import Path
+
 from config import env
 
 bind = env.text("BIND", f"0.0.0.0:{env.integer('PORT', 3000, at_least=1, at_most=65535)}")
@@ -18,4 +20,6 @@ limit_request_line = 8190
 forwarded_allow_ips = "127.0.0.1"
 accesslog = None
 errorlog = "-"
-worker_tmp_dir = "/dev/shm" if __import__("os").path.isdir("/dev/shm") else None
+# Workers tell by a file's time that they live; in memory, a slow disk can't make them look dead.
+_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes its file there safely
+worker_tmp_dir = str(_memory) if _memory.is_dir() else None

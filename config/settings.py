@@ -1,5 +1,6 @@
 """All settings, read from the environment and loud on a bad value. The README has the table."""
 
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,7 +50,9 @@ if REDIS_URL:
         }
     }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+    }
 
 # --- Applications ----------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -83,7 +86,7 @@ MIDDLEWARE = [
     "config.core.middleware.PageAuthenticationMiddleware",
     "config.core.middleware.PageMessageMiddleware",
     # Every plain view asks for a signed-in person unless it says otherwise.
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "config.core.middleware.PageLoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "config.core.middleware.PageUserSessionsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -111,15 +114,18 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "assets"]
+# The image has its static files collected and compressed; a checkout serves them from where they lie.
+_COLLECTED = not DEBUG and (STATIC_ROOT / "staticfiles.json").is_file()
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _COLLECTED or "collectstatic" in sys.argv
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_USE_FINDERS = not _COLLECTED
+WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- The browser -----------------------------------------------------------------------------
 PAGES_UNDER_API = frozenset({"/api/docs", "/api/auth/github/callback", "/api/auth/callback/github"})

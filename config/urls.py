@@ -1,12 +1,22 @@
 """The addresses of the server."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView
 
-from config.core import health
+from config.core import docs, health, pages
 
 urlpatterns = [
     path("_/health", health.health, name="health"),
     path("_/ready", health.ready, name="ready"),
     path("admin/", admin.site.urls),
+    path("", include("accounts.urls")),
+    path("api/docs", docs.page, name="api-docs"),
+    path("api/docs/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    re_path(r"^(?:api|webhooks|_)(?:/(?P<rest>.*))?$", pages.not_found),
 ]
+
+handler400 = pages.bad_request
+handler403 = pages.forbidden
+handler404 = pages.not_found
+handler500 = pages.crashed

@@ -6,7 +6,7 @@ plain HttpResponses made by orjson: DRF's negotiation and renderers cost more th
 
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -55,6 +55,9 @@ class DatabaseUnavailable(Unavailable):
     """503: PostgreSQL can't be reached; the next request tries again."""
 
     default = "The database can't be reached right now. Please try again in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
 
 
 def json_response(body: object, status: int = 200) -> HttpResponse:
@@ -135,8 +138,7 @@ class Endpoint(APIView):
     and `authentication_classes = []`.
     """
 
-    metadata_class = None
-    schema_tags: ClassVar[list[str]] = []
+    http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
     def initial(self, request: Request, *_args: object, **_kwargs: object) -> None:
         """Skip DRF's negotiation, versioning and throttles: one format, one version, own limits."""
@@ -162,24 +164,24 @@ class Endpoint(APIView):
         return response
 
 
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ApplicationError]], ...] = (
+    ((exceptions.MethodNotAllowed,), NoSuchMethod),
+    ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), Unauthenticated),
+    ((Http404,), NotFound),
+    ((PermissionDenied, exceptions.PermissionDenied), Forbidden),
+    ((RequestDataTooBig,), TooLarge),
+    ((UnreadablePostError, SuspiciousOperation, exceptions.ParseError), Malformed),
+    ((OperationalError, InterfaceError), DatabaseUnavailable),
+)
+
+
 def as_application_error(exc: Exception) -> ApplicationError:
     """The error a caller may see for any exception; details stay behind."""
     if isinstance(exc, ApplicationError):
         return exc
-    if isinstance(exc, exceptions.MethodNotAllowed):
-        return NoSuchMethod()
-    if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-        return Unauthenticated()
-    if isinstance(exc, Http404):
-        return NotFound()
-    if isinstance(exc, PermissionDenied | exceptions.PermissionDenied):
-        return Forbidden()
-    if isinstance(exc, RequestDataTooBig):
-        return TooLarge()
-    if isinstance(exc, UnreadablePostError | SuspiciousOperation | exceptions.ParseError):
-        return Malformed()
-    if isinstance(exc, OperationalError | InterfaceError):
-        return DatabaseUnavailable(retry_after=1)
+    for kinds, meaning in _MEANINGS:
+        if isinstance(exc, kinds):
+            return meaning()
     return ApplicationError()
 
 

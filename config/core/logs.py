@@ -32,11 +32,13 @@ def configuration(*, style: str, level: str) -> dict[str, Any]:
             "stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": style},
         },
         "root": {"handlers": ["stderr"], "level": level},
-        # Django's own request log repeats paths with their queries, which carry secrets.
         "loggers": {
             "django": {"level": level},
-            "django.request": {"level": "CRITICAL"},
-            "django.server": {"level": "CRITICAL"},
+            # SQL with its values, and the paths of outgoing requests with their queries, carry secrets.
+            "django.db.backends": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
+            "requests": {"level": "ERROR"},
+            # Refused requests are in the access log; crashes are logged here with their traceback.
+            "django.request": {"level": "ERROR"},
         },
     }

@@ -10,43 +10,32 @@ from collections.abc import Callable
 
 from allauth.usersessions.middleware import UserSessionsMiddleware
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.middleware import AuthenticationMiddleware, LoginRequiredMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
-from config.core.requests import REQUEST_ID_HEADER, begin_request, current_address
+from config.core.api import as_application_error
+from config.core.errors import ApplicationError, Unauthenticated
+from config.core.pages import error_response
+from config.core.requests import REQUEST_ID_HEADER, begin_request, current_address, is_for_machines
 
 logger = logging.getLogger("crayon.access")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/")
-_PAGE_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "script-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self' {github}",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; script-src 'self'; "
+    "connect-src 'self'; form-action 'self' {github}; base-uri 'none'; frame-ancestors 'none'"
 )
 # Unfold evaluates Alpine.js expressions and styles its charts in place; only the admin may do that.
 _ADMIN_POLICY = _PAGE_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
 _MACHINE_POLICY = "default-src 'none'; frame-ancestors 'none'"
-
-
-def is_for_machines(path: str) -> bool:
-    """Whether the path belongs to the JSON API and the like, where every answer is JSON."""
-    return path.startswith(MACHINE_PREFIXES) and path not in settings.PAGES_UNDER_API
 
 
 class RequestMiddleware:
@@ -68,6 +57,15 @@ class RequestMiddleware:
         if settings.ACCESS_LOG:
             _log(request, response, time.perf_counter() - started)
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Show a page's ApplicationErrors, and a database that is away, as what they are."""
+        if not isinstance(exception, ApplicationError | OperationalError | InterfaceError):
+            return None
+        error = as_application_error(exception)
+        if error.status >= ApplicationError.status:
+            logger.warning("answering %s", error.status, exc_info=exception)
+        return error_response(request, error)
 
     def _policy(self, path: str) -> str:
         if is_for_machines(path):
@@ -120,6 +118,22 @@ class PageAuthenticationMiddleware(AuthenticationMiddleware):
             super().process_request(request)
 
 
+class PageLoginRequiredMiddleware(LoginRequiredMiddleware):
+    """Closes every view that doesn't say otherwise: pages lead to sign-in, machines get a 401.
+
+    DRF's views say otherwise, since they ask for a caller themselves.
+    """
+
+    def process_view(  # type: ignore[no-untyped-def]  # Django's own signature
+        self, request, view_func, view_args, view_kwargs
+    ):
+        if not getattr(view_func, "login_required", True):
+            return None
+        if is_for_machines(request.path):
+            return error_response(request, Unauthenticated())
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+
 class PageMessageMiddleware(MessageMiddleware):
     """One-time notices, for pages."""
 
@@ -132,9 +146,6 @@ class PageUserSessionsMiddleware(UserSessionsMiddleware):  # type: ignore[misc] 
     """When a browser was last seen, for pages."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase
-        if is_for_machines(request.path):
-            response = self.get_response(request)
-        else:
-            response = super().__call__(request)
+        serve = self.get_response if is_for_machines(request.path) else super().__call__
+        response: HttpResponseBase = serve(request)
         return response

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
@@ -159,9 +160,9 @@ class Service:
                 chunks.append(chunk)
                 size += len(chunk)
                 if time.monotonic() > deadline:
-                    raise ServiceTimeout(self.name)
+                    raise ServiceTimeout(self.name)  # noqa: TRY301 - the connection must be closed all the same
                 if size > _LONGEST_BODY_BYTES:
-                    raise ServiceFailed(self.name, sent=True)
+                    raise ServiceFailed(self.name, sent=True)  # noqa: TRY301 - the same
         except BaseException:
             response.close()
             raise
@@ -175,7 +176,7 @@ def segment(value: str) -> str:
 
 
 def _pool(base_url: str) -> HTTPConnectionPool:
-    trust = {"ca_certs": settings.OUTGOING_CA_FILE} if settings.OUTGOING_CA_FILE else {}
+    trust: dict[str, Any] = {"ca_certs": settings.OUTGOING_CA_FILE} if settings.OUTGOING_CA_FILE else {}
     if settings.OUTGOING_PROXY_URL:
         manager: urllib3.PoolManager = urllib3.ProxyManager(
             settings.OUTGOING_PROXY_URL, maxsize=_POOL_SIZE, retries=False, **trust

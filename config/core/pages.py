@@ -6,7 +6,7 @@ from django.shortcuts import render
 
 from config.core.api import failure
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
-from config.core.middleware import is_for_machines
+from config.core.requests import is_for_machines
 
 
 def error_response(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:

@@ -12,6 +12,12 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _address: ContextVar[str | None] = ContextVar("address", default=None)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
+MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/")
+
+
+def is_for_machines(path: str) -> bool:
+    """Whether the path belongs to the JSON API and the like, where every answer is JSON."""
+    return path.startswith(MACHINE_PREFIXES) and path not in settings.PAGES_UNDER_API
 
 
 def current_request_id() -> str:

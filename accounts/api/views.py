@@ -1,0 +1,81 @@
+"""The login API of the command-line tool."""
+
+from typing import cast
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+
+from accounts.api.serializers import (
+    CheckSerializer,
+    RevokedSerializer,
+    StartedSerializer,
+    StartSerializer,
+    StatusSerializer,
+)
+from accounts.callers import Caller
+from accounts.models.tokens import CLILogin
+from accounts.services import cli_login, tokens
+from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.openapi import documented
+from config.core.requests import client_address
+
+_LONGEST_USER_AGENT = 300
+
+
+class StartView(Endpoint):
+    """POST /api/auth/cli/session."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @documented(
+        summary="Start a CLI login", data=StartedSerializer(), tag="login", request=StartSerializer, public=True
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Give a code to show and a secret to poll with; both are valid for five minutes."""
+        asked = validated(StartSerializer, json_body(request))
+        client = CLILogin(
+            client_name=asked["clientName"],
+            hostname=asked["hostname"],
+            address=client_address(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:_LONGEST_USER_AGENT],
+        )
+        started = cli_login.start(client=client, now=timezone.now())
+        return success({"code": started.code, "secret": started.secret})
+
+
+class CheckView(Endpoint):
+    """GET /api/auth/cli/check."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @documented(
+        summary="Poll a CLI login",
+        data=StatusSerializer(),
+        tag="login",
+        parameters=[OpenApiParameter("code", str, required=True), OpenApiParameter("secret", str, required=True)],
+        errors=[403],
+        public=True,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell what became of the login; the token comes with `approved`, until the login is over."""
+        asked = validated(CheckSerializer, query(request))
+        status = cli_login.check(
+            code=asked["code"], secret=asked["secret"], address=client_address(request), now=timezone.now()
+        )
+        return success({"status": status.status} | ({"token": status.token} if status.token else {}))
+
+
+class LogoutView(Endpoint):
+    """POST /api/auth/logout."""
+
+    @documented(summary="Log out", data=RevokedSerializer(), tag="login")
+    def post(self, request: Request) -> HttpResponse:
+        """Revoke the token that the request carries."""
+        caller = cast("Caller", request.user)
+        tokens.revoke(token_id=caller.token_id, user_id=caller.id, by=caller, now=timezone.now())
+        return success({"status": "revoked"})

@@ -1,0 +1,21 @@
+"""manage.py prune."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from accounts.services.pruning import prune
+
+
+class Command(BaseCommand):
+    """Clears logins, tokens and sessions that are over; run it daily."""
+
+    help = "Delete CLI logins, access tokens and browser sessions that are over. Run it daily."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Prune and say what went."""
+        pruned = prune(now=timezone.now())
+        self.stdout.write(
+            f"Deleted {pruned.logins} CLI logins, {pruned.tokens} access tokens and {pruned.sessions} browser sessions."
+        )

@@ -1,0 +1,223 @@
+"""The CLI's login: a code and a secret, a person's decision in a browser, a token at pick-up.
+
+The token is made when the CLI picks it up, never earlier, so that an approval nobody collects leaves
+no token behind. Until the login is over it is kept sealed with a key that only the CLI's secret
+yields: a lost answer can be asked for again, and the database alone can't produce it.
+"""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.models import CLILogin, User
+from accounts.models.tokens import Client
+from accounts.services import people, tokens
+from config.core.crypto import CannotOpen, derived_keyring, digest, random_hex
+from config.core.database import fetch_row
+from config.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from config.core.ratelimits import RateLimit
+
+LIFETIME = timedelta(minutes=5)
+_CODE_BYTES = 4
+_SECRET_BYTES = 16
+_PURPOSE = "crayon cli login token"
+# By hand, since every waiting CLI asks this every other second.
+_FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHERE code = %s"
+
+# A team behind one address may log many laptops in; a flood of rows from one address must end.
+STARTS = RateLimit("cli-login-starts", "30/minute")
+STARTS_OF_ALL = RateLimit("cli-login-starts-of-all", "1200/minute")
+# A CLI polls 30 times a minute.
+POLLS = RateLimit("cli-login-polls", "120/minute")
+# Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 8 years and
+# everybody together 2 months on average; seeing a code alone yields nothing but a question to deny.
+WRONG_GUESSES = RateLimit("cli-login-wrong-guesses", "10/minute")
+WRONG_GUESSES_OF_ALL = RateLimit("cli-login-wrong-guesses-of-all", "500/minute")
+
+
+class WrongSecret(Forbidden):
+    """403: the code exists, the secret is another login's."""
+
+    default = "The secret does not belong to this code. Start the login again."
+
+
+class NoSuchLogin(NotFound):
+    """404: the code is unknown, or its time is over."""
+
+    default = "This code is unknown or has expired. Start the login again in your terminal."
+
+
+class AlreadyDecided(Conflict):
+    """409: somebody approved or denied the login before."""
+
+    default = "This login has been decided already."
+
+
+@dataclass(frozen=True, slots=True)
+class StartedLogin:
+    """What a CLI needs to go on: show the code, keep the secret."""
+
+    code: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return "<StartedLogin>"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatus:
+    """What a poll learns; `token` only with "approved"."""
+
+    status: Literal["pending", "approved", "denied", "expired"]
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"<LoginStatus {self.status}>"
+
+
+def start(*, client: Client, now: datetime) -> StartedLogin:
+    """Begin a login for the tool described by `client`. Raises TooManyRequests."""
+    STARTS.spend(client.address or "")
+    STARTS_OF_ALL.spend()
+    _erase_what_is_over(now)
+    secret = random_hex(_SECRET_BYTES)
+    for _attempt in range(5):
+        code = random_hex(_CODE_BYTES)
+        try:
+            with transaction.atomic():
+                CLILogin.objects.create(
+                    code=code,
+                    secret_digest=digest(secret),
+                    client_name=client.client_name,
+                    hostname=client.hostname,
+                    address=client.address,
+                    user_agent=client.user_agent,
+                    created_at=now,
+                    expires_at=now + LIFETIME,
+                )
+        except IntegrityError:
+            continue
+        return StartedLogin(code=code, secret=secret)
+    raise Unavailable("No code is free right now. Please try again in a moment.", retry_after=1)
+
+
+def find_for_page(*, code: str, address: str, now: datetime) -> CLILogin:
+    """The live login with this code, for the approval page.
+
+    Raises NoSuchLogin for an unknown or expired code, and TooManyRequests after too many of those.
+    """
+    _require_guesses_left(address)
+    login = CLILogin.objects.filter(code=code.strip().lower(), expires_at__gt=now).first()
+    if login is None:
+        _count_wrong_guess(address)
+        raise NoSuchLogin
+    return login
+
+
+@transaction.atomic
+def approve(*, login: CLILogin, user: User, now: datetime) -> None:
+    """Let the CLI in as `user`. Of several decisions at once one holds; the others raise AlreadyDecided."""
+    _decide(login, CLILogin.State.APPROVED, user, now)
+    audit.record("cli_login.approved", actor=user, target=login)
+
+
+@transaction.atomic
+def deny(*, login: CLILogin, user: User, now: datetime) -> None:
+    """Turn the CLI away. Raises AlreadyDecided."""
+    _decide(login, CLILogin.State.DENIED, user, now)
+    audit.record("cli_login.denied", actor=user, target=login)
+
+
+def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus:
+    """What became of a login; hands the token out while the login is valid.
+
+    An unknown code is "expired". Raises WrongSecret, and TooManyRequests for hasty polling or for
+    too many wrong guesses.
+    """
+    row = fetch_row(_FIND, [code])
+    if row is None:
+        return _unknown_code(address)
+    login_id, secret_digest, state, expires_at = row
+    if not hmac.compare_digest(bytes(secret_digest), digest(secret)):
+        _require_guesses_left(address)
+        _count_wrong_guess(address)
+        raise WrongSecret
+    POLLS.spend(str(login_id))
+    if expires_at <= now:
+        return LoginStatus("expired")
+    if state == CLILogin.State.PENDING:
+        return LoginStatus("pending")
+    if state == CLILogin.State.DENIED:
+        return LoginStatus("denied")
+    return _collect(CLILogin(pk=login_id), secret, now)
+
+
+def _unknown_code(address: str) -> LoginStatus:
+    _require_guesses_left(address)
+    _count_wrong_guess(address)
+    return LoginStatus("expired")
+
+
+def _decide(login: CLILogin, state: CLILogin.State, user: User, now: datetime) -> None:
+    pending = CLILogin.objects.filter(pk=login.pk, state=CLILogin.State.PENDING, expires_at__gt=now)
+    if not pending.update(state=state, decided_at=now, decided_by=user):
+        raise AlreadyDecided
+
+
+@transaction.atomic
+def _collect(reference: CLILogin, secret: str, now: datetime) -> LoginStatus:
+    """Make the token, or open the one that an earlier poll made.
+
+    The conditional update claims the pick-up and holds the row until the token is stored with it, so
+    that of many polls at once one makes the token and the others wait for it and read it.
+    """
+    claimed = CLILogin.objects.filter(pk=reference.pk, state=CLILogin.State.APPROVED, expires_at__gt=now)
+    first = claimed.update(state=CLILogin.State.COLLECTED)
+    login = CLILogin.objects.select_related("decided_by", "token").filter(pk=reference.pk).first()
+    if login is None or login.decided_by is None or not login.decided_by.is_active:
+        return LoginStatus("denied")
+    if first:
+        return LoginStatus("approved", _make_token(login, login.decided_by, secret, now))
+    if login.sealed_token is None or login.token is None or login.token.revoked_at is not None:
+        return LoginStatus("expired")
+    return LoginStatus("approved", _open_token(login, secret))
+
+
+def _make_token(login: CLILogin, user: User, secret: str, now: datetime) -> str:
+    organization = people.ensure_personal_organization(user=user)
+    row, plain = tokens.issue(user=user, organization=organization, client=login, now=now)
+    sealed = derived_keyring(secret, purpose=_PURPOSE).seal(plain.encode(), place=_place(login))
+    CLILogin.objects.filter(pk=login.pk).update(token=row, sealed_token=sealed)
+    audit.record("access_token.issued", actor=user, target=row, organization_id=organization.pk)
+    return plain
+
+
+def _open_token(login: CLILogin, secret: str) -> str:
+    try:
+        sealed = bytes(login.sealed_token or b"")
+        return derived_keyring(secret, purpose=_PURPOSE).open(sealed, place=_place(login)).decode()
+    except CannotOpen as error:
+        raise WrongSecret from error
+
+
+def _place(login: CLILogin) -> str:
+    return f"accounts_clilogin.sealed_token:{login.pk}"
+
+
+def _require_guesses_left(address: str) -> None:
+    WRONG_GUESSES.require_left(address)
+    WRONG_GUESSES_OF_ALL.require_left()
+
+
+def _count_wrong_guess(address: str) -> None:
+    WRONG_GUESSES.spend(address)
+    WRONG_GUESSES_OF_ALL.spend()
+
+
+def _erase_what_is_over(now: datetime) -> None:
+    """Sealed tokens must not outlive their login; `prune` removes the rows later."""
+    CLILogin.objects.filter(expires_at__lte=now, sealed_token__isnull=False).update(sealed_token=None)

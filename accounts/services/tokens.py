@@ -1,0 +1,75 @@
+"""Access tokens: issue, list, revoke."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import AccessToken, Organization, User
+from accounts.models.tokens import Client
+from config.core.crypto import digest, random_hex
+from config.core.errors import NotFound
+
+
+class NoSuchApp(NotFound):
+    """404: no app or browser of this person has that id."""
+
+    default = "This app or browser is not signed in any more."
+
+
+def issue(*, user: User, organization: Organization, client: Client, now: datetime) -> tuple[AccessToken, str]:
+    """A new token for the person's tool: its row, and the plain token, which is not kept.
+
+    The token is 64 hex characters of 32 random bytes.
+    """
+    plain = random_hex(32)
+    row = AccessToken.objects.create(
+        digest=digest(plain),
+        user=user,
+        organization=organization,
+        client_name=client.client_name,
+        hostname=client.hostname,
+        address=client.address,
+        user_agent=client.user_agent,
+        created_at=now,
+        expires_at=now + timedelta(days=settings.ACCESS_TOKEN_DAYS),
+    )
+    return row, plain
+
+
+@transaction.atomic
+def revoke(*, token_id: uuid.UUID, user_id: uuid.UUID, by: audit.Actor, now: datetime) -> AccessToken:
+    """Revoke one token of the person; it stops working with the next request.
+
+    Revoking twice is fine. Raises NoSuchApp when the person has no such token.
+    """
+    token = AccessToken.objects.filter(pk=token_id, user_id=user_id).first()
+    if token is None:
+        raise NoSuchApp
+    if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+        audit.record("access_token.revoked", actor=by, target=token, organization_id=token.organization_id)
+    return token
+
+
+def working_tokens(*, user: User, now: datetime) -> list[AccessToken]:
+    """The person's apps that are signed in, newest first."""
+    return list(AccessToken.objects.of(user).working(now=now).select_related("organization"))
+
+
+def browser_sessions(*, user: User) -> list[UserSession]:
+    """The person's browsers that are signed in, last seen first; dead ones are dropped on the way."""
+    sessions: list[UserSession] = UserSession.objects.purge_and_list(user)
+    return sorted(sessions, key=lambda session: session.last_seen_at, reverse=True)
+
+
+@transaction.atomic
+def end_browser_session(*, session_id: int, user: User) -> None:
+    """Sign one browser of the person out. Raises NoSuchApp when they have no such session."""
+    session = UserSession.objects.filter(pk=session_id, user=user).first()
+    if session is None:
+        raise NoSuchApp
+    session.end()
+    audit.record("browser_session.ended", actor=user, target_type="UserSession", target_id=str(session_id))

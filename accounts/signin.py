@@ -1,0 +1,158 @@
+"""How allauth's sign-in meets our people: the sign-up policy, who is let in, and what is said when not."""
+
+import logging
+from typing import Any
+
+import requests
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.providers.base import AuthError
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from accounts.services import people
+from config.core.errors import ApplicationError, Conflict, Malformed, UpstreamFailed, UpstreamTimeout
+from config.core.pages import error_response
+from config.core.requests import REQUEST_ID_HEADER, client_address, current_request_id
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_EMAIL = 254
+
+
+class SignInFailed(UpstreamFailed):
+    """502: GitHub did not tell who the person is."""
+
+    default = "GitHub did not confirm who you are. Please try to sign in again in a moment."
+
+
+class SignInTimeout(UpstreamTimeout):
+    """504: GitHub took too long."""
+
+    default = "GitHub did not answer in time. Please try to sign in again in a moment."
+
+
+class SignInLost(Malformed):
+    """400: the answer from GitHub belongs to no sign-in of this browser."""
+
+    default = "This sign-in took too long or began in another browser. Please start again."
+
+
+class SignInCanceled(Malformed):
+    """400: the person said no at GitHub."""
+
+    default = "You canceled the sign-in at GitHub. Nothing was changed."
+
+
+class SignInTwice(Conflict):
+    """409: two first sign-ins of one person at once."""
+
+    default = "You are just signing in in another window. Please try again."
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Knows the client's address, and shows our own page to people who may not come in."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address as far as trusted proxies tell it."""
+        return client_address(request)
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        """Suspended, or waiting for approval."""
+        return render(request, "accounts/shut_out.html", {"waiting": user.waitlisted_at is not None}, status=403)
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Applies the sign-up policy and keeps our own columns in step with GitHub."""
+
+    def get_requests_session(self) -> requests.Session:
+        """A session with time limits that reads no environment and follows no redirect."""
+        session: requests.Session = super().get_requests_session()
+        session.trust_env = False
+        session.max_redirects = 0
+        session.headers[REQUEST_ID_HEADER] = current_request_id()
+        if settings.OUTGOING_PROXY_URL:
+            session.proxies = {"http": settings.OUTGOING_PROXY_URL, "https": settings.OUTGOING_PROXY_URL}
+        if settings.OUTGOING_CA_FILE:
+            session.verify = settings.OUTGOING_CA_FILE
+        return session
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:  # noqa: ARG002 - allauth's
+        """Whether the policy lets this new person in (a waiting list lets everybody join it)."""
+        return settings.SIGNUP_POLICY != "allowlist" or _is_on_the_list(sociallogin)
+
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:  # noqa: ARG002
+        """A new person's fields from GitHub's profile."""
+        user: User = sociallogin.user
+        user.username = str(data.get("username") or "")
+        user.name = str(data.get("name") or "")[:255]
+        user.email = _email(sociallogin)
+        return user
+
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: object = None) -> User:
+        """Make the person, their organization and the audit row together."""
+        user: User = sociallogin.user
+        user.github_id = int(sociallogin.account.uid)
+        user.github_login = str(sociallogin.account.extra_data["login"])
+        if settings.SIGNUP_POLICY == "waitlist":
+            user.is_active, user.waitlisted_at = False, timezone.now()
+        try:
+            with transaction.atomic():
+                super().save_user(request, sociallogin, form)
+                people.ensure_personal_organization(user=user)
+                audit.record("user.signed_up", actor=user, target=user)
+        except IntegrityError as error:
+            raise ImmediateHttpResponse(error_response(request, SignInTwice())) from error
+        return user
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:  # noqa: ARG002 - allauth's
+        """Follow a known person's changes at GitHub."""
+        if not sociallogin.is_existing:
+            return
+        login = str(sociallogin.account.extra_data["login"])
+        changes = {"github_login": login, "email": _email(sociallogin) or sociallogin.user.email}
+        User.objects.filter(pk=sociallogin.user.pk).update(**changes)
+
+    def on_authentication_error(
+        self,
+        request: HttpRequest,
+        provider: object,  # noqa: ARG002 - allauth's signature
+        error: str | None = None,
+        exception: Exception | None = None,
+        extra_context: object = None,  # noqa: ARG002
+    ) -> None:
+        """Show our own page for each way in which a sign-in fails."""
+        shown = _sign_in_error(error, exception)
+        logger.warning("sign-in failed: %s: %s", type(shown).__name__, type(exception).__name__)
+        raise ImmediateHttpResponse(error_response(request, shown, title="Sign-in failed"))
+
+
+def _sign_in_error(error: str | None, exception: Exception | None) -> ApplicationError:
+    if isinstance(exception, requests.Timeout):
+        return SignInTimeout()
+    if exception is not None:
+        return SignInFailed()
+    return SignInCanceled() if error == AuthError.CANCELLED else SignInLost()
+
+
+def _email(sociallogin: SocialLogin) -> str:
+    addresses = [address.email for address in sociallogin.email_addresses if address.verified]
+    return str(addresses[0])[:_LONGEST_EMAIL] if addresses else ""
+
+
+def _is_on_the_list(sociallogin: SocialLogin) -> bool:
+    login = str(sociallogin.account.extra_data["login"]).lower()
+    domain = _email(sociallogin).rpartition("@")[2].lower()
+    organizations = sociallogin.account.extra_data.get("organizations", [])
+    return (
+        login in settings.SIGNUP_ALLOWED_LOGINS
+        or (bool(domain) and domain in settings.SIGNUP_ALLOWED_EMAIL_DOMAINS)
+        or any(name in settings.SIGNUP_ALLOWED_ORGANIZATIONS for name in organizations)
+    )

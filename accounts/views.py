@@ -1,0 +1,165 @@
+"""The pages of sign-in, CLI approval and signed-in apps. They work without JavaScript."""
+
+import uuid
+from typing import cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import CLILogin, User
+from accounts.services import cli_login, people, tokens
+from config.core.errors import Malformed
+from config.core.requests import client_address
+
+
+@login_not_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Signed-in people go to their apps, everybody else sees what this server is."""
+    if request.user.is_authenticated:
+        return redirect("account-apps")
+    return _sign_in_page(request, next_path=reverse("account-apps"))
+
+
+@login_not_required
+@never_cache
+@require_GET
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The sign-in page; `next` is a path of ours to come back to."""
+    wanted = request.GET.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=settings.IS_SECURE)
+    next_path = wanted if safe and wanted.startswith("/") else reverse("account-apps")
+    if request.user.is_authenticated:
+        return redirect(next_path)
+    return _sign_in_page(request, next_path=next_path)
+
+
+def _sign_in_page(request: HttpRequest, *, next_path: str, code: str = "") -> HttpResponse:
+    context = {"next": next_path, "code": code, "github": bool(settings.GITHUB_CLIENT_ID)}
+    return render(request, "accounts/sign_in.html", context)
+
+
+@login_not_required
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End this browser's session."""
+    logout(request)
+    messages.info(request, "You are signed out.")
+    return redirect("account_login")
+
+
+@login_not_required
+@require_GET
+def shut_out(request: HttpRequest) -> HttpResponse:
+    """Where allauth sends people who may not sign in."""
+    return render(request, "accounts/shut_out.html", {"waiting": False}, status=403)
+
+
+@login_not_required
+@require_GET
+def address_taken(request: HttpRequest) -> HttpResponse:
+    """A first sign-in whose e-mail address belongs to another person here."""
+    return render(request, "accounts/address_taken.html", status=409)
+
+
+@method_decorator([login_not_required, never_cache], name="dispatch")
+class CLILoginView(View):
+    """GET and POST /auth/cli: a person decides about a CLI's login.
+
+    Looking at the page changes nothing, nor does coming back to it from GitHub: only the button does.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """The question, or what became of it."""
+        code = request.GET.get("cli_code", "").strip()
+        if not code:
+            return render(request, "accounts/cli_login_missing.html", status=400)
+        if not request.user.is_authenticated:
+            return _sign_in_page(request, next_path=request.get_full_path(), code=code)
+        try:
+            login = cli_login.find_for_page(code=code, address=client_address(request), now=timezone.now())
+        except cli_login.NoSuchLogin:
+            return render(request, "accounts/cli_login_expired.html", status=404)
+        if login.state != CLILogin.State.PENDING:
+            return _decided_page(request, login)
+        context = {"login": login, "elsewhere": login.address != client_address(request)}
+        return render(request, "accounts/cli_login.html", context)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Approve or deny."""
+        code = request.POST.get("cli_code", "").strip()
+        if not request.user.is_authenticated:
+            return HttpResponseRedirect(reverse("cli-login", query={"cli_code": code}))
+        user = request.user
+        decide = {"approve": cli_login.approve, "deny": cli_login.deny}.get(request.POST.get("decision", ""))
+        if decide is None:
+            raise Malformed("Choose Approve or Deny.")
+        now = timezone.now()
+        try:
+            login = cli_login.find_for_page(code=code, address=client_address(request), now=now)
+            decide(login=login, user=user, now=now)
+        except cli_login.NoSuchLogin:
+            return render(request, "accounts/cli_login_expired.html", status=404)
+        except cli_login.AlreadyDecided:
+            login.refresh_from_db()
+            return _decided_page(request, login)
+        approved = decide is cli_login.approve
+        return render(request, f"accounts/cli_login_{'approved' if approved else 'denied'}.html", {"login": login})
+
+
+def _decided_page(request: HttpRequest, login: CLILogin) -> HttpResponse:
+    if login.state == CLILogin.State.DENIED:
+        return render(request, "accounts/cli_login_denied.html", {"login": login, "before": True}, status=409)
+    return render(request, "accounts/cli_login_decided.html", {"login": login}, status=409)
+
+
+@never_cache
+@require_GET
+def apps(request: HttpRequest) -> HttpResponse:
+    """The person's signed-in apps and browsers."""
+    user = cast("User", request.user)
+    context = {
+        "tokens": tokens.working_tokens(user=user, now=timezone.now()),
+        "browsers": tokens.browser_sessions(user=user),
+        "current_key": request.session.session_key,
+        "public_url": settings.PUBLIC_URL,
+    }
+    return render(request, "accounts/apps.html", context)
+
+
+@require_POST
+def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
+    """Revoke one app's token."""
+    user = cast("User", request.user)
+    token = tokens.revoke(token_id=token_id, user_id=user.pk, by=user, now=timezone.now())
+    messages.success(request, f"{token.label} is signed out.")
+    return redirect("account-apps")
+
+
+@require_POST
+def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
+    """Sign one browser out."""
+    tokens.end_browser_session(session_id=session_id, user=cast("User", request.user))
+    messages.success(request, "The browser is signed out.")
+    return redirect("account-apps")
+
+
+@require_POST
+def revoke_all(request: HttpRequest) -> HttpResponse:
+    """Sign every app and browser out, this one included."""
+    user = cast("User", request.user)
+    people.revoke_everything(user=user, by=user, now=timezone.now())
+    logout(request)
+    messages.success(request, "All apps and browsers are signed out.")
+    return redirect("account_login")

@@ -1,0 +1,109 @@
+"""POST /api/auth/cli/session: a CLI asks to be let in."""
+
+import re
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import CLILogin
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/auth/cli/session"
+
+
+def test_it_gives_a_code_and_a_secret_and_keeps_the_secret_as_a_digest_only(nobody_api):
+    answer = nobody_api.post(PATH, {"clientName": "crayon CLI", "hostname": "laptop"})
+    data = answer.json()["data"]
+    assert answer.status_code == 200
+    assert re.fullmatch(r"[0-9a-f]{8}", data["code"])
+    assert re.fullmatch(r"[0-9a-f]{32}", data["secret"])
+    assert answer.headers["Cache-Control"] == "no-store"
+    login = CLILogin.objects.get(code=data["code"])
+    assert (login.client_name, login.hostname, login.address) == ("crayon CLI", "laptop", "127.0.0.1")
+    assert data["secret"].encode() not in bytes(login.secret_digest)
+    assert login.sealed_token is None
+    assert timedelta(minutes=4, seconds=50) < login.expires_at - timezone.now() <= timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_it_takes_an_empty_body(nobody_api, body):
+    answer = nobody_api.request("POST", PATH, data=body, content_type="application/json")
+    assert answer.status_code == 200
+    assert CLILogin.objects.get().client_name == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"[]", "The body must be a JSON object."),
+        (b"{", "The body is not valid JSON."),
+        (b'"\xff"', "The body is not valid JSON."),
+        (b"[" * 100_000, "The body is not valid JSON."),
+        (b'{"clientName": 7}', "clientName: Not a valid string."),
+        (b'{"clientName": ["a"]}', "clientName: Not a valid string."),
+        (b'{"hostname": "a\\u0000b"}', "hostname: Null characters are not allowed."),
+        (b'{"hostname": "' + b"x" * 256 + b'"}', "hostname: Ensure this field has no more than 255 characters."),
+    ],
+)
+def test_it_refuses_a_malformed_body_with_a_sentence_that_names_the_field(nobody_api, body, sentence):
+    answer = nobody_api.request("POST", PATH, data=body, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+    assert not CLILogin.objects.exists()
+
+
+def test_it_refuses_a_body_of_another_type(nobody_api):
+    answer = nobody_api.request("POST", PATH, data=b"clientName=x", content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 415
+    assert answer.json() == {"error": "Send the body as JSON, with `Content-Type: application/json`."}
+
+
+def test_it_refuses_a_body_of_more_than_a_megabyte(nobody_api):
+    answer = nobody_api.request("POST", PATH, data=b" " * (1 << 20) + b"{}", content_type="application/json")
+    assert (answer.status_code, answer.json()) == (413, {"error": "The request's body is too large."})
+
+
+def test_it_is_not_readable_with_get(nobody_api):
+    answer = nobody_api.get(PATH)
+    assert answer.status_code == 405
+    assert answer.json() == {"error": "This method is not possible at this address."}
+    assert answer.headers["Allow"] == "POST"
+
+
+def test_an_address_that_starts_too_many_logins_has_to_wait(nobody_api):
+    statuses = [nobody_api.post(PATH).status_code for _ in range(31)]
+    assert statuses == [200] * 30 + [429]
+    refused = nobody_api.post(PATH)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert refused.json() == {"error": "Too many requests. Please wait a moment and try again."}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_limit_holds_when_requests_come_at_once(nobody_api):
+    statuses: list[int] = []
+    barrier = Barrier(40)
+
+    def ask() -> None:
+        barrier.wait()
+        try:
+            statuses.append(nobody_api.post(PATH).status_code)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200] * 30 + [429] * 10
+
+
+def test_starting_a_login_erases_the_sealed_tokens_of_those_that_are_over(nobody_api):
+    over = timezone.now() - timedelta(seconds=1)
+    CLILogin.objects.create(
+        code="00000000", secret_digest=b"d" * 32, created_at=over, expires_at=over, sealed_token=b"sealed"
+    )
+    nobody_api.post(PATH)
+    assert CLILogin.objects.get(code="00000000").sealed_token is None

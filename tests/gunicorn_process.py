@@ -1,0 +1,141 @@
+"""Starts gunicorn as in production, on the test's database, for tests that need the real thing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import urllib3
+from django.conf import settings
+from django.db import connection
+
+from tests.sandbox_process import SandboxProcess
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class GunicornProcess:
+    """A running server. `url` is its address, `log` all that it wrote."""
+
+    def __init__(self, *, sandbox: SandboxProcess, environment: dict[str, str] | None = None) -> None:
+        self._sandbox = sandbox
+        self._extra = environment or {}
+        self._http = urllib3.PoolManager(retries=False, timeout=15, maxsize=64)
+        self._log_file = Path(tempfile.mkdtemp(prefix="crayon-gunicorn-")) / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self.url = f"http://localhost:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self._log_file.read_text(encoding="utf-8", errors="replace") if self._log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "config.wsgi:application"],
+                cwd=_ROOT,
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+            )
+        self.wait_until_ready()
+        return self
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        self._http.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def restart_workers(self) -> None:
+        """Replace the worker process, and with it whatever it cached and counted."""
+        before = self._worker_pids()
+        os.kill(self.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if not set(before) & set(self._worker_pids()) and self._worker_pids():
+                break
+            time.sleep(0.05)
+        self.wait_until_ready()
+
+    def wait_until_ready(self, *, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self._http.request("GET", f"{self.url}/_/ready").status == 200:
+                    return
+            except urllib3.exceptions.HTTPError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"the server did not become ready:\n{self.log[-3000:]}")
+
+    def request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Ask the server; `token`, `json` and urllib3's own options."""
+        headers = dict(options.pop("headers", {}))
+        if token := options.pop("token", ""):
+            headers["Authorization"] = f"Bearer {token}"
+        return self._http.request(method, f"{self.url}{path}", headers=headers, redirect=False, **options)
+
+    def _worker_pids(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return [int(pid) for pid in children.split()]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY", "ENCRYPTION_KEYS") if name in os.environ
+        }
+        return kept | {
+            "PYTHONUNBUFFERED": "1",
+            "BIND": f"127.0.0.1:{self.port}",
+            "WEB_CONCURRENCY": "1",
+            "PUBLIC_URL": self.url,
+            "ALLOWED_HOSTS": "localhost,127.0.0.1",
+            "DATABASE_URL": _database_url(),
+            "GITHUB_URL": self._sandbox.github_url,
+            "GITHUB_API_URL": self._sandbox.github_api_url,
+            "GITHUB_CLIENT_ID": settings.GITHUB_CLIENT_ID,
+            "GITHUB_CLIENT_SECRET": settings.GITHUB_CLIENT_SECRET,
+            "NANGO_SERVER_URL": self._sandbox.nango_url,
+            "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
+            "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
+            "LOG_LEVEL": "DEBUG",
+            **self._extra,
+        }
+
+
+def _database_url() -> str:
+    parts = connection.settings_dict
+    return f"postgres://{parts['USER']}:{parts['PASSWORD']}@{parts['HOST']}:{parts['PORT']}/{parts['NAME']}"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
