@@ -11,6 +11,7 @@ urlpatterns = [
     path("_/ready", health.ready, name="ready"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
+    path("", include("integrations.urls")),
     path("api/docs", docs.page, name="api-docs"),
     path("api/docs/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     re_path(r"^(?:api|webhooks|_)(?:/(?P<rest>.*))?$", pages.not_found),

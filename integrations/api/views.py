@@ -1,0 +1,210 @@
+"""The integrations API."""
+
+from dataclasses import asdict
+from typing import cast
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+
+from accounts.callers import Caller
+from config.core.api import Endpoint, TooLarge, json_body, json_response, query, success, validated
+from config.core.errors import Malformed
+from config.core.openapi import documented
+from integrations.api import serializers
+from integrations.identifiers import is_connection_id
+from integrations.services import connect_sessions, connections, creation, credentials, deletion, integrations, webhooks
+
+_TAG = "integrations"
+_UPSTREAM = (502, 504)
+
+
+def _caller(request: Request) -> Caller:
+    return cast("Caller", request.user)
+
+
+class IntegrationsView(Endpoint):
+    """GET /api/integrations."""
+
+    @documented(
+        summary="List integrations",
+        data=serializers.IntegrationAnswerSerializer(many=True),
+        tag=_TAG,
+        errors=_UPSTREAM,
+    )
+    def get(self, request: Request) -> HttpResponse:  # noqa: ARG002 - everybody sees the same
+        """Tell which services can be connected."""
+        return success(orjson.Fragment(integrations.list_integrations()))
+
+
+class ConnectionsView(Endpoint):
+    """GET /api/integrations/{integration_id}/connections."""
+
+    @documented(
+        summary="List connections",
+        data=serializers.ConnectionAnswerSerializer(many=True),
+        tag=_TAG,
+        errors=[404, *_UPSTREAM],
+    )
+    def get(self, request: Request, integration_id: str) -> HttpResponse:
+        """Tell which connections of the integration are the caller's, newest first."""
+        listed = connections.list_connections(
+            caller=_caller(request), integration_id=integration_id, now=timezone.now()
+        )
+        return success(
+            [
+                {
+                    "connection_id": item.connection_id,
+                    "provider_config_key": item.integration_id,
+                    "provider": item.provider,
+                    "created_at": item.created_at,
+                    "created": item.created_at,
+                    "errors": [asdict(error) for error in item.errors],
+                    "metadata": item.metadata,
+                }
+                for item in listed
+            ]
+        )
+
+
+class CredentialsView(Endpoint):
+    """GET /api/credentials/{integration_id}."""
+
+    @documented(
+        summary="Fetch credentials",
+        data=serializers.CredentialsAnswerSerializer(),
+        tag=_TAG,
+        parameters=[
+            OpenApiParameter("connection_id", str, required=True, description="One of the caller's connections."),
+            OpenApiParameter(
+                "Cache-Control",
+                str,
+                OpenApiParameter.HEADER,
+                description="`no-cache` asks Nango anew instead of answering what was fetched a moment ago.",
+            ),
+        ],
+        errors=[404, 409, *_UPSTREAM],
+    )
+    def get(self, request: Request, integration_id: str) -> HttpResponse:
+        """Give the credentials of one of the caller's connections, refreshed where that is possible."""
+        # Read by hand rather than by a serializer, which would be most of this route's work.
+        connection_id = query(request).get("connection_id")
+        if connection_id is None:
+            raise Malformed("connection_id: This field is required.")
+        if not is_connection_id(connection_id):
+            raise Malformed("connection_id: This is not a connection id.")
+        found = credentials.fetch_credentials(
+            caller=_caller(request),
+            integration_id=integration_id,
+            connection_id=connection_id,
+            fresh=_wants_fresh(request),
+            now=timezone.now(),
+        )
+        return success(orjson.Fragment(found))
+
+
+class ConnectSessionView(Endpoint):
+    """POST /api/nango/connect-session."""
+
+    @documented(
+        summary="Create a connect session",
+        data=serializers.ConnectSessionAnswerSerializer(),
+        tag=_TAG,
+        request=serializers.ConnectSessionRequestSerializer,
+        errors=[404, *_UPSTREAM],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Give a link on which the caller connects an account, or reconnects one."""
+        asked = validated(serializers.ConnectSessionRequestSerializer, json_body(request))
+        session = connect_sessions.create_connect_session(
+            caller=_caller(request),
+            integration_id=asked["integration_id"],
+            connection_id=asked.get("connection_id"),
+            now=timezone.now(),
+        )
+        return success({"token": session.token, "connectLink": session.connect_link, "expiresAt": session.expires_at})
+
+
+class CreateView(Endpoint):
+    """POST /api/connections/create."""
+
+    @documented(
+        summary="Create a connection",
+        data=serializers.CreatedSerializer(),
+        tag=_TAG,
+        request=serializers.CreateSerializer,
+        errors=[404, 409, *_UPSTREAM],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Make a connection from credentials, or replace those of one of the caller's."""
+        asked = validated(serializers.CreateSerializer, json_body(request))
+        creation.create_connection(
+            caller=_caller(request),
+            integration_id=asked["integration_id"],
+            connection_id=asked["connection_id"],
+            credentials=asked["credentials"],
+            connection_config=asked.get("connection_config"),
+            now=timezone.now(),
+        )
+        return success({"connection_id": asked["connection_id"]})
+
+
+class DeleteView(Endpoint):
+    """POST /api/connections/delete."""
+
+    @documented(
+        summary="Delete a connection",
+        data=serializers.OkSerializer(),
+        tag=_TAG,
+        request=serializers.ConnectionSerializer,
+        errors=[404, *_UPSTREAM],
+        enveloped=False,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Delete one of the caller's connections."""
+        asked = validated(serializers.ConnectionSerializer, json_body(request))
+        deletion.delete_connection(
+            caller=_caller(request),
+            integration_id=asked["integration_id"],
+            connection_id=asked["connection_id"],
+            now=timezone.now(),
+        )
+        return json_response({"ok": True})
+
+
+class NangoWebhookView(Endpoint):
+    """POST /webhooks/nango: for Nango, which signs what it sends."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @documented(
+        summary="Receive a webhook of Nango's",
+        data=serializers.WebhookAnswerSerializer(),
+        tag="webhooks",
+        parameters=[
+            OpenApiParameter(
+                "X-Nango-Hmac-Sha256", str, OpenApiParameter.HEADER, description="Hex HMAC-SHA256 of the raw body."
+            )
+        ],
+        errors=[401],
+        public=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Take the news of a connection that was made, renewed or can't be refreshed."""
+        try:
+            body = request._request.body  # noqa: SLF001 - the signature is over the raw bytes
+        except RequestDataTooBig as error:
+            raise TooLarge from error
+        signature = request.META.get("HTTP_X_NANGO_HMAC_SHA256", "")
+        return success({"status": webhooks.receive(body=body, signature=signature, now=timezone.now())})
+
+
+def _wants_fresh(request: Request) -> bool:
+    """Whether the caller sent `Cache-Control: no-cache` (RFC 9111, section 5.2.1.4)."""
+    sent = request.META.get("HTTP_CACHE_CONTROL", "")
+    return bool(sent) and "no-cache" in {directive.strip().lower() for directive in sent.split(",")}

@@ -1,0 +1,43 @@
+"""System checks of the access to Nango."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name
+
+
+@register
+def nango_key_looks_like_one(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Nango's environment keys are UUIDs; anything else is refused on every call."""
+    if not settings.NANGO_SECRET_KEY or _is_uuid(settings.NANGO_SECRET_KEY):
+        return []
+    return [
+        Warning(
+            "NANGO_SECRET_KEY does not look like a key of Nango's: those are UUIDs.",
+            hint="Copy the API key from the environment's settings in Nango, not the webhook signing key.",
+            id="crayon.W021",
+        )
+    ]
+
+
+@register
+def nango_webhooks_can_be_checked(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Without the signing key every webhook is refused."""
+    if not settings.NANGO_SECRET_KEY or settings.NANGO_WEBHOOK_SIGNING_KEY:
+        return []
+    return [
+        Warning(
+            "NANGO_WEBHOOK_SIGNING_KEY is not set: Nango's webhooks are refused, so new connections are seen only "
+            "when they are listed, and renewed credentials only when the kept ones run out.",
+            hint="Copy the webhook signing key from Nango, and give Nango the address PUBLIC_URL/webhooks/nango.",
+            id="crayon.W022",
+        )
+    ]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,43 @@
+"""Nango (https://nango.dev/docs/reference/api): connections to third-party accounts."""
+
+from integrations.clients.nango.client import Nango
+from integrations.clients.nango.errors import (
+    CredentialsNotAccepted,
+    CredentialsRejected,
+    ImportRefused,
+    NangoBusy,
+    NangoFailed,
+    NangoNotConfigured,
+    NangoRefusesKey,
+    NoMoreConnections,
+    UnknownConnection,
+    UnknownIntegration,
+)
+from integrations.clients.nango.shapes import (
+    OWNER_TAG,
+    Connection,
+    ConnectionWithCredentials,
+    ConnectSession,
+    Integration,
+    parsed_moment,
+)
+
+__all__ = [
+    "OWNER_TAG",
+    "ConnectSession",
+    "Connection",
+    "ConnectionWithCredentials",
+    "CredentialsNotAccepted",
+    "CredentialsRejected",
+    "ImportRefused",
+    "Integration",
+    "Nango",
+    "NangoBusy",
+    "NangoFailed",
+    "NangoNotConfigured",
+    "NangoRefusesKey",
+    "NoMoreConnections",
+    "UnknownConnection",
+    "UnknownIntegration",
+    "parsed_moment",
+]

@@ -1,0 +1,99 @@
+"""Reading Nango's answers: the body when it is one, the right error when it is not."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from config.core.errors import ApplicationError
+from config.core.outgoing import Answer
+from integrations.clients.nango import shapes
+from integrations.clients.nango.errors import (
+    CredentialsNotAccepted,
+    ImportRefused,
+    NangoFailed,
+    NoMoreConnections,
+    UnknownIntegration,
+)
+
+logger = logging.getLogger(__name__)
+
+TOO_MANY = 429
+REFUSED_KEY = frozenset({401, 403})
+REJECTED = frozenset({"invalid_credentials", "connection_refresh_backoff"})
+# The same fact has a status and code of its own on each route; all come as JSON, unlike a wrong address.
+UNKNOWN = frozenset({"not_found", "unknown_connection", "unknown_provider_config"})
+_NOT_ACCEPTED = frozenset({"connection_test_failed", "connection_validation_failed"})
+_USUAL_WINDOW_SECONDS = 60
+Shape = TypeVar("Shape")
+
+
+def read(answer: Answer, shape: Callable[[object], Shape]) -> Shape:
+    """The body in its shape. Raises NangoFailed when it is not JSON or lacks something."""
+    try:
+        return shape(answer.json())
+    except shapes.Unreadable as error:
+        logger.error("Nango's answer can't be read: %s", error)  # noqa: TRY400 - a traceback says no more
+        raise NangoFailed from error
+
+
+def code(answer: Answer) -> str:
+    """The error's code, "" when the body has none."""
+    found = _error(answer).get("code")
+    return found if isinstance(found, str) else ""
+
+
+def failure(answer: Answer) -> NangoFailed:
+    """The error for an answer that is Nango's own fault, or a misunderstanding between us."""
+    logger.warning("Nango answered %s %s", answer.status, code(answer)[:60])
+    return NangoFailed()
+
+
+def import_failure(answer: Answer) -> ApplicationError:
+    """The error for a connection that was not made."""
+    found = code(answer)
+    if found == "unknown_provider_config":
+        return UnknownIntegration()
+    if found in _NOT_ACCEPTED:
+        return CredentialsNotAccepted()
+    if found == "invalid_body":
+        logger.warning("Nango refused an import because of %s", sorted(_complaints(answer)))
+        return ImportRefused()
+    if found == "resource_capped":
+        return NoMoreConnections()
+    return failure(answer)
+
+
+def complains_about(answer: Answer, *fields: str) -> bool:
+    """Whether the body was refused because of one of these fields."""
+    return code(answer) == "invalid_body" and not _complaints(answer).isdisjoint(fields)
+
+
+def owner_of_rejected(answer: Answer) -> str | None:
+    """Whose connection it is whose credentials were rejected, None when Nango did not say."""
+    payload = _error(answer).get("payload")
+    connection = payload.get("connection") if isinstance(payload, dict) else None
+    if not isinstance(connection, dict):
+        return None
+    try:
+        return shapes.owner(connection)
+    except shapes.Unreadable:
+        return None
+
+
+def seconds_to_wait(answer: Answer) -> int:
+    """The seconds of `Retry-After`, which may be 0; without it the length of Nango's window."""
+    stated = answer.headers.get("retry-after", "")
+    return int(stated) if stated.isascii() and stated.isdecimal() else _USUAL_WINDOW_SECONDS
+
+
+def _error(answer: Answer) -> Mapping[str, object]:
+    body = answer.json()
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _complaints(answer: Answer) -> set[str]:
+    """The names of the fields that Nango complains about, without what was in them."""
+    problems = _error(answer).get("errors")
+    paths = [item.get("path") for item in problems if isinstance(item, dict)] if isinstance(problems, list) else []
+    return {path[0] for path in paths if isinstance(path, list) and path and isinstance(path[0], str)}

@@ -1,0 +1,215 @@
+"""The calls to Nango that this server makes."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from django.conf import settings
+
+from config.core.outgoing import Answer, Service, segment
+from integrations.clients.nango import answers, shapes
+from integrations.clients.nango.errors import (
+    CredentialsRejected,
+    NangoFailed,
+    NangoNotConfigured,
+    NangoRefusesKey,
+    UnknownConnection,
+    UnknownIntegration,
+)
+from integrations.clients.nango.pause import Pause
+from integrations.credentials import Credentials
+from integrations.identifiers import is_connection_id, is_integration_id
+
+logger = logging.getLogger(__name__)
+
+_PAGE_SIZE = 1000
+
+
+class Nango:
+    """One environment at Nango. Safe for threads; calls share one pool.
+
+    Every method may raise ServiceFailed or NangoFailed (502), ServiceTimeout (504), and NangoBusy or
+    NangoRefusesKey (503); `budget` is the number of seconds for one call.
+    """
+
+    def __init__(self, *, base_url: str, secret_key: str, budget: float = 5.0, page_size: int = _PAGE_SIZE) -> None:
+        self.fingerprint = hashlib.sha256(f"{base_url}\0{secret_key}".encode()).hexdigest()[:16]
+        self._page_size = page_size
+        self._pause = Pause(f"nango-pause:{self.fingerprint}")
+        headers = {"Authorization": f"Bearer {secret_key}", "Accept": "application/json"}
+        self._service = Service(name="Nango", base_url=base_url, headers=headers, budget=budget)
+
+    @classmethod
+    def from_settings(cls) -> "Nango":
+        """The configured environment's client, one for the process. Raises NangoNotConfigured."""
+        if not settings.NANGO_SECRET_KEY:
+            raise NangoNotConfigured
+        return _shared(
+            settings.NANGO_SERVER_URL,
+            settings.NANGO_SECRET_KEY,
+            settings.OUTGOING_PROXY_URL,
+            settings.OUTGOING_CA_FILE,
+        )
+
+    # https://nango.dev/docs/reference/api/integration/list
+    def list_integrations(self) -> tuple[shapes.Integration, ...]:
+        """All integrations of the environment; Nango does not page them."""
+        answer = self._call("GET", "/integrations")
+        if not answer.ok:
+            raise answers.failure(answer)
+        return answers.read(answer, shapes.integrations)
+
+    # https://nango.dev/docs/reference/api/connection/list
+    def list_connections(
+        self, *, owner: str | None = None, integration_id: str | None = None, connection_id: str | None = None
+    ) -> tuple[shapes.Connection, ...]:
+        """The connections that meet every given filter, newest first, without credentials.
+
+        `owner` is the exact value of the tag `end_user_id`; it finds connections made with the older
+        `end_user` too. An unknown integration has no connections.
+        """
+        pages = self.pages_of_connections(owner=owner, integration_id=integration_id, connection_id=connection_id)
+        return tuple(found for page in pages for found in page)
+
+    def pages_of_connections(
+        self, *, owner: str | None = None, integration_id: str | None = None, connection_id: str | None = None
+    ) -> Iterator[tuple[shapes.Connection, ...]]:
+        """The same, page by page as they are asked for; offsets shift when something changes meanwhile."""
+        filters = {
+            f"tags[{shapes.OWNER_TAG}]": owner,
+            "integrationId": integration_id,
+            "connectionId": connection_id,
+            "limit": str(self._page_size),
+        }
+        # Nango refuses an empty value, and one that was dropped would list what is everybody's.
+        if "" in filters.values():
+            return
+        given = [(name, value) for name, value in filters.items() if value is not None]
+        number = 0
+        while True:
+            answer = self._call("GET", "/connections", query=[*given, ("page", str(number))])
+            if not answer.ok:
+                raise answers.failure(answer)
+            page = answers.read(answer, shapes.connections)
+            yield page
+            number += 1
+            if len(page) < self._page_size:
+                return
+
+    # https://nango.dev/docs/reference/api/connection/get
+    def get_connection(self, *, integration_id: str, connection_id: str) -> shapes.ConnectionWithCredentials:
+        """The connection's credentials, refreshed by Nango when they are about to expire.
+
+        Raises UnknownConnection, or CredentialsRejected when the provider refused to refresh them.
+        """
+        path, query = _address(integration_id, connection_id)
+        answer = self._call("GET", path, query=query)
+        if answer.ok:
+            return answers.read(answer, shapes.connection_with_credentials)
+        # Some providers' refusals come with a status of their own, so the code decides.
+        if answers.code(answer) in answers.REJECTED:
+            raise CredentialsRejected(owner=answers.owner_of_rejected(answer))
+        if answers.code(answer) in answers.UNKNOWN:
+            raise UnknownConnection
+        raise answers.failure(answer)
+
+    # https://nango.dev/docs/reference/api/connection/post
+    def import_connection(
+        self,
+        *,
+        integration_id: str,
+        connection_id: str,
+        credentials: Credentials,
+        tags: Mapping[str, str],
+        connection_config: Mapping[str, object] | None = None,
+    ) -> None:
+        """Make the connection, or replace it whole when Nango has one of these ids.
+
+        Raises UnknownIntegration, CredentialsNotAccepted, ImportRefused or NoMoreConnections, and
+        then has changed nothing.
+        """
+        body: dict[str, object] = {
+            "provider_config_key": integration_id,
+            "connection_id": connection_id,
+            "credentials": credentials.as_json(),
+            "tags": dict(tags),
+        }
+        if connection_config is not None:
+            body["connection_config"] = dict(connection_config)
+        answer = self._call("POST", "/connections", json=body)
+        if not answer.ok:
+            raise answers.import_failure(answer)
+        made = answers.read(answer, shapes.address)
+        if made != (integration_id, connection_id):
+            logger.error("Nango made a connection of other ids than asked for")
+            raise NangoFailed
+
+    # https://nango.dev/docs/reference/api/connection/delete
+    def delete_connection(self, *, integration_id: str, connection_id: str) -> None:
+        """Delete the connection and what is stored with it. Raises UnknownConnection."""
+        path, query = _address(integration_id, connection_id)
+        answer = self._call("DELETE", path, query=query)
+        if answer.ok:
+            answers.read(answer, shapes.done)
+        elif answers.code(answer) in answers.UNKNOWN:
+            raise UnknownConnection
+        else:
+            raise answers.failure(answer)
+
+    # https://nango.dev/docs/reference/api/connect/sessions/create
+    def create_connect_session(self, *, integration_id: str, tags: Mapping[str, str]) -> shapes.ConnectSession:
+        """A page for connecting an account of one integration. Raises UnknownIntegration."""
+        body = {"tags": dict(tags), "allowed_integrations": [integration_id]}
+        answer = self._call("POST", "/connect/sessions", json=body)
+        if answer.ok:
+            return answers.read(answer, shapes.connect_session)
+        if answers.complains_about(answer, "allowed_integrations"):
+            raise UnknownIntegration
+        raise answers.failure(answer)
+
+    # https://nango.dev/docs/reference/api/connect/sessions/reconnect
+    def create_reconnect_session(
+        self, *, integration_id: str, connection_id: str, tags: Mapping[str, str]
+    ) -> shapes.ConnectSession:
+        """A page for renewing a connection, which keeps its id.
+
+        `tags` must be complete: they replace all that it has. Raises UnknownConnection.
+        """
+        body = {"integration_id": integration_id, "connection_id": connection_id, "tags": dict(tags)}
+        answer = self._call("POST", "/connect/sessions/reconnect", json=body)
+        if answer.ok:
+            return answers.read(answer, shapes.connect_session)
+        if answers.complains_about(answer, "connection_id", "integration_id"):
+            raise UnknownConnection
+        if answers.code(answer) in answers.UNKNOWN:
+            raise UnknownConnection
+        raise answers.failure(answer)
+
+    def _call(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), json: object = None) -> Answer:
+        """Send, unless Nango asked us to wait.
+
+        Every call here may be sent twice: a second import says the same, a second delete finds
+        nothing, and a second session is one more page that nobody opens.
+        """
+        self._pause.require_over()
+        answer = self._service.call(method, path, query=query, json=json, repeatable=True)
+        if answer.status == answers.TOO_MANY:
+            logger.warning("Nango's rate limit is used up")
+            raise self._pause.begin(answers.seconds_to_wait(answer))
+        if answer.status in answers.REFUSED_KEY and answers.code(answer) not in answers.REJECTED:
+            logger.error("Nango refuses our key: %s %s", answer.status, answers.code(answer))
+            raise NangoRefusesKey
+        return answer
+
+
+def _address(integration_id: str, connection_id: str) -> tuple[str, list[tuple[str, str]]]:
+    """Path and query of one connection; ids that Nango can't have are unknown without asking."""
+    if not is_integration_id(integration_id) or not is_connection_id(connection_id):
+        raise UnknownConnection
+    return f"/connections/{segment(connection_id)}", [("provider_config_key", integration_id)]
+
+
+@lru_cache(maxsize=8)
+def _shared(base_url: str, secret_key: str, *_transport: str) -> Nango:
+    return Nango(base_url=base_url, secret_key=secret_key)

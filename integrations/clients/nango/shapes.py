@@ -1,0 +1,210 @@
+"""What of Nango's answers is used, and how it is read: strictly where used, blind to the rest.
+
+Every reader raises Unreadable when a field is missing or of another kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+OWNER_TAG = "end_user_id"
+Fields = Mapping[str, object]
+
+
+class Unreadable(Exception):
+    """An answer lacks a field or has it in another kind; the message names the field, not its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """A configured integration; `unique_key` is its id."""
+
+    unique_key: str
+    provider: str
+    display_name: str
+    logo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something wrong with a connection: `type` is "auth" (reconnect it) or "sync"."""
+
+    type: str
+    log_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection as it is listed, without credentials. `owner` is "" when its tags name nobody."""
+
+    connection_id: str
+    integration_id: str
+    provider: str
+    owner: str
+    organization: str
+    created_at: datetime
+    errors: tuple[Trouble, ...]
+    metadata: Fields | None = field(repr=False)
+
+    @property
+    def needs_reconnect(self) -> bool:
+        """Whether its credentials no longer work."""
+        return any(error.type == "auth" for error in self.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionWithCredentials:
+    """A connection's credentials, in the shape of its auth mode, and whose tags it has."""
+
+    owner: str
+    credentials: Fields = field(repr=False)
+    connection_config: Fields = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSession:
+    """A page on which a person connects an account. Who holds the link acts for the tagged person."""
+
+    token: str = field(repr=False)
+    connect_link: str = field(repr=False)
+    expires_at: datetime
+
+
+def integrations(body: object) -> tuple[Integration, ...]:
+    """The answer of `GET /integrations`."""
+    return tuple(_integration(item) for item in items(an_object(body, "body"), "data"))
+
+
+def connections(body: object) -> tuple[Connection, ...]:
+    """The answer of `GET /connections`."""
+    return tuple(_connection(item) for item in items(an_object(body, "body"), "connections"))
+
+
+def address(body: object) -> tuple[str, str]:
+    """Of `POST /connections`: which connection was made, as integration and connection id."""
+    fields = an_object(body, "body")
+    return text(fields, "provider_config_key"), text(fields, "connection_id")
+
+
+def done(body: object) -> None:
+    """Of `DELETE /connections/{connection_id}`: that it says so."""
+    if an_object(body, "body").get("success") is not True:
+        raise Unreadable("success")
+
+
+def _integration(item: object) -> Integration:
+    fields = an_object(item, "data")
+    return Integration(
+        unique_key=text(fields, "unique_key"),
+        provider=text(fields, "provider"),
+        display_name=optional_text(fields, "display_name"),
+        logo=optional_text(fields, "logo"),
+    )
+
+
+def _connection(item: object) -> Connection:
+    fields = an_object(item, "connections")
+    metadata = fields.get("metadata")
+    return Connection(
+        connection_id=text(fields, "connection_id"),
+        integration_id=text(fields, "provider_config_key"),
+        provider=text(fields, "provider"),
+        owner=owner(fields),
+        organization=_tag(fields, "organization_id"),
+        created_at=moment(fields, "created"),
+        errors=tuple(_trouble(error) for error in items(fields, "errors")),
+        metadata=None if metadata is None else an_object(metadata, "metadata"),
+    )
+
+
+def connection_with_credentials(body: object) -> ConnectionWithCredentials:
+    """The answer of `GET /connections/{connection_id}`."""
+    fields = an_object(body, "body")
+    return ConnectionWithCredentials(
+        owner=owner(fields),
+        credentials=an_object(fields.get("credentials"), "credentials"),
+        connection_config=an_object(fields.get("connection_config"), "connection_config"),
+    )
+
+
+def connect_session(body: object) -> ConnectSession:
+    """The answer of `POST /connect/sessions`."""
+    fields = an_object(an_object(body, "body").get("data"), "data")
+    link = text(fields, "connect_link")
+    if not link.startswith(("https://", "http://")):
+        raise Unreadable("connect_link")
+    return ConnectSession(token=text(fields, "token"), connect_link=link, expires_at=moment(fields, "expires_at"))
+
+
+def owner(fields: Fields) -> str:
+    """The id in the connection's tags, else the one of its older `end_user`; "" when there is none.
+
+    The tag wins: the two can disagree when both were sent, and only tags are written by us.
+    """
+    tagged = _tag(fields, OWNER_TAG)
+    if tagged:
+        return tagged
+    end_user = fields.get("end_user")
+    return "" if end_user is None else optional_text(an_object(end_user, "end_user"), "id")
+
+
+def an_object(value: object, name: str) -> Fields:
+    """The value as a JSON object."""
+    if not isinstance(value, dict):
+        raise Unreadable(name)
+    return value
+
+
+def items(fields: Fields, name: str) -> list[object]:
+    """A field that is a list."""
+    value = fields.get(name)
+    if not isinstance(value, list):
+        raise Unreadable(name)
+    return value
+
+
+def text(fields: Fields, name: str) -> str:
+    """A field that is a string with something in it."""
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise Unreadable(name)
+    return value
+
+
+def optional_text(fields: Fields, name: str) -> str:
+    """A field that is a string, null or absent; "" for the last two."""
+    value = fields.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unreadable(name)
+    return value
+
+
+def moment(fields: Fields, name: str) -> datetime:
+    """A field that is a time; Nango spells them in three ways, all of them ISO 8601."""
+    found = parsed_moment(text(fields, name))
+    if found is None:
+        raise Unreadable(name)
+    return found
+
+
+def parsed_moment(value: object) -> datetime | None:
+    """An ISO 8601 time in UTC, or None when it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _tag(fields: Fields, name: str) -> str:
+    tags = fields.get("tags")
+    return "" if tags is None else optional_text(an_object(tags, "tags"), name)
+
+
+def _trouble(item: object) -> Trouble:
+    fields = an_object(item, "errors")
+    return Trouble(type=text(fields, "type"), log_id=optional_text(fields, "log_id"))

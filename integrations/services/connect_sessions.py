@@ -1,0 +1,37 @@
+"""Giving a person a link on which they connect, or reconnect, an account."""
+
+from datetime import datetime
+
+from accounts.audit import record
+from accounts.callers import Caller
+from config.core.ratelimits import RateLimit
+from integrations.clients.nango import ConnectSession, Nango
+from integrations.services import credential_cache
+from integrations.services.ownership import require_own, tags_of
+
+SESSIONS = RateLimit("connect-sessions", "30/minute")
+
+
+def create_connect_session(
+    *, caller: Caller, integration_id: str, connection_id: str | None, now: datetime
+) -> ConnectSession:
+    """A link for half an hour; with `connection_id` it renews that connection of the caller's.
+
+    Raises UnknownIntegration, UnknownConnection, TooManyRequests and the client's errors.
+    """
+    nango = Nango.from_settings()
+    SESSIONS.spend(str(caller.id))
+    if connection_id is None:
+        session = nango.create_connect_session(integration_id=integration_id, tags=tags_of(caller))
+        record("connect_session.created", actor=caller, organization_id=caller.organization_id,
+               target_type="Integration", target_id=integration_id)  # fmt: skip
+        return session
+    own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    # Nango takes the session's tags for the connection's whole set, so they are all sent again.
+    session = nango.create_reconnect_session(
+        integration_id=integration_id, connection_id=connection_id, tags=tags_of(caller)
+    )
+    credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
+    record("connection.reconnect_started", actor=caller, organization_id=caller.organization_id,
+           target_type="Connection", target_id=str(own.id))  # fmt: skip
+    return session

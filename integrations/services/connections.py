@@ -1,0 +1,79 @@
+"""Listing a person's connections of one integration."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.callers import Caller
+from integrations.clients.nango import Connection as Listed
+from integrations.clients.nango import Nango, UnknownIntegration
+from integrations.identifiers import is_integration_id
+from integrations.models import Connection
+from integrations.services.ownership import Claimant, Found, adopt
+
+State = Connection.State
+
+
+def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> list[Listed]:
+    """The caller's connections of the integration, newest first; none of an unknown one.
+
+    Only what bears the caller's tags is asked for. What is recorded for somebody else, or being
+    deleted, is left out. Raises UnknownIntegration for an id that none can have, and the client's errors.
+    """
+    if not is_integration_id(integration_id):
+        raise UnknownIntegration
+    listed = [
+        item
+        for item in Nango.from_settings().list_connections(owner=str(caller.id), integration_id=integration_id)
+        if item.owner == str(caller.id) and item.integration_id == integration_id
+    ]
+    rows = _rows(caller, integration_id, listed)
+    new = [item for item in listed if item.connection_id not in rows]
+    if new:
+        adopt((_found(item, caller) for item in new), now=now)
+        # What was recorded meanwhile may have become somebody else's.
+        rows = _rows(caller, integration_id, listed)
+    _note(listed, rows, caller=caller, now=now)
+    return [item for item in listed if _is_shown(rows.get(item.connection_id), caller)]
+
+
+def _rows(caller: Caller, integration_id: str, listed: list[Listed]) -> dict[str, Connection]:
+    """The rows of what is listed, and all others of the caller, by connection id."""
+    rows = Connection.objects.filter(integration_id=integration_id).filter(
+        Q(owner_id=caller.id) | Q(connection_id__in=[item.connection_id for item in listed])
+    )
+    return {row.connection_id: row for row in rows}
+
+
+def _is_shown(row: Connection | None, caller: Caller) -> bool:
+    return row is not None and row.owner_id == caller.id and row.state != State.DELETING
+
+
+def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, now: datetime) -> None:
+    """Bring our rows up to what was seen, writing only what changed."""
+    seen = {item.connection_id: item for item in listed}
+    own = [row for row in rows.values() if row.owner_id == caller.id]
+    claims = [row.connection_id for row in own if row.state == State.CLAIMING and row.connection_id in seen]
+    adopt((_found(seen[connection_id], caller) for connection_id in claims), now=now)
+    active = [row for row in own if row.state == State.ACTIVE]
+    there = [(row, seen[row.connection_id].needs_reconnect) for row in active if row.connection_id in seen]
+    _set(
+        [row for row in active if row.connection_id not in seen and row.missing_since is None],
+        # A row confirmed since belongs to a connection made while we were asking.
+        only=Q(confirmed_at=None) | Q(confirmed_at__lt=now),
+        missing_since=now,
+    )
+    _set([row for row, _ in there if row.missing_since], missing_since=None, confirmed_at=now)
+    _set([row for row, troubled in there if troubled and not row.needs_reconnect], needs_reconnect=True)
+    _set([row for row, troubled in there if row.needs_reconnect and not troubled], needs_reconnect=False)
+
+
+def _set(rows: list[Connection], *, only: Q | None = None, **changes: Any) -> None:
+    if rows:
+        Connection.objects.filter(only or Q(), pk__in=[row.pk for row in rows]).update(**changes)
+
+
+def _found(item: Listed, caller: Caller) -> Found:
+    claimant = Claimant(caller.id, caller.organization_id)
+    return Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant)

@@ -1,0 +1,104 @@
+"""Fetching the credentials of a person's connection."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import orjson
+
+from accounts.callers import Caller
+from config.core.errors import Conflict
+from integrations.clients.nango import (
+    ConnectionWithCredentials,
+    CredentialsRejected,
+    Nango,
+    UnknownConnection,
+    parsed_moment,
+)
+from integrations.identifiers import is_connection_id, is_integration_id
+from integrations.models import Connection, Standing
+from integrations.services import credential_cache
+from integrations.services.ownership import require_own
+
+logger = logging.getLogger(__name__)
+
+_TOKEN_NAMES = ("access_token", "api_key", "apiKey", "token")
+_MARGIN = timedelta(seconds=60)
+
+
+class ReconnectNeeded(Conflict):
+    """409: the connection is there, but its credentials no longer work."""
+
+    default = (
+        "This connection's credentials no longer work. Reconnect it: ask POST /api/nango/connect-session "
+        "with its integration_id and connection_id for a link, and open that."
+    )
+
+
+def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str, fresh: bool, now: datetime) -> bytes:
+    """The connection's credentials as JSON: `{"token", "connectionConfig", "raw"}`.
+
+    `fresh` passes by what was kept from an earlier call. Raises UnknownConnection for what is not the
+    caller's, ReconnectNeeded, and the client's errors.
+    """
+    nango = Nango.from_settings()
+    if not is_integration_id(integration_id) or not is_connection_id(connection_id):
+        raise UnknownConnection
+    place, kept = credential_cache.look_up(
+        owner_id=caller.id, integration_id=integration_id, connection_id=connection_id, fresh=fresh
+    )
+    if kept is not None:
+        return kept
+    own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    found = _ask(nango, caller, own, integration_id=integration_id, connection_id=connection_id, now=now)
+    expires_at = parsed_moment(found.credentials.get("expires_at"))
+    if expires_at is not None and expires_at <= now:
+        # Nango hands out an expired token as it is when it has nothing to refresh it with.
+        _note(own, needs_reconnect=True)
+        raise ReconnectNeeded
+    if own.is_troubled:
+        _note(own, needs_reconnect=False, missing_since=None, confirmed_at=now)
+    answer = orjson.dumps(
+        {
+            "token": _token(found.credentials),
+            "connectionConfig": found.connection_config,
+            "raw": found.credentials,
+        }
+    )
+    if place is not None:
+        left = (expires_at - _MARGIN - now).total_seconds() if expires_at else credential_cache.LONGEST_SECONDS
+        credential_cache.fill(place, answer, seconds=left)
+    return answer
+
+
+def _ask(  # noqa: PLR0913 - a connection has two ids
+    nango: Nango, caller: Caller, own: Standing, *, integration_id: str, connection_id: str, now: datetime
+) -> ConnectionWithCredentials:
+    """Nango's answer, once its tags agree that the connection is the caller's."""
+    try:
+        found = nango.get_connection(integration_id=integration_id, connection_id=connection_id)
+    except UnknownConnection:
+        _note(own, missing_since=now)
+        raise
+    except CredentialsRejected as rejected:
+        if rejected.owner is not None:
+            _require_tagged(rejected.owner, caller, own)
+        _note(own, needs_reconnect=True)
+        raise ReconnectNeeded from rejected
+    _require_tagged(found.owner, caller, own)
+    return found
+
+
+def _require_tagged(owner: str, caller: Caller, own: Standing) -> None:
+    if owner != str(caller.id):
+        logger.error("connection %s is recorded as %s's, but its tags say otherwise", own.id, caller.id)
+        raise UnknownConnection
+
+
+def _note(own: Standing, **changes: bool | datetime | None) -> None:
+    Connection.objects.filter(pk=own.id).update(**changes)
+
+
+def _token(credentials: Mapping[str, object]) -> str:
+    values = (credentials.get(name) for name in _TOKEN_NAMES)
+    return next((value for value in values if isinstance(value, str) and value), "")

@@ -1,0 +1,151 @@
+"""Listing the integrations: asked of Nango once in a while and shared by everybody.
+
+The list is everybody's, so it is kept in the shared cache. When it is due, one thread of one process
+asks; the others give the old list, or wait when there is none. While Nango fails the old list serves
+for an hour.
+"""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import orjson
+from django.conf import settings
+
+from config.core.errors import ApplicationError
+from config.core.outgoing import ServiceTimeout
+from integrations import cache
+from integrations.clients.nango import Nango
+
+logger = logging.getLogger(__name__)
+
+_STALE_SERVES_SECONDS = 3600
+_ASK_AGAIN_AFTER_FAILURE_SECONDS = 5
+# Longer than a call may take: the lock of a killed process must not last.
+_LOCK_SECONDS = 7
+_WAIT_SECONDS = 5.5
+_LOOK_EVERY_SECONDS = 0.05
+
+_flights: dict[str, "Future[bytes]"] = {}
+_flights_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A list in the cache: to be asked for again at `due_at`, of use until `serves_until` (Unix seconds)."""
+
+    due_at: float
+    serves_until: float
+    content: bytes
+
+
+def list_integrations() -> bytes:
+    """The integrations as JSON: `[{"id", "provider", "displayName", "logo"}]`.
+
+    Raises NangoNotConfigured, or the client's errors when there is no list to fall back on.
+    """
+    nango = Nango.from_settings()
+    if not settings.INTEGRATIONS_CACHE_SECONDS:
+        return _fly(nango, stale=None)
+    kept = _kept(nango)
+    return kept.content if kept and kept.due_at > time.time() else _fly(nango, stale=kept)
+
+
+def _fly(nango: Nango, *, stale: _Kept | None) -> bytes:
+    """Ask, as the only thread of this process; the others share its outcome, failures too."""
+    with _flights_lock:
+        flight = _flights.get(nango.fingerprint)
+        if flight is None:
+            leads, flight = True, Future[bytes]()
+            _flights[nango.fingerprint] = flight
+        else:
+            leads = False
+    if leads:
+        _lead(nango, flight, stale=stale)
+    elif stale is not None:
+        return stale.content
+    try:
+        return flight.result(timeout=_WAIT_SECONDS * 2)
+    except TimeoutError as error:
+        raise ServiceTimeout("Nango") from error
+
+
+def _lead(nango: Nango, flight: "Future[bytes]", *, stale: _Kept | None) -> None:
+    try:
+        outcome = _ask_or_wait(nango, stale=stale)
+    except BaseException as error:  # noqa: BLE001 - the waiting threads must learn of any end
+        flight.set_exception(error)
+    else:
+        flight.set_result(outcome)
+    finally:
+        with _flights_lock:
+            del _flights[nango.fingerprint]
+
+
+def _ask_or_wait(nango: Nango, *, stale: _Kept | None) -> bytes:
+    """Ask, as the only process; without the lock give the old list, or wait for the other's."""
+    if not settings.INTEGRATIONS_CACHE_SECONDS:
+        return _ask(nango)
+    lock, deadline = _key(nango, "lock"), time.monotonic() + _WAIT_SECONDS
+    while not cache.add(lock, 1, seconds=_LOCK_SECONDS):
+        if stale is not None:
+            return stale.content
+        if time.monotonic() > deadline:
+            raise ServiceTimeout("Nango")
+        time.sleep(_LOOK_EVERY_SECONDS)
+    try:
+        # Another process may have finished between our look and our lock.
+        kept = _kept(nango)
+        return kept.content if kept and kept.due_at > time.time() else _ask_or_reuse(nango, stale=kept)
+    finally:
+        cache.drop(lock)
+
+
+def _ask_or_reuse(nango: Nango, *, stale: _Kept | None) -> bytes:
+    """Ask, and keep the answer; while that fails the old list serves on."""
+    now = time.time()
+    try:
+        content = _ask(nango)
+    except ApplicationError as error:
+        if stale is None:
+            raise
+        logger.warning("serving an old list of integrations: %s", error)
+        _keep(nango, _Kept(now + _ASK_AGAIN_AFTER_FAILURE_SECONDS, stale.serves_until, stale.content))
+        return stale.content
+    due_at = now + settings.INTEGRATIONS_CACHE_SECONDS
+    _keep(nango, _Kept(due_at, due_at + _STALE_SERVES_SECONDS, content))
+    return content
+
+
+def _ask(nango: Nango) -> bytes:
+    return orjson.dumps(
+        [
+            {
+                "id": integration.unique_key,
+                "provider": integration.provider,
+                "displayName": integration.display_name or integration.unique_key,
+                "logo": integration.logo or None,
+            }
+            for integration in nango.list_integrations()
+        ]
+    )
+
+
+def _kept(nango: Nango) -> _Kept | None:
+    key = _key(nango, "list")
+    match cache.read([key]).get(key):
+        case (float(due_at), float(serves_until), bytes(content)) if serves_until > time.time():
+            return _Kept(due_at, serves_until, content)
+        case _:
+            return None
+
+
+def _keep(nango: Nango, kept: _Kept) -> None:
+    seconds = kept.serves_until - time.time()
+    cache.write(_key(nango, "list"), (kept.due_at, kept.serves_until, kept.content), seconds=seconds)
+
+
+def _key(nango: Nango, what: str) -> str:
+    return f"integrations-{what}:{nango.fingerprint}"

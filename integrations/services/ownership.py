@@ -1,0 +1,189 @@
+"""Whose a connection is: our row says so, and its tags at Nango must agree."""
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import Q
+
+from accounts.callers import Caller
+from accounts.models import Membership
+from config.core.ratelimits import RateLimit
+from integrations.clients.nango import OWNER_TAG, Nango, UnknownConnection
+from integrations.models import Connection, Standing
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_TAG = 255
+# Each look-up of a connection that we have no row of costs one of the few calls that all share.
+LOOK_UPS = RateLimit("connection-look-ups", "30/minute")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Somebody whose tags a connection bears."""
+
+    owner_id: uuid.UUID
+    organization_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A connection seen at Nango, and whose it is by its tags."""
+
+    integration_id: str
+    connection_id: str
+    provider: str
+    needs_reconnect: bool
+    claimant: Claimant
+
+
+def tags_of(caller: Caller) -> dict[str, str]:
+    """All tags of the caller's connections. Nango replaces the whole set, so they always go together."""
+    tags = {
+        OWNER_TAG: str(caller.id),
+        "organization_id": str(caller.organization_id),
+        "end_user_display_name": caller.display_name.strip()[:_LONGEST_TAG],
+        "end_user_email": caller.email if _is_address(caller.email) else "",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def require_own(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> Standing:
+    """The caller's own active connection, adopted when Nango knows it as theirs and we didn't yet.
+
+    Raises UnknownConnection, alike for what is another's and what is not there, and the client's errors.
+    """
+    found = Connection.objects.standing(person=caller, integration_id=integration_id, connection_id=connection_id)
+    if found and found.state == Connection.State.ACTIVE:
+        return found
+    if found and found.state == Connection.State.DELETING:
+        raise UnknownConnection
+    return _adopted(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+
+
+def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> Standing:
+    """Ask Nango for the caller's connection of these ids; what is another's is never asked for."""
+    LOOK_UPS.spend(str(caller.id))
+    listed = Nango.from_settings().list_connections(
+        owner=str(caller.id), integration_id=integration_id, connection_id=connection_id
+    )
+    claimant = Claimant(caller.id, caller.organization_id)
+    adopt(
+        (
+            Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant)
+            for item in listed
+            if (item.owner, item.integration_id, item.connection_id) == (str(caller.id), integration_id, connection_id)
+        ),
+        now=now,
+    )
+    found = Connection.objects.standing(person=caller, integration_id=integration_id, connection_id=connection_id)
+    if found is None or found.state != Connection.State.ACTIVE:
+        raise UnknownConnection
+    return found
+
+
+def adopt(found: Iterable[Found], *, now: datetime) -> int:
+    """Record connections as their claimants' where nobody's are recorded; gives how many were new.
+
+    A claim of the same person becomes active. What is recorded for somebody else stays theirs.
+    """
+    items = list(found)
+    if not items:
+        return 0
+    known = rows_of([(item.integration_id, item.connection_id) for item in items])
+    new = [item for item in items if (item.integration_id, item.connection_id) not in known]
+    # Somebody may have recorded one of them meanwhile: the first one's row holds.
+    Connection.objects.bulk_create([_row(item, now) for item in new], ignore_conflicts=True)
+    for item in items:
+        row = known.get((item.integration_id, item.connection_id))
+        if row is None:
+            continue
+        if row.owner_id != item.claimant.owner_id:
+            logger.warning("connection %s bears the tags of somebody other than its owner", row.pk)
+        elif row.state == Connection.State.CLAIMING:
+            confirm(row.pk, provider=item.provider, now=now)
+    return len(new)
+
+
+def confirm(row_id: uuid.UUID, *, provider: str, now: datetime) -> bool:
+    """Turn a claim into a connection that is there; False when the claim is gone."""
+    claims = Connection.objects.filter(pk=row_id, state=Connection.State.CLAIMING)
+    changes = {"state": Connection.State.ACTIVE, "claim": None, "confirmed_at": now, "missing_since": None}
+    return claims.update(provider=provider, **changes) == 1
+
+
+def rows_of(addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Connection]:
+    """The rows at these addresses (integration and connection id), whosever they are."""
+    wanted = set(addresses)
+    rows = Connection.objects.filter(
+        integration_id__in={integration_id for integration_id, _ in wanted},
+        connection_id__in={connection_id for _, connection_id in wanted},
+    )
+    found = {(row.integration_id, row.connection_id): row for row in rows}
+    return {address: row for address, row in found.items() if address in wanted}
+
+
+def claimants(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Claimant]:
+    """Who bears these tags (person's id and organization's id), as far as they are known here.
+
+    The organization is the tagged one when the person belongs to it, else their personal one.
+    """
+    wanted = {pair: person for pair in pairs if (person := _uuid(pair[0])) is not None}
+    memberships = Membership.objects.filter(user_id__in=set(wanted.values())).filter(
+        Q(organization__personal_for_id__isnull=False) | Q(organization_id__in=_uuids(pair[1] for pair in wanted))
+    )
+    personal: dict[uuid.UUID, uuid.UUID] = {}
+    joined: set[tuple[uuid.UUID, uuid.UUID]] = set()
+    for user_id, organization_id, personal_for in memberships.values_list(
+        "user_id", "organization_id", "organization__personal_for_id"
+    ):
+        joined.add((user_id, organization_id))
+        if personal_for == user_id:
+            personal[user_id] = organization_id
+    found: dict[tuple[str, str], Claimant] = {}
+    for pair, person in wanted.items():
+        tagged = _uuid(pair[1])
+        organization = tagged if tagged and (person, tagged) in joined else personal.get(person)
+        if organization:
+            found[pair] = Claimant(person, organization)
+    return found
+
+
+def _row(item: Found, now: datetime) -> Connection:
+    return Connection(
+        integration_id=item.integration_id,
+        connection_id=item.connection_id,
+        provider=item.provider,
+        owner_id=item.claimant.owner_id,
+        organization_id=item.claimant.organization_id,
+        needs_reconnect=item.needs_reconnect,
+        created_at=now,
+        confirmed_at=now,
+    )
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    """The id in its canonical spelling only: another spelling is another tag to Nango."""
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None
+
+
+def _uuids(texts: Iterable[str]) -> set[uuid.UUID]:
+    return {found for text in texts if (found := _uuid(text))}
+
+
+def _is_address(text: str) -> bool:
+    """Whether Nango takes it for an e-mail address: one that it doubts would fail the whole call."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return text.isascii() and len(text) <= _LONGEST_TAG

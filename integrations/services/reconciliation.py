@@ -1,0 +1,127 @@
+"""Bringing our record of connections in line with all that Nango has."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.audit import record
+from config.core.errors import ApplicationError
+from integrations.clients.nango import Connection as Listed
+from integrations.clients.nango import Nango
+from integrations.models import Connection
+from integrations.services.creation import CLAIM_LASTS
+from integrations.services.deletion import finish_deletion
+from integrations.services.ownership import Found, adopt, claimants, confirm, rows_of
+
+logger = logging.getLogger(__name__)
+
+State = Connection.State
+
+
+@dataclass
+class Counts:
+    """What a reconciliation did. `unfinished` deletions are tried again by the next one."""
+
+    seen: int = 0
+    adopted: int = 0
+    disputed: int = 0
+    unowned: int = 0
+    missing: int = 0
+    dropped: int = 0
+    released: int = 0
+    deleted: int = 0
+    unfinished: int = 0
+
+
+def reconcile_connections(*, now: datetime) -> Counts:
+    """Adopt what is new, mark what is gone, drop what was gone before, finish deletions.
+
+    A row goes only when two runs, or a run and a listing before it, missed its connection: offsets
+    shift when something is deleted while we page. Claims that may be in flight are left alone.
+    Raises the client's errors; what was done until then stays.
+    """
+    nango, counts = Nango.from_settings(), Counts()
+    for page in nango.pages_of_connections():
+        _take(page, counts, now=now)
+    counts.dropped = _dropped(now=now)
+    counts.missing = (
+        Connection.objects.filter(state=State.ACTIVE, missing_since=None)
+        .exclude(confirmed_at__gte=now)
+        .exclude(created_at__gte=now)
+        .update(missing_since=now)
+    )
+    counts.released, _ = Connection.objects.filter(state=State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS).delete()
+    _finish_deletions(nango, counts)
+    return counts
+
+
+def _take(page: tuple[Listed, ...], counts: Counts, *, now: datetime) -> None:
+    """Compare one page with our rows."""
+    counts.seen += len(page)
+    rows = rows_of([_address(item) for item in page])
+    known = claimants((item.owner, item.organization) for item in page if _address(item) not in rows)
+    new: list[Found] = []
+    there: list[Connection] = []
+    for item in page:
+        row = rows.get(_address(item))
+        claimant = known.get((item.owner, item.organization))
+        if row is None and claimant is None:
+            counts.unowned += 1
+        elif row is None and claimant is not None:
+            new.append(Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant))
+        elif row is not None and str(row.owner_id) != item.owner:
+            counts.disputed += 1
+            logger.error("connection %s bears tags that are not its owner's", row.pk)
+        elif row is not None:
+            row.needs_reconnect = item.needs_reconnect
+            row.provider = item.provider
+            there.append(row)
+    counts.adopted += adopt(new, now=now)
+    _confirm(there, now=now)
+
+
+def _confirm(rows: list[Connection], *, now: datetime) -> None:
+    for troubled in (True, False):
+        Connection.objects.filter(
+            pk__in=[row.pk for row in rows if row.needs_reconnect is troubled], state=State.ACTIVE
+        ).update(confirmed_at=now, missing_since=None, needs_reconnect=troubled)
+    for row in rows:
+        if row.is_stale_claim(before=now - CLAIM_LASTS):
+            confirm(row.pk, provider=row.provider, now=now)
+
+
+def _dropped(*, now: datetime) -> int:
+    """Drop the rows that were missing before and were not seen now."""
+    gone = Connection.objects.filter(state=State.ACTIVE, missing_since__lt=now)
+    count = 0
+    for row in gone:
+        with transaction.atomic():
+            deleted, _ = gone.filter(pk=row.pk).delete()
+            if deleted:
+                record(
+                    "connection.dropped",
+                    actor=None,
+                    target_type="Connection",
+                    target_id=str(row.pk),
+                    organization_id=row.organization_id,
+                    details={"integration_id": row.integration_id, "connection_id": row.connection_id},
+                )
+        count += deleted
+    return count
+
+
+def _finish_deletions(nango: Nango, counts: Counts) -> None:
+    for row in Connection.objects.filter(state=State.DELETING):
+        try:
+            finish_deletion(nango, row, actor=None)
+        except ApplicationError as error:
+            logger.warning("connection %s is not deleted yet: %s", row.pk, error)
+            counts.unfinished += 1
+        else:
+            counts.deleted += 1
+
+
+def _address(item: Listed) -> tuple[str, str]:
+    return item.integration_id, item.connection_id

@@ -1,0 +1,99 @@
+"""Hearing from Nango that a connection was made, renewed, or can't be refreshed.
+
+Nango signs the body and nothing else: there is no time and no delivery id, so a webhook may come
+twice, late or again. Everything here may therefore be repeated, and none of it moves ownership.
+"""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+import orjson
+from django.conf import settings
+
+from config.core.errors import Malformed, Unauthenticated, Unavailable
+from integrations.clients.nango import OWNER_TAG
+from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id
+from integrations.models import Connection
+from integrations.services import credential_cache
+from integrations.services.ownership import Found, adopt, claimants
+
+logger = logging.getLogger(__name__)
+
+
+class WebhookNotConfigured(Unavailable):
+    """503: this server can't check signatures."""
+
+    default = "This server takes no webhooks: its operator must set NANGO_WEBHOOK_SIGNING_KEY."
+
+
+class BadSignature(Unauthenticated):
+    """401: the body was not signed with our key."""
+
+    default = "The signature in X-Nango-Hmac-Sha256 does not fit the body."
+
+
+def receive(*, body: bytes, signature: str, now: datetime) -> str:
+    """Take one webhook; gives "done" or "ignored". Raises WebhookNotConfigured, BadSignature or Malformed.
+
+    `signature` is the hex HMAC-SHA256 of the raw body (`X-Nango-Hmac-Sha256`). The older
+    `X-Nango-Signature` is a plain hash that can be extended, and is not accepted.
+    """
+    if not settings.NANGO_WEBHOOK_SIGNING_KEY:
+        raise WebhookNotConfigured
+    expected = hmac.new(settings.NANGO_WEBHOOK_SIGNING_KEY.encode(), body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+        raise BadSignature
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("The body is not valid JSON.") from error
+    if not isinstance(event, dict) or event.get("type") != "auth":
+        return "ignored"
+    return _take(event, now=now)
+
+
+def _take(event: Mapping[str, object], *, now: datetime) -> str:
+    integration_id, connection_id = event.get("providerConfigKey"), event.get("connectionId")
+    if not (isinstance(integration_id, str) and is_integration_id(integration_id)):
+        return "ignored"
+    if not (isinstance(connection_id, str) and is_connection_id(connection_id)):
+        return "ignored"
+    credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
+    rows = Connection.objects.at(integration_id=integration_id, connection_id=connection_id)
+    match event.get("operation"), event.get("success"):
+        case "creation" | "override", True:
+            _adopt(event, integration_id, connection_id, now=now)
+            rows.filter(state=Connection.State.ACTIVE).update(needs_reconnect=False, missing_since=None)
+        case "refresh", False:
+            rows.update(needs_reconnect=True)
+        case _:
+            return "ignored"
+    return "done"
+
+
+def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str, *, now: datetime) -> None:
+    """Record the connection as the tagged person's, unless it is recorded as somebody's already."""
+    tagged = _tagged(event)
+    claimant = claimants([tagged]).get(tagged)
+    if claimant is None:
+        logger.warning("a connection of %s was made for nobody we know", integration_id)
+        return
+    provider = event.get("provider")
+    name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""
+    adopt([Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)], now=now)
+
+
+def _tagged(event: Mapping[str, object]) -> tuple[str, str]:
+    """The ids of person and organization in the tags, else in the older `endUser`; "" where there is none."""
+    tags, older = event.get("tags"), event.get("endUser")
+    for source, person, organization in (
+        (tags, OWNER_TAG, "organization_id"),
+        (older, "endUserId", "organizationId"),
+    ):
+        if isinstance(source, dict) and isinstance(owner := source.get(person), str) and owner:
+            organization_id = source.get(organization)
+            return owner, organization_id if isinstance(organization_id, str) else ""
+    return "", ""
