@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote
 
 import urllib3
@@ -33,6 +33,7 @@ class SandboxProcess:
         self._port = port
         self._environment = {"PATH": os.environ.get("PATH", ""), **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[str]
         self._http = urllib3.PoolManager(retries=False, timeout=30)
 
     @property
@@ -56,29 +57,35 @@ class SandboxProcess:
         assert self._process is not None, "the sandbox is not running"
         return self._process.pid
 
+    @property
+    def complaints(self) -> str:
+        """What the process has written to its standard error: nothing, when all is well."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def start(self) -> Self:
         """Start the process and wait until it listens."""
-        with tempfile.TemporaryFile("w+") as complaints:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "sandbox", "--port", str(self._port)],
-                cwd=_ROOT,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                text=True,
-            )
-            assert self._process.stdout is not None
-            line = self._process.stdout.readline()
-            if not line.startswith(_BANNER):
-                self.stop()
-                complaints.seek(0)
-                message = f"the sandbox did not start: {complaints.read()}"
-                raise RuntimeError(message)
+        self._errors = tempfile.TemporaryFile("a+")  # noqa: SIM115 - closed in stop()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--port", str(self._port)],
+            cwd=_ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.startswith(_BANNER):
+            self._process.wait(timeout=10)
+            message = f"the sandbox did not start: {self.complaints}"
+            self.stop()
+            raise RuntimeError(message)
         self.url = line.removeprefix(_BANNER).strip()
         return self
 
     def stop(self) -> int | None:
-        """Stop the process and give its exit code."""
+        """Stop the process and give its exit code; what it complained of goes to our own stderr."""
         process, self._process = self._process, None
         if process is None:
             return None
@@ -91,6 +98,8 @@ class SandboxProcess:
             code = process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        sys.stderr.write(self.complaints)
+        self._errors.close()
         return code
 
     def __enter__(self) -> Self:

@@ -42,7 +42,8 @@ def check_credentials(world: World, integration: Integration, credentials: Mappi
         message = f"credentials type mismatch: {integration.provider.name} needs {mode}"
         problem = issue("invalid_union", message, ("credentials", "type"))
         raise NangoError(400, "invalid_body", issues=[problem])
-    if set(credentials.values()) & set(world.settings.refused_credentials):
+    refused = world.settings.refused_credentials
+    if any(value in refused for value in credentials.values()):
         raise NangoError(400, "connection_test_failed", "The provider refused the credentials")
 
 

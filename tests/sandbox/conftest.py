@@ -15,6 +15,7 @@ from tests.sandbox_process import SandboxProcess
 def _process() -> Iterator[SandboxProcess]:
     with SandboxProcess() as process:
         yield process
+        assert process.complaints == "", "no request may end in an error of the sandbox itself"
 
 
 @pytest.fixture
