@@ -67,7 +67,9 @@ async def fail_as_ordered(request: web.Request, handler: Handler) -> web.StreamR
     target, path = _split(request.path)
     if target is None:
         return await handler(request)
-    paths = (path, path.removeprefix("/api")) if target == "github" else (path,)
+    paths: tuple[str, ...] = (path,)
+    if target == "github":
+        paths = (path, path.removeprefix("/api").removeprefix("/v3"))
     fault = request.app[WORLD].faults.take(target=target, method=request.method, paths=paths)
     if fault is None:
         return await handler(request)

@@ -40,12 +40,13 @@ async def show(request: web.Request) -> web.Response:
 async def submit(request: web.Request) -> web.Response:
     """Take the form and connect."""
     world = request.app[WORLD]
-    form = {name: str(value) for name, value in (await request.post()).items()}
+    sent = {name: str(value) for name, value in (await request.post()).items()}
+    form = {**request.query, **sent}
     session = world.nango.session(form.get("session_token", ""))
     if session is None:
         return _expired()
     try:
-        integration = allowed_integration(world, session, form.get("integration", ""))
+        integration = allowed_integration(world, session, form.get("integration") or _only_one(session))
     except NangoError:
         return _message("Not possible", "This link does not allow that integration.", status=400)
     try:
@@ -55,6 +56,11 @@ async def submit(request: web.Request) -> web.Response:
         return _show_form(session, integration, problem=problem, status=400)
     sentence = f"{integration.display_name} is connected, you may close this window."
     return _message("Connected", sentence, status=200)
+
+
+def _only_one(session: Session) -> str:
+    """Give the integration that a session for a single one need not name."""
+    return session.allowed[0] if len(session.allowed) == 1 else ""
 
 
 _SENTENCES = {

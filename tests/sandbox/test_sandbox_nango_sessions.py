@@ -130,6 +130,16 @@ def test_connecting_makes_a_connection_with_the_tags_of_the_session(
     assert (made["tags"], made["credentials"], made["end_user"]) == (TAGS, credentials, None)
 
 
+def test_a_link_with_one_integration_can_be_posted_to_as_it_is(
+    sandbox_process: SandboxProcess, nango: NangoClient
+) -> None:
+    for allowed, status in ((["acme"], 200), ([], 400), (["acme", "slack"], 400)):
+        link = nango.open_session(tags=TAGS, allowed_integrations=allowed)["connect_link"]
+        response = nango.pool.request("POST", link, fields={"api_key": "k"}, encode_multipart=False)
+        assert response.status == status
+    assert len(connections(sandbox_process)) == 1
+
+
 def test_connecting_by_oauth_gives_tokens_unlike_any_others(
     sandbox_process: SandboxProcess, nango: NangoClient
 ) -> None:
