@@ -178,8 +178,9 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + _PATIENCE_TO_START
         while server.poll() is None and time.monotonic() < deadline:
             with suppress(FileNotFoundError):
+                # The server makes the file empty and writes it line by line.
                 lines = pid_file.read_text(encoding="utf-8").splitlines()
-                if lines[0] == str(server.pid) and lines[7:] and lines[7].strip() == "ready":
+                if lines[:1] == [str(server.pid)] and [line.strip() for line in lines[7:8]] == ["ready"]:
                     return True
             time.sleep(0.01)
         return False

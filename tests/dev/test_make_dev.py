@@ -22,7 +22,7 @@ from dev.ports import free_port, is_free
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests' own settings would win over the presets that are tested here.
-KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV")
+KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
 PATIENCE = 60
 
 

@@ -44,6 +44,11 @@ def state() -> Iterator[Path]:
         Cluster.remove(folder)
 
 
+def answer(url: str, query: str) -> tuple[object, ...] | None:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchone()
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
@@ -122,7 +127,7 @@ def test_parents_the_servers_account_cannot_pass_keep_their_modes(
     try:
         with EmbeddedPostgres(state=state, fsync=False, major=major) as server:
             home = server.home
-            assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+            assert answer(server.url, "SELECT 1") == (1,)
             assert mode(private) == 0o700
             assert not home.is_relative_to(tmp_path)
             assert mode(home) == 0o700
@@ -147,7 +152,7 @@ def test_stopping_leaves_no_process_and_keeps_the_data(state: Path) -> None:
     with EmbeddedPostgres(state=state, fsync=False) as again:
         assert time.monotonic() - started < 3, "a second start is quick"
         assert again.url == url, "the port and the password are kept"
-        assert psycopg.connect(again.url).execute("SELECT answer FROM kept").fetchone() == (42,)
+        assert answer(again.url, "SELECT answer FROM kept") == (42,)
 
 
 def test_it_stops_while_a_client_is_in_a_transaction(state: Path) -> None:
@@ -165,7 +170,7 @@ def test_a_taken_port_is_replaced(state: Path) -> None:
         first = urlsplit(server.url).port
     with socket.create_server(("127.0.0.1", first or 0)), EmbeddedPostgres(state=state, fsync=False) as server:
         second = urlsplit(server.url).port
-        assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+        assert answer(server.url, "SELECT 1") == (1,)
     assert first != second
 
 
@@ -173,9 +178,9 @@ def test_one_folder_serves_one_launcher_and_two_folders_two(state: Path, tmp_pat
     with EmbeddedPostgres(state=state, fsync=False) as server:
         with pytest.raises(FolderInUseError, match=rf"running process {os.getpid()}"):
             EmbeddedPostgres(state=state, fsync=False).start()
-        assert psycopg.connect(server.url).execute("SELECT 1").fetchone() == (1,)
+        assert answer(server.url, "SELECT 1") == (1,)
         with EmbeddedPostgres(state=state.with_name("other"), fsync=False) as other:
-            assert psycopg.connect(other.url).execute("SELECT 1").fetchone() == (1,)
+            assert answer(other.url, "SELECT 1") == (1,)
             assert other.url != server.url
 
 
@@ -202,7 +207,7 @@ def test_killing_the_launcher_harms_nothing(state: Path) -> None:
     if sys.platform == "linux":
         assert children.wait_until_gone(pid, patience=5), "the kernel shuts the server down"
     with EmbeddedPostgres(state=state, fsync=False) as again:
-        assert psycopg.connect(again.url).execute("SELECT answer FROM kept").fetchone() == (42,)
+        assert answer(again.url, "SELECT answer FROM kept") == (42,)
     assert children.command_line(pid) == []
 
 
@@ -229,7 +234,7 @@ def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:
             time.sleep(0.02)
         with EmbeddedPostgres(state=state, fsync=False) as again:
             left_behind.wait(5)
-            assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+            assert answer(again.url, "SELECT 1") == (1,)
     finally:
         left_behind.kill()
         left_behind.wait()
@@ -248,7 +253,7 @@ def test_a_process_number_that_another_program_got_is_left_alone(state: Path) ->
         pid_file = home / "data" / "postmaster.pid"
         pid_file.write_text(f"{bystander.pid}\n{home / 'data'}\n")
         with EmbeddedPostgres(state=state, fsync=False) as again:
-            assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+            assert answer(again.url, "SELECT 1") == (1,)
         assert bystander.poll() is None
     finally:
         bystander.send_signal(signal.SIGKILL)
@@ -261,7 +266,7 @@ def test_an_initdb_killed_half_way_is_done_again(state: Path) -> None:
     # What a kill leaves: everything but the last step, the renaming.
     (home / "data").rename(home / "data.unfinished")
     with EmbeddedPostgres(state=state, fsync=False) as again:
-        assert psycopg.connect(again.url).execute("SELECT 1").fetchone() == (1,)
+        assert answer(again.url, "SELECT 1") == (1,)
     assert sorted(path.name for path in home.iterdir()) == ["data"]
 
 
