@@ -39,4 +39,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for marker, (_, missing) in _NEEDS.items():
         count = sum(f"{marker}: " in reason for reason in reasons)
         if count:
-            terminalreporter.write_sep("!", f"{count} tests DID NOT RUN: {missing}", red=True, bold=True)
+            terminalreporter.write_sep(
+                "!", f"{count} test{'s' if count > 1 else ''} DID NOT RUN: {missing}", red=True, bold=True
+            )

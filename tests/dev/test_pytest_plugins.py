@@ -1,0 +1,121 @@
+"""The project's own pytest plugins, run by a pytest of their own on a project of two files."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dev.cluster import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTHING_ON_PATH = {"PATH": "/nonexistent", "CHROMIUM": "/nonexistent/chromium"}
+ASKING = """
+import pytest
+
+@pytest.mark.needs_browser
+def test_page(): pass
+
+@pytest.mark.needs_node
+def test_script(): pass
+
+def test_plain(): pass
+"""
+TELLING = """
+import os
+from pathlib import Path
+
+def test_address(worker_id):
+    with Path("addresses").open("a") as file:
+        file.write(os.environ["DATABASE_URL"] + "\\n")
+"""
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """A folder with a pytest project; the database's account can reach its state folder."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o711)
+        folder = Path(above) / "project"
+        folder.mkdir(mode=0o711)
+        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  needs_browser\n  needs_node\n")
+        yield folder
+        for state in (folder / "state" / "test").glob("*"):
+            Cluster.remove(state)
+
+
+def run_pytest(project: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "no:django", "-p", "no:randomly", "-p", "no:cacheprovider", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=project,
+        env=kept
+        | {"PYTHONPATH": os.pathsep.join([str(ROOT), kept.get("PYTHONPATH", "")]), "DEV_STATE": str(project / "state")}
+        | environment,
+    )
+
+
+def outcome(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_without_browser_and_node_their_tests_are_skipped_loudly(project: Path) -> None:
+    (project / "test_asking.py").write_text(ASKING)
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", **NOTHING_ON_PATH))
+    assert status == 0, said
+    assert "1 test DID NOT RUN: no Chromium was found" in said
+    assert "1 test DID NOT RUN: no Node was found" in said
+    assert "1 passed, 2 skipped" in said
+
+
+def test_under_ci_that_is_a_failure(project: Path) -> None:
+    (project / "test_asking.py").write_text(ASKING)
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", CI="true", **NOTHING_ON_PATH))
+    assert status == 1, said
+    assert "1 passed, 2 errors" in said
+    assert "needs_browser: no Chromium was found" in said
+
+
+def test_two_runs_at_once_have_a_database_each_and_leave_none(project: Path) -> None:
+    (project / "test_telling.py").write_text(TELLING)
+    plugin = ("-p", "dev.pytest_postgres", "-n", "1")
+    runs = [run_pytest(project, *plugin), run_pytest(project, *plugin)]
+    assert [outcome(run)[0] for run in runs] == [0, 0]
+    addresses = (project / "addresses").read_text().split()
+    assert len(set(addresses)) == len(addresses) == 2
+    for address in addresses:
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(address)
+
+
+def test_a_database_that_is_set_is_used(project: Path) -> None:
+    (project / "test_telling.py").write_text(TELLING)
+    address = "postgres://somebody@127.0.0.1:9/something"
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1", DATABASE_URL=address))
+    assert status == 0, said
+    assert (project / "addresses").read_text().split() == [address]
+    assert not (project / "state").exists()
+
+
+def test_a_failed_collection_stops_the_database_too(project: Path) -> None:
+    (project / "test_telling.py").write_text("import nowhere_to_be_found\n")
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres"))
+    assert status == 2, said
+    assert not (project / "state" / "test" / "0" / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def test_a_damaged_test_database_is_made_anew(project: Path) -> None:
+    (project / "test_telling.py").write_text(TELLING)
+    assert outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1"))[0] == 0
+    state = project / "state" / "test" / "0"
+    (state / "postgres" / "data" / "global" / "pg_control").unlink()
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1"))
+    assert status == 0, said
