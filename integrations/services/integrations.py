@@ -95,6 +95,8 @@ def _ask_or_wait(nango: Nango, *, stale: _Kept | None) -> bytes:
         if time.monotonic() > deadline:
             raise ServiceTimeout("Nango")
         time.sleep(_LOOK_EVERY_SECONDS)
+        if kept := _kept(nango):
+            return kept.content
     try:
         # Another process may have finished between our look and our lock.
         kept = _kept(nango)
