@@ -57,7 +57,7 @@ def record(  # noqa: PLR0913 - an event has this many parts
         target_type=target_type,
         target_id=target_id,
         target_label=str(target)[:_LABEL_LENGTH] if target is not None else "",
-        address=current_address(),
+        address=current_address() or None,
         request_id=current_request_id(),
         details=dict(details or {}),
     )

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import CLILogin, User
 from accounts.services import cli_login, people, tokens
 from config.core.errors import Malformed
-from config.core.requests import client_address
+from config.core.requests import current_address
 
 
 @login_not_required
@@ -88,12 +88,12 @@ class CLILoginView(View):
         if not request.user.is_authenticated:
             return _sign_in_page(request, next_path=request.get_full_path(), code=code)
         try:
-            login = cli_login.find_for_page(code=code, address=client_address(request), now=timezone.now())
+            login = cli_login.find_for_page(code=code, address=current_address(), now=timezone.now())
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)
         if login.state != CLILogin.State.PENDING:
             return _decided_page(request, login)
-        context = {"login": login, "elsewhere": login.address != client_address(request)}
+        context = {"login": login, "elsewhere": login.address != current_address()}
         return render(request, "accounts/cli_login.html", context)
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -107,7 +107,7 @@ class CLILoginView(View):
             raise Malformed("Choose Approve or Deny.")
         now = timezone.now()
         try:
-            login = cli_login.find_for_page(code=code, address=client_address(request), now=now)
+            login = cli_login.find_for_page(code=code, address=current_address(), now=now)
             decide(login=login, user=user, now=now)
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)

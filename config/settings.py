@@ -78,17 +78,18 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    # Machines' requests go no further than this one; what follows is for pages.
     "config.core.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.core.middleware.PageSessionMiddleware",
-    "config.core.middleware.PageCsrfMiddleware",
-    "config.core.middleware.PageAuthenticationMiddleware",
-    "config.core.middleware.PageMessageMiddleware",
-    # Every plain view asks for a signed-in person unless it says otherwise.
-    "config.core.middleware.PageLoginRequiredMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    # Every page asks for a signed-in person unless it says otherwise.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.core.middleware.PageUserSessionsMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -165,6 +166,7 @@ SIGNUP_ALLOWED_LOGINS = [login.lower() for login in env.words("SIGNUP_ALLOWED_LO
 SIGNUP_ALLOWED_ORGANIZATIONS = [name.lower() for name in env.words("SIGNUP_ALLOWED_ORGANIZATIONS")]
 SIGNUP_ALLOWED_EMAIL_DOMAINS = [name.lower() for name in env.words("SIGNUP_ALLOWED_EMAIL_DOMAINS")]
 ACCESS_TOKEN_DAYS = env.integer("ACCESS_TOKEN_DAYS", 90, at_least=1, at_most=3650)
+CLI_LOGIN_STARTS_PER_MINUTE = env.integer("CLI_LOGIN_STARTS_PER_MINUTE", 1200, at_least=1)
 GITHUB_URL = env.url("GITHUB_URL", "https://github.com")
 GITHUB_API_URL = env.url("GITHUB_API_URL", "https://api.github.com")
 GITHUB_ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(GITHUB_URL))

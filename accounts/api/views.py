@@ -20,7 +20,7 @@ from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
-from config.core.requests import client_address
+from config.core.requests import current_address
 
 _LONGEST_USER_AGENT = 300
 
@@ -40,7 +40,7 @@ class StartView(Endpoint):
         client = CLILogin(
             client_name=asked["clientName"],
             hostname=asked["hostname"],
-            address=client_address(request),
+            address=current_address(),
             user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:_LONGEST_USER_AGENT],
         )
         started = cli_login.start(client=client, now=timezone.now())
@@ -65,7 +65,7 @@ class CheckView(Endpoint):
         """Tell what became of the login; the token comes with `approved`, until the login is over."""
         asked = validated(CheckSerializer, query(request))
         status = cli_login.check(
-            code=asked["code"], secret=asked["secret"], address=client_address(request), now=timezone.now()
+            code=asked["code"], secret=asked["secret"], address=current_address(), now=timezone.now()
         )
         return success({"status": status.status} | ({"token": status.token} if status.token else {}))
 

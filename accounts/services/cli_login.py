@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts import audit
@@ -30,7 +31,6 @@ _FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHER
 
 # A team behind one address may log many laptops in; a flood of rows from one address must end.
 STARTS = RateLimit("cli-login-starts", "30/minute")
-STARTS_OF_ALL = RateLimit("cli-login-starts-of-all", "1200/minute")
 # A CLI polls 30 times a minute.
 POLLS = RateLimit("cli-login-polls", "120/minute")
 # Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 8 years and
@@ -82,7 +82,7 @@ class LoginStatus:
 def start(*, client: Client, now: datetime) -> StartedLogin:
     """Begin a login for the tool described by `client`. Raises TooManyRequests."""
     STARTS.spend(client.address or "")
-    STARTS_OF_ALL.spend()
+    RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute").spend()
     _erase_what_is_over(now)
     secret = random_hex(_SECRET_BYTES)
     for _attempt in range(5):

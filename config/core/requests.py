@@ -4,12 +4,13 @@ import ipaddress
 import re
 import secrets
 from contextvars import ContextVar
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
-_address: ContextVar[str | None] = ContextVar("address", default=None)
+_address: ContextVar[str] = ContextVar("address", default="")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
 MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/")
@@ -25,8 +26,8 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
-def current_address() -> str | None:
-    """The client's address of the request being served in this context, or None outside of one."""
+def current_address() -> str:
+    """The client's address of the request being served in this context, or "" outside of one."""
     return _address.get()
 
 
@@ -56,6 +57,7 @@ def client_address(request: HttpRequest) -> str:
     return _canonical(candidate) or _canonical(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
 
 
+@lru_cache(maxsize=4096)
 def _canonical(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address.strip())

@@ -1,0 +1,1 @@
+"""Measures the server beside two yardsticks, in alternation, in one run."""

@@ -1,0 +1,166 @@
+"""`make bench`: requests/s, latency, CPU and memory of the hot routes, as ratios to two yardsticks.
+
+    make bench                      everything, about twelve minutes
+    make bench ARGS="--quick"       one short round of everything
+    make bench ARGS="check --quick" only the routes whose name begins so
+
+The three servers take turns within every round, and every second round goes backwards, so that noise
+meets them alike. The figures are medians over the rounds; compare ratios, not seconds.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import servers
+from bench.fixtures import FEW, MANY, connection_id
+from bench.load import Measurement, Route, measure
+from dev.postgres import EmbeddedPostgres
+
+CONCURRENCIES = (1, 16, 64)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A route on one group of servers. `goals`: the least ratio to a yardstick, best concurrency."""
+
+    name: str
+    group: str
+    route: Route
+
+
+SCENARIOS = (
+    Scenario("check (pending)", "plain", Route("GET", "/api/auth/cli/check", with_login=True)),
+    Scenario("session", "plain", Route("POST", "/api/auth/cli/session", many_addresses=True)),
+    Scenario("integrations (cached)", "plain", Route("GET", "/api/integrations")),
+    Scenario(
+        "credentials, upstream 0 ms",
+        "plain",
+        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
+    ),
+    Scenario(
+        "credentials, upstream 50 ms",
+        "slow",
+        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
+    ),
+    Scenario(
+        "credentials (cached)",
+        "cached",
+        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
+    ),
+    Scenario("connections, 10 upstream", "plain", Route("GET", f"/api/integrations/{FEW}/connections")),
+    Scenario("connections, 10 000 upstream", "plain", Route("GET", f"/api/integrations/{MANY}/connections")),
+)
+
+Results = dict[tuple[str, int, str], Measurement]
+
+
+@contextmanager
+def everything_running(state: Path) -> Iterator[dict[str, list[servers.Server]]]:
+    """The database with its fixtures, the upstreams and, by group, the servers to compare."""
+    with ExitStack() as stack:
+        database = stack.enter_context(EmbeddedPostgres(state=state / "bench", fsync=False))
+        _bind_to_other_core()
+        subprocess.run(
+            [sys.executable, "-m", "bench.prepare"],
+            env=servers.gunicorn_environment(database.url, "http://127.0.0.1:9", 0, PUBLIC_URL="http://127.0.0.1"),
+            cwd=servers.ROOT,
+            check=True,
+        )
+        upstreams = {delay: servers.UpstreamProcess(delay) for delay in (0.0, 0.05)}
+        for upstream in upstreams.values():
+            stack.callback(upstream.stop)
+        node = servers.install_express(state)
+        groups: dict[str, list[servers.Server]] = {}
+        for group, delay, cache in (("plain", 0.0, 0), ("slow", 0.05, 0), ("cached", 0.0, 60)):
+            url = upstreams[delay].url
+            groups[group] = [servers.ours(database.url, url, cache), servers.bare(database.url, url)]
+            if node:
+                groups[group].append(servers.express(database.url, url, cache, node))
+        log = state / "bench" / "logs"
+        for server in (server for group in groups.values() for server in group):
+            stack.callback(server.stop)
+            server.start(log)
+        yield groups
+
+
+def _bind_to_other_core() -> None:
+    """PostgreSQL's processes shall not take the measured core; they inherit it from their parent."""
+    import psutil  # noqa: PLC0415 - a development dependency of a development dependency
+
+    for process in psutil.Process().children(recursive=True):
+        if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
+            process.cpu_affinity([1])
+
+
+def run(groups: dict[str, list[servers.Server]], scenarios: list[Scenario], rounds: int, seconds: float) -> Results:
+    """All measurements, medians over the rounds."""
+    found: dict[tuple[str, int, str], list[Measurement]] = {}
+    for scenario in scenarios:
+        for server in groups[scenario.group]:
+            measure(server, scenario.route, concurrency=16, seconds=max(1, seconds))
+    for number in range(rounds):
+        for scenario in scenarios:
+            for concurrency in CONCURRENCIES:
+                order = groups[scenario.group][:: 1 if number % 2 == 0 else -1]
+                for server in order:
+                    one = measure(server, scenario.route, concurrency=concurrency, seconds=seconds)
+                    found.setdefault((scenario.name, concurrency, server.kind), []).append(one)
+        print(f"round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
+    return {key: _median(values) for key, values in found.items()}
+
+
+def _median(values: list[Measurement]) -> Measurement:
+    columns = {name: statistics.median(asdict(value)[name] for value in values) for name in asdict(values[0])}
+    return Measurement(**columns | {"failed": sum(value.failed for value in values)})
+
+
+def report(results: Results) -> None:
+    """The table, and the ratios of ours to each yardstick."""
+    print(f"{'route':30}{'c':>4} {'server':8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>8}{'MB':>7}{'ratio':>8}")
+    for (name, concurrency, kind), one in results.items():
+        if kind == "ours":
+            print()
+        mine = results[name, concurrency, "ours"]
+        ratio = "" if kind == "ours" else f"{mine.rate / one.rate:8.2f}"
+        failed = f"  {one.failed} FAILED" if one.failed else ""
+        print(
+            f"{name:30}{concurrency:4} {kind:8}{one.rate:9.0f}{one.p50:9.2f}{one.p99:9.2f}{one.cpu:8.3f}"
+            f"{one.memory:7.0f}{ratio}{failed}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("routes", nargs="*", help="only routes whose name begins so")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="one round of one second")
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("make bench needs wrk (Debian: apt-get install wrk; macOS: brew install wrk).")
+    scenarios = [one for one in SCENARIOS if not options.routes or one.name.startswith(tuple(options.routes))]
+    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
+    state = Path(os.environ.get("DEV_STATE") or ".dev").absolute()
+    with everything_running(state) as groups:
+        results = run(groups, scenarios, rounds, seconds)
+    report(results)
+    kept = state / "bench" / "results.json"
+    kept.write_text(
+        json.dumps(
+            [{"route": key[0], "c": key[1], "server": key[2], **asdict(one)} for key, one in results.items()], indent=1
+        )
+    )
+    print(f"\nKept in {kept}")
+
+
+if __name__ == "__main__":
+    main()

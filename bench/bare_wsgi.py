@@ -1,0 +1,93 @@
+"""The first yardstick: a bare WSGI application under the same gunicorn, with the same query and upstream call.
+
+No framework, no checks, no limits, no logs: what Python, gunicorn, psycopg and urllib3 cost by themselves.
+"""
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from urllib.parse import parse_qs
+
+import psycopg
+import urllib3
+
+_UPSTREAM = urllib3.connection_from_url(os.environ["UPSTREAM"], maxsize=64)
+_HEADERS = {"Authorization": f"Bearer {os.environ['NANGO_SECRET_KEY']}"}
+_LOCAL = threading.local()
+_INTEGRATIONS = json.dumps({"data": [{"id": f"kind-{n}", "provider": "github"} for n in range(7)]}).encode()
+_CALLER = (
+    "SELECT t.id, u.id, u.is_active, o.slug FROM accounts_accesstoken t JOIN accounts_user u ON u.id = t.user_id "
+    "JOIN accounts_organization o ON o.id = t.organization_id WHERE t.digest = %s"
+)
+
+
+def _cursor():
+    if not hasattr(_LOCAL, "connection"):
+        _LOCAL.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+    return _LOCAL.connection.cursor()
+
+
+def _caller(environ):
+    token = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+    with _cursor() as cursor:
+        return cursor.execute(_CALLER, [hashlib.sha256(token.encode()).digest()]).fetchone()
+
+
+def _check(environ, query):
+    with _cursor() as cursor:
+        cursor.execute("SELECT id, secret_digest, state FROM accounts_clilogin WHERE code = %s", [query["code"][0]])
+        return json.dumps({"data": {"status": cursor.fetchone()[2]}}).encode()
+
+
+def _session(environ, query):
+    code, secret = os.urandom(4).hex(), os.urandom(16).hex()
+    with _cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_clilogin (id, code, secret_digest, state, client_name, hostname, user_agent, "
+            "created_at, expires_at) VALUES (%s, %s, %s, 'pending', '', '', '', now(), now() + interval '5 minutes') "
+            "ON CONFLICT DO NOTHING",
+            [uuid.uuid4(), code, hashlib.sha256(secret.encode()).digest()],
+        )
+    return json.dumps({"data": {"code": code, "secret": secret}}).encode()
+
+
+def _integrations(environ, query):
+    _caller(environ)
+    return _INTEGRATIONS
+
+
+def _upstream(path):
+    return _UPSTREAM.request("GET", path, headers=_HEADERS).data
+
+
+def _credentials(environ, query):
+    _caller(environ)
+    answer = json.loads(_upstream(f"/connections/{query['connection_id'][0]}?provider_config_key=ten"))
+    raw = answer["credentials"]
+    data = {"token": raw["access_token"], "connectionConfig": answer["connection_config"], "raw": raw}
+    return json.dumps({"data": data}).encode()
+
+
+def _connections(environ, query):
+    user = _caller(environ)[1]
+    key = environ["PATH_INFO"].split("/")[3]
+    answer = json.loads(_upstream(f"/connections?tags%5Bend_user_id%5D={user}&integrationId={key}"))
+    return json.dumps({"data": answer["connections"]}).encode()
+
+
+def application(environ, start_response):
+    path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
+    if path == "/api/auth/cli/check":
+        body = _check(environ, query)
+    elif path == "/api/auth/cli/session":
+        body = _session(environ, query)
+    elif path == "/api/integrations":
+        body = _integrations(environ, query)
+    elif path.startswith("/api/credentials/"):
+        body = _credentials(environ, query)
+    else:
+        body = _connections(environ, query)
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,63 @@
+"""What is measured with: one person, their tokens, logins and connections. Nothing here is secret."""
+
+import hashlib
+
+PERSON = "00000000-0000-4000-8000-00000000000a"
+ORGANIZATION = "00000000-0000-4000-8000-00000000000b"
+FEW, MANY = "ten", "ten-thousand"
+OWN_CONNECTIONS = 5
+TOKENS = [hashlib.sha256(f"bench token {number}".encode()).hexdigest() for number in range(50)]
+LOGINS = [
+    (f"{number:08x}", hashlib.sha256(f"bench secret {number}".encode()).hexdigest()[:32]) for number in range(4000)
+]
+INTEGRATIONS = [
+    {
+        "unique_key": key,
+        "provider": "github",
+        "display_name": key.title(),
+        "logo": "https://logos.example.com/github.svg",
+        "forward_webhooks": True,
+        "created_at": "2026-01-02T03:04:05.000Z",
+        "updated_at": "2026-01-02T03:04:05.000Z",
+    }
+    for key in (FEW, MANY, "salesforce", "hubspot", "slack", "linear", "github")
+]
+
+
+def connection_id(key: str, number: int) -> str:
+    return f"{key}-{number}"
+
+
+def connection(key: str, number: int) -> dict[str, object]:
+    """An entry of Nango's list of connections."""
+    return {
+        "id": number,
+        "connection_id": connection_id(key, number),
+        "provider_config_key": key,
+        "provider": "github",
+        "errors": [],
+        "end_user": None,
+        "tags": {"end_user_id": PERSON},
+        "metadata": {},
+        "created": "2026-01-02T03:04:05.481+00:00",
+    }
+
+
+def credential(identifier: str) -> dict[str, object]:
+    """Nango's answer with a credential, about 1.9 KB, as OAuth answers are."""
+    key = identifier.rpartition("-")[0]
+    return {
+        **connection(key, 0),
+        "connection_id": identifier,
+        "created_at": "2026-01-02T03:04:05.481+00:00",
+        "updated_at": "2026-01-02T03:04:05.481+00:00",
+        "last_fetched_at": "2026-01-02T03:04:05.481+00:00",
+        "connection_config": {"instance_url": "https://team.example.com"},
+        "webhook_url_override": None,
+        "credentials": {
+            "type": "OAUTH2",
+            "access_token": "not-a-secret-" + "a" * 400,
+            "expires_at": "2099-01-01T00:00:00.000Z",
+            "raw": {"access_token": "not-a-secret-" + "a" * 400, "scope": "repo user " * 40, "token_type": "bearer"},
+        },
+    }

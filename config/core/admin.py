@@ -1,0 +1,91 @@
+"""What every page of the operators' admin keeps to: it shows, and changes only what it names.
+
+An operator is a person with `is_staff`. Operators see everything that is not a secret; there are no
+groups and no permissions per table, so that who may do what fits into one sentence: operators act on
+people and their access, superusers also on operators.
+"""
+
+from typing import Any, ClassVar
+
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin, TabularInline
+
+_ROWS_PER_PAGE = 50
+
+
+class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
+    """A table that operators read. Nothing is added, changed or deleted unless a subclass allows it.
+
+    `fields` or `fieldsets` name what is shown, so that a new column, which may hold a secret, isn't.
+    """
+
+    list_per_page = _ROWS_PER_PAGE
+    show_full_result_count = False
+    list_filter_submit = True
+    actions_on_bottom = False
+    list_fullwidth = True
+    # Says what an empty list means, instead of inviting to create a row.
+    empty_list_text: ClassVar[str] = "Nothing here yet."
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Operators see every table."""
+        return is_operator(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 - Django's
+        """Operators see every row."""
+        return is_operator(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Rows come from what people and their tools do."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Rows change through actions, which call services."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Nothing is deleted by hand."""
+        return False
+
+
+class OperatorInline(TabularInline):  # type: ignore[misc]  # unfold is untyped
+    """Rows shown within another's page, read-only."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Operators see every row."""
+        return is_operator(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """No adding."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """No changing."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """No deleting."""
+        return False
+
+
+def is_operator(request: HttpRequest) -> bool:
+    """Whether the request comes from an operator who isn't suspended."""
+    return bool(request.user.is_active and request.user.is_staff)
+
+
+def confirmation(question: str, explanation: str, button: str) -> dict[str, Any]:
+    """The dialog of an action. Its form makes the action a POST; looking at the dialog does nothing."""
+    return {"title": question, "description": explanation, "form_class": None, "form_submit_text": button}
+
+
+def back_to(request: HttpRequest, path: str) -> HttpResponse:
+    """Lead to `path` after a dialog, which htmx has sent unless the browser runs no scripts."""
+    if "HX-Request" in request.headers:
+        return HttpResponse(headers={"HX-Redirect": path})
+    return redirect(path)
