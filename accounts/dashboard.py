@@ -1,0 +1,122 @@
+"""What the operators' front page says about people and access."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import orjson
+from django.db.models import Count, Q
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+
+from accounts.models import AccessToken, AuditEvent, CLILogin, User
+from config.core.dashboard import Figure
+
+_CHART_DAYS = 14
+State = CLILogin.State
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Two numbers for each day, as the chart's script wants them and as a sentence for those who can't see it."""
+
+    data: str
+    sentence: str
+
+
+def figures(*, now: datetime) -> list[Figure]:
+    """People, who waits, tokens in use, and today's CLI logins: three queries."""
+    return [*_people(now), _tokens(now), _logins(now)]
+
+
+def logins_by_day(*, now: datetime) -> Chart:
+    """CLI logins approved and denied on each of the last 14 days (UTC), from the audit trail."""
+    today = _midnight(now)
+    days = [(today - timedelta(days=back)).date() for back in reversed(range(_CHART_DAYS))]
+    counts = _decisions_since(today - timedelta(days=_CHART_DAYS - 1))
+    approved = [counts.get((day, "cli_login.approved"), 0) for day in days]
+    denied = [counts.get((day, "cli_login.denied"), 0) for day in days]
+    data = {
+        "labels": [f"{day:%d %b}" for day in days],
+        "datasets": [
+            {"label": "Approved", "data": approved, "backgroundColor": "var(--color-primary-500)"},
+            {"label": "Denied", "data": denied, "backgroundColor": "var(--color-base-400)"},
+        ],
+    }
+    sentence = f"{sum(approved)} CLI logins approved and {sum(denied)} denied in the last {_CHART_DAYS} days."
+    return Chart(data=orjson.dumps(data).decode(), sentence=sentence)
+
+
+def latest_events(*, limit: int = 8) -> list[AuditEvent]:
+    """The newest rows of the audit trail."""
+    return list(AuditEvent.objects.all()[:limit])
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _decisions_since(start: datetime) -> dict[tuple[date, str], int]:
+    rows = (
+        AuditEvent.objects.filter(at__gte=start, action__in=["cli_login.approved", "cli_login.denied"])
+        .order_by()
+        .annotate(day=TruncDate("at"))
+        .values_list("day", "action")
+        .annotate(number=Count("pk"))
+    )
+    return {(row_day, action): number for row_day, action, number in rows}
+
+
+def _people(now: datetime) -> list[Figure]:
+    counts = User.objects.aggregate(
+        all=Count("pk"),
+        new=Count("pk", filter=Q(date_joined__gte=now - timedelta(days=7))),
+        waiting=Count("pk", filter=Q(is_active=False, waitlisted_at__isnull=False)),
+        suspended=Count("pk", filter=Q(is_active=False, waitlisted_at=None)),
+    )
+    people = reverse("admin:accounts_user_changelist")
+    return [
+        Figure(
+            title="New people",
+            value=counts["new"],
+            note=f"in 7 days, of {counts['all']}; {counts['suspended']} suspended",
+            path=people,
+            icon="group_add",
+        ),
+        Figure(
+            title="Waiting for approval",
+            value=counts["waiting"],
+            note="on the waiting list",
+            path=f"{people}?state=waiting",
+            icon="hourglass_top",
+            tone="warning" if counts["waiting"] else "",
+        ),
+    ]
+
+
+def _tokens(now: datetime) -> Figure:
+    counts = AccessToken.objects.working(now=now).aggregate(
+        all=Count("pk"), used=Count("pk", filter=Q(last_used_at__gte=now - timedelta(days=1)))
+    )
+    return Figure(
+        title="Active tokens",
+        value=counts["used"],
+        note=f"used in 24 hours, of {counts['all']} working",
+        path=f"{reverse('admin:accounts_accesstoken_changelist')}?state=working",
+        icon="key",
+    )
+
+
+def _logins(now: datetime) -> Figure:
+    counts = CLILogin.objects.filter(created_at__gte=_midnight(now)).aggregate(
+        all=Count("pk"),
+        approved=Count("pk", filter=Q(state__in=[State.APPROVED, State.COLLECTED])),
+        denied=Count("pk", filter=Q(state=State.DENIED)),
+        expired=Count("pk", filter=Q(state=State.PENDING, expires_at__lte=now)),
+    )
+    return Figure(
+        title="CLI logins today",
+        value=counts["all"],
+        note=f"{counts['approved']} approved, {counts['denied']} denied, {counts['expired']} expired",
+        path=reverse("admin:accounts_clilogin_changelist"),
+        icon="terminal",
+    )

@@ -1,0 +1,142 @@
+"""What operators do about people and about each other. Each change leaves its audit row."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import AccessToken, User
+from accounts.services import people, tokens
+from config.core.crypto import digest
+from config.core.errors import Conflict, Forbidden
+from config.core.ratelimits import RateLimit
+
+# Each attempt costs a slow hash; an office behind one address has a handful of operators.
+ATTEMPTS_PER_ADDRESS = RateLimit("operator-sign-in-address", "10/minute")
+# Somebody who locks an operator out this way doesn't lock them out of signing in with GitHub.
+ATTEMPTS_PER_NAME = RateLimit("operator-sign-in-name", "20/hour")
+
+
+class NotYourself(Conflict):
+    """409: operators can't shut themselves out."""
+
+    default = "You can't suspend yourself. Ask another operator."
+
+
+class SuperusersOnly(Forbidden):
+    """403: what concerns operators is for superusers."""
+
+    default = "Only a superuser may do this to an operator."
+
+
+def count_attempt(*, username: str, address: str) -> None:
+    """Count an attempt to sign in with a password. Raises TooManyRequests."""
+    ATTEMPTS_PER_ADDRESS.spend(address)
+    ATTEMPTS_PER_NAME.spend(digest(username.casefold()).hex())
+
+
+def record_sign_in(*, user: User) -> None:
+    """Note that an operator signed in with a password."""
+    audit.record("operator.signed_in", actor=user, target=user)
+
+
+def record_failed_sign_in(*, username: str) -> None:
+    """Note a wrong password, or a right one of somebody who isn't an operator.
+
+    A name that nobody has is not kept: it may be a password typed into the wrong field.
+    """
+    user = User.objects.filter(username=username).first()
+    audit.record("operator.sign_in_failed", actor=None, target=user, details={"known_name": user is not None})
+
+
+def suspend(*, user: User, by: User) -> bool:
+    """Shut a person out; False when they already were. Raises NotYourself or SuperusersOnly."""
+    if user.pk == by.pk:
+        raise NotYourself
+    _require_power_over(user, by)
+    return people.suspend(user=user, by=by)
+
+
+def restore(*, user: User, by: User) -> bool:
+    """Let a suspended person in again; False when they weren't suspended. Raises SuperusersOnly."""
+    _require_power_over(user, by)
+    return people.restore(user=user, by=by)
+
+
+def approve(*, user: User, by: User) -> bool:
+    """Let a waiting person in; False when they weren't waiting. Raises SuperusersOnly."""
+    _require_power_over(user, by)
+    return people.approve_from_waitlist(user=user, by=by)
+
+
+def revoke_everything(*, user: User, by: User, now: datetime) -> int:
+    """Sign all of a person's apps and browsers out; returns how many. Raises SuperusersOnly."""
+    if user.pk != by.pk:
+        _require_power_over(user, by)
+    return people.revoke_everything(user=user, by=by, now=now)
+
+
+def revoke_token(*, token: AccessToken, by: User, now: datetime) -> bool:
+    """Sign one tool out; False when its token was revoked before. Raises SuperusersOnly."""
+    if token.user_id != by.pk:
+        _require_power_over(token.user, by)
+    tokens.revoke(token_id=token.pk, user_id=token.user_id, by=by, now=now)
+    return token.revoked_at is None
+
+
+@transaction.atomic
+def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> bool:
+    """Make the person an operator, a superuser, or neither; False when they were that already.
+
+    Superusers are always operators. Raises SuperusersOnly, and NotYourself about one's own role, so
+    that a server is never left without a superuser by mistake.
+    """
+    if not by.is_superuser:
+        raise SuperusersOnly
+    is_staff = is_staff or is_superuser
+    same = User.objects.filter(pk=user.pk, is_staff=is_staff, is_superuser=is_superuser)
+    if same.exists():
+        return False
+    if user.pk == by.pk:
+        raise NotYourself("You can't change your own role. Ask another superuser.")
+    User.objects.filter(pk=user.pk).update(is_staff=is_staff, is_superuser=is_superuser)
+    audit.record(
+        "operator.role_changed",
+        actor=by,
+        target=user,
+        details={"is_staff": is_staff, "is_superuser": is_superuser},
+    )
+    return True
+
+
+@transaction.atomic
+def add(*, user: User, by: User) -> None:
+    """Save a new operator who signs in with a password. Raises SuperusersOnly."""
+    if not by.is_superuser:
+        raise SuperusersOnly
+    user.is_staff = True
+    user.save(force_insert=True)
+    audit.record("operator.added", actor=by, target=user)
+
+
+@contextmanager
+def auditing_password_of(*, user_id: uuid.UUID, by: User) -> Iterator[None]:
+    """Leave an audit row when the person's password is another one afterwards."""
+    with transaction.atomic():
+        before = _password_hash(user_id)
+        yield
+        if _password_hash(user_id) != before:
+            user = User.objects.filter(pk=user_id).first()
+            audit.record("operator.password_changed", actor=by, target=user)
+
+
+def _password_hash(user_id: uuid.UUID) -> str | None:
+    return User.objects.filter(pk=user_id).values_list("password", flat=True).first()
+
+
+def _require_power_over(user: User, by: User) -> None:
+    if user.is_staff and not by.is_superuser:
+        raise SuperusersOnly

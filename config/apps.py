@@ -1,0 +1,9 @@
+"""The operators' admin, with a site of our own."""
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class OperatorAdminConfig(AdminConfig):
+    """Django's admin; everything is registered with `config.operators.OperatorSite`."""
+
+    default_site = "config.operators.OperatorSite"

@@ -1,0 +1,68 @@
+"""The operators' site: who enters, which tables it has, and its front page."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from unfold.sites import UnfoldAdminSite
+
+from config.core.errors import Forbidden
+
+
+class NotAnOperator(Forbidden):
+    """403: signed in, but not as an operator."""
+
+    default = "These pages are for the operators of this server, and you are not one of them. Nothing was changed."
+
+
+class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
+    """Django's admin with our rules."""
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take only tables whose page was written for this site.
+
+        Libraries register pages of their own that show session keys and tokens; those stay out,
+        whatever is installed later.
+        """
+        from config.core.admin import OperatorAdmin  # noqa: PLC0415 - needs the app registry
+
+        if admin_class is not None and issubclass(admin_class, OperatorAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Ask for GitHub or a password. People who are signed in and no operators are told so (403)."""
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise NotAnOperator
+        context = {"github": bool(settings.GITHUB_CLIENT_ID), **(extra_context or {})}
+        response: HttpResponseBase = super().login(request, context)
+        return response
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """An operator's own password, with its audit row."""
+        from accounts.services.operators import auditing_password_of  # noqa: PLC0415 - needs the app registry
+
+        with auditing_password_of(user_id=request.user.pk, by=request.user):  # type: ignore[arg-type]  # signed in
+            response: HttpResponse = super().password_change(request, extra_context)
+        return response
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Operators who aren't suspended."""
+        return bool(request.user.is_active and request.user.is_staff)
+
+
+def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - unfold's signature
+    """Add each app's figures to the front page's context."""
+    import accounts.dashboard as accounts  # noqa: PLC0415 - needs the app registry
+    import integrations.dashboard as integrations  # noqa: PLC0415
+
+    now = timezone.now()
+    return {
+        **context,
+        "title": "Today",
+        "figures": [*accounts.figures(now=now), *integrations.figures(now=now)],
+        "chart": accounts.logins_by_day(now=now),
+        "events": accounts.latest_events(),
+        "troubled": integrations.troubled_connections(),
+    }

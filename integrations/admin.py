@@ -1,0 +1,59 @@
+"""Connections as this server knows them, for operators. Their credentials are at Nango and never shown."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+
+from config.core.admin import OperatorAdmin
+from integrations.models import Connection
+
+
+@admin.register(Connection)
+class ConnectionAdmin(OperatorAdmin):
+    """Whose connected accounts there are, and which of them need attention."""
+
+    empty_list_text: ClassVar[str] = "No connection matches. People connect accounts with their tools."
+    list_display = ("connection_id", "integration_id", "owner", "health", "created_at", "confirmed_at")
+    list_filter = (
+        "needs_reconnect",
+        ("missing_since", admin.EmptyFieldListFilter),
+        "state",
+        ("integration_id", admin.AllValuesFieldListFilter),
+        ("owner", AutocompleteSelectFilter),
+        "created_at",
+    )
+    list_select_related = ("owner",)
+    search_fields = (
+        "connection_id",
+        "integration_id",
+        "owner__github_login",
+        "owner__username",
+        "owner__email",
+        "id__exact",
+    )
+    search_help_text = "Connection, integration or person"
+    fieldsets = (
+        (None, {"fields": ("connection_id", "integration_id", "provider", "health", "id")}),
+        ("Whose", {"fields": ("owner", "organization")}),
+        ("What we know", {"fields": ("state", "needs_reconnect", "missing_since", "confirmed_at", "created_at")}),
+    )
+
+    @display(  # type: ignore[untyped-decorator]  # unfold is untyped
+        description="Health",
+        label={
+            "working": "success",
+            "needs reconnect": "danger",
+            "missing at Nango": "danger",
+            "being made": "info",
+            "being deleted": "warning",
+        },
+    )
+    def health(self, connection: Connection) -> str:
+        """What an operator should know first."""
+        if connection.state != Connection.State.ACTIVE:
+            return {"claiming": "being made", "deleting": "being deleted"}[connection.state]
+        if connection.missing_since:
+            return "missing at Nango"
+        return "needs reconnect" if connection.needs_reconnect else "working"

@@ -1,0 +1,31 @@
+"""What the operators' front page says about connections."""
+
+from datetime import datetime
+
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from config.core.dashboard import Figure
+from integrations.models import Connection
+
+_TROUBLED = Q(needs_reconnect=True) | Q(missing_since__isnull=False)
+
+
+def figures(*, now: datetime) -> list[Figure]:  # noqa: ARG001 - every app's figures are as of `now`
+    """Failing connections, of how many."""
+    counts = Connection.objects.aggregate(all=Count("pk"), troubled=Count("pk", filter=_TROUBLED))
+    return [
+        Figure(
+            title="Failing connections",
+            value=counts["troubled"],
+            note=f"of {counts['all']}",
+            path=f"{reverse('admin:integrations_connection_changelist')}?needs_reconnect__exact=1",
+            icon="link_off",
+            tone="danger" if counts["troubled"] else "",
+        )
+    ]
+
+
+def troubled_connections(*, limit: int = 5) -> list[Connection]:
+    """The newest connections that need to be connected again or are gone at Nango, with their owners."""
+    return list(Connection.objects.filter(_TROUBLED).select_related("owner")[:limit])
