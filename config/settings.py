@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 from config.core import crypto, logs
+from config.unfold import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -40,6 +41,7 @@ DATABASES = {
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {"connect_timeout": 5, "application_name": "crayon-server"}  # type: ignore[operator]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 REDIS_URL = env.secret("REDIS_URL", "")
 if REDIS_URL:
     CACHES = {
@@ -59,9 +61,9 @@ INSTALLED_APPS = [
     "config.core",
     "accounts",
     "integrations",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "config.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
