@@ -59,7 +59,7 @@ class ObjectField(serializers.DictField):
         return value
 
 
-class ConnectionSerializer(serializers.Serializer[Any]):
+class ConnectionAddressSerializer(serializers.Serializer[Any]):
     """Which connection."""
 
     integration_id = IntegrationIdField()
@@ -91,7 +91,7 @@ class CredentialsSerializer(serializers.Serializer[Any]):
                 raise serializers.ValidationError("Give either username and password, or apiKey.")
 
 
-class CreateSerializer(ConnectionSerializer):
+class NewConnectionSerializer(ConnectionAddressSerializer):
     """A connection to make, with its credentials."""
 
     credentials = CredentialsSerializer()
@@ -142,7 +142,7 @@ class ConnectSessionAnswerSerializer(serializers.Serializer[Any]):
     expiresAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
 
 
-class CreatedSerializer(serializers.Serializer[Any]):
+class CreatedConnectionSerializer(serializers.Serializer[Any]):
     """The connection that was made."""
 
     connection_id = serializers.CharField()

@@ -134,14 +134,14 @@ class CreateView(Endpoint):
 
     @documented(
         summary="Create a connection",
-        data=serializers.CreatedSerializer(),
+        data=serializers.CreatedConnectionSerializer(),
         tag=_TAG,
-        request=serializers.CreateSerializer,
+        request=serializers.NewConnectionSerializer,
         errors=[404, 409, *_UPSTREAM],
     )
     def post(self, request: Request) -> HttpResponse:
         """Make a connection from credentials, or replace those of one of the caller's."""
-        asked = validated(serializers.CreateSerializer, json_body(request))
+        asked = validated(serializers.NewConnectionSerializer, json_body(request))
         creation.create_connection(
             caller=_caller(request),
             integration_id=asked["integration_id"],
@@ -160,13 +160,13 @@ class DeleteView(Endpoint):
         summary="Delete a connection",
         data=serializers.OkSerializer(),
         tag=_TAG,
-        request=serializers.ConnectionSerializer,
+        request=serializers.ConnectionAddressSerializer,
         errors=[404, *_UPSTREAM],
         enveloped=False,
     )
     def post(self, request: Request) -> HttpResponse:
         """Delete one of the caller's connections."""
-        asked = validated(serializers.ConnectionSerializer, json_body(request))
+        asked = validated(serializers.ConnectionAddressSerializer, json_body(request))
         deletion.delete_connection(
             caller=_caller(request),
             integration_id=asked["integration_id"],
@@ -183,7 +183,7 @@ class NangoWebhookView(Endpoint):
     permission_classes = (AllowAny,)
 
     @documented(
-        summary="Receive a webhook of Nango's",
+        summary="Receive a Nango webhook",
         data=serializers.WebhookAnswerSerializer(),
         tag="webhooks",
         parameters=[

@@ -93,11 +93,15 @@ def test_a_strange_connection_looks_like_an_absent_one_and_is_not_read(alice, al
     assert calls()[before:] == ["GET /connections", "GET /connections"]
 
 
-def test_a_strange_connection_that_is_recorded_nowhere_is_not_read(alice, charlie_api, connect, calls):
+def test_a_strange_connection_that_is_recorded_nowhere_is_not_read(alice, charlie, charlie_api, connect, sandbox):
     connection_id = connect(alice)
 
     assert credentials(charlie_api, connection_id).json() == NOT_FOUND
-    assert calls() == ["GET /connections"]
+    (question,) = sandbox.requests("nango")
+    assert f"{question['method']} {question['path']}" == "GET /connections"
+    assert question["query"].startswith(
+        f"tags[end_user_id]={charlie.pk}&integrationId=acme&connectionId={connection_id}&"
+    )
     assert not Connection.objects.exists()
 
 
