@@ -70,27 +70,25 @@ def test_every_version_on_the_machine_serves_utf8_text(state: Path, major: int) 
     assert row == ("crayon", "äö☂")
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedPostgres]:
+    """A server for the tests that only look at it."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o711)
+        with EmbeddedPostgres(state=Path(above) / "state", fsync=False) as server:
+            yield server
+
+
 @pytest.mark.parametrize("password", ["wrong", ""])
-def test_it_refuses_a_wrong_or_missing_password(state: Path, password: str) -> None:
-    with EmbeddedPostgres(state=state, fsync=False) as server:
-        parts = urlsplit(server.url)
-        with pytest.raises(psycopg.OperationalError, match=r"password|no password supplied"):
-            psycopg.connect(
-                host=parts.hostname,
-                port=parts.port,
-                user=parts.username,
-                dbname="crayon",
-                password=password,
-            )
+def test_it_refuses_a_wrong_or_missing_password(running: EmbeddedPostgres, password: str) -> None:
+    parts = urlsplit(running.url)
+    with pytest.raises(psycopg.OperationalError, match=r"password authentication failed|no password supplied"):
+        psycopg.connect(host=parts.hostname, port=parts.port, user=parts.username, dbname="crayon", password=password)
 
 
-def test_it_listens_on_loopback_tcp_and_nothing_else(state: Path) -> None:
-    with EmbeddedPostgres(state=state, fsync=False) as server, psycopg.connect(server.url) as connection:
-        row = connection.execute(
-            "SELECT current_setting('listen_addresses'),"
-            " current_setting('unix_socket_directories'), current_setting('fsync')"
-        ).fetchone()
-    assert row == ("127.0.0.1", "", "off")
+def test_it_listens_on_loopback_tcp_and_nothing_else(running: EmbeddedPostgres) -> None:
+    query = "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories')"
+    assert answer(running.url, query) == ("127.0.0.1", "")
 
 
 def test_a_development_database_is_durable(state: Path) -> None:
@@ -102,16 +100,16 @@ def test_a_development_database_is_durable(state: Path) -> None:
     assert row == ("on",)
 
 
-def test_its_folder_and_its_password_are_private(state: Path) -> None:
-    with EmbeddedPostgres(state=state, fsync=False):
-        modes = {name: mode(state / name) for name in ("postgres", "postgres/data", "postgres.json", "logs")}
-        left = sorted(path.name for path in (state / "postgres").iterdir())
-    assert modes == {
+def test_its_folder_and_its_password_are_private(running: EmbeddedPostgres) -> None:
+    state = running.state
+    names = ("postgres", "postgres/data", "postgres.json", "logs")
+    assert {name: mode(state / name) for name in names} == {
         "postgres": 0o700,
         "postgres/data": 0o700,
         "postgres.json": 0o600,
         "logs": 0o700,
     }
+    left = [path.name for path in (state / "postgres").iterdir()]
     assert left == ["data"], "the file initdb read the password from must be gone"
 
 
