@@ -3,20 +3,39 @@
 https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
 """
 
+import re
 from typing import Any
 
 import requests
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialLogin, SocialToken
-from allauth.socialaccount.providers.base import ProviderException
+from allauth.socialaccount.providers.base import AuthProcess, ProviderException
 from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client, OAuth2Error
-from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
+from accounts.signin import SignInTwice
+from config.core.errors import Unavailable
+from config.core.pages import error_response
+from config.core.requests import own_path
+
 _OK = 200
+_LAST_ID = 2**63 - 1
+# Letters, digits and hyphens; an underscore in the logins of companies that manage their accounts.
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_LONGEST_NAME = 255
+_EMAIL = re.compile(r"[^@\s\x00]{1,64}@[^@\s\x00]{1,189}")
+
+
+class GitHubNotConfigured(Unavailable):
+    """503: this server has no GitHub application."""
+
+    default = "Sign-in with GitHub is not set up: GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are missing."
 
 
 class GitHubClient(OAuth2Client):  # type: ignore[misc]  # allauth is untyped
@@ -37,12 +56,13 @@ class GitHubClient(OAuth2Client):  # type: ignore[misc]  # allauth is untyped
         with get_adapter().get_requests_session() as session:
             answer = session.post(self.access_token_url, data=form, headers={"Accept": "application/json"})
             answer.raise_for_status()
-            body = answer.json()
+            body = _json(answer)
         if not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
             # The error's name only: the rest of the answer is GitHub's own business.
             name = body.get("error") if isinstance(body, dict) else None
             raise OAuth2Error(f"GitHub gave no access token: {name}")
-        return body
+        # The token is used at once and not kept, so nothing else of the answer matters.
+        return {"access_token": body["access_token"]}
 
 
 class GitHubAdapter(GitHubOAuth2Adapter):  # type: ignore[misc]  # allauth is untyped
@@ -80,7 +100,14 @@ def _fetch(session: requests.Session, path: str) -> object:
     answer = session.get(f"{settings.GITHUB_API_URL}{path}")
     if answer.status_code != _OK:
         raise ProviderException(f"GitHub answered {answer.status_code} for {path.partition('?')[0]}")
-    body: object = answer.json()
+    return _json(answer)
+
+
+def _json(answer: requests.Response) -> object:
+    try:
+        body: object = answer.json()
+    except (ValueError, RecursionError) as error:
+        raise ProviderException("GitHub's answer is not JSON") from error
     return body
 
 
@@ -89,12 +116,17 @@ def _profile(answer: object) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ProviderException("GitHub's profile is not an object")
     number, login = answer.get("id"), answer.get("login")
-    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _LAST_ID:
         raise ProviderException("GitHub's profile has no id")
-    if not isinstance(login, str) or not login:
+    if not isinstance(login, str) or not _LOGIN.fullmatch(login):
         raise ProviderException("GitHub's profile has no login")
     name = answer.get("name")
-    return {"id": number, "login": login, "name": name if isinstance(name, str) else ""}
+    return {"id": number, "login": login, "name": _printable(name) if isinstance(name, str) else ""}
+
+
+def _printable(name: str) -> str:
+    """The name without what would break a line, a log or the database."""
+    return "".join(letter for letter in name if letter.isprintable()).strip()[:_LONGEST_NAME]
 
 
 def _verified_primary(answer: object) -> list[dict[str, Any]]:
@@ -106,6 +138,7 @@ def _verified_primary(answer: object) -> list[dict[str, Any]]:
         and entry.get("primary") is True
         and entry.get("verified") is True
         and isinstance(entry.get("email"), str)
+        and _EMAIL.fullmatch(entry["email"])
     ][:1]
 
 
@@ -114,5 +147,34 @@ def _logins(answer: object) -> list[str]:
     return [str(entry["login"]).lower() for entry in entries if isinstance(entry, dict) and entry.get("login")]
 
 
-sign_in = OAuth2LoginView.adapter_view(GitHubAdapter)
-callback = OAuth2CallbackView.adapter_view(GitHubAdapter)
+@login_not_required
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """POST /auth/github: send the browser to GitHub, and to `next` (a path of ours) afterwards.
+
+    A bare link must not begin a sign-in, so anything but a POST leads to the page with the button.
+    """
+    if request.method != "POST":
+        return redirect("account_login")
+    if not settings.GITHUB_CLIENT_ID:
+        raise GitHubNotConfigured
+    provider = GitHubAdapter(request).get_provider()
+    # allauth's provider would otherwise send people to the GitHub that its own adapter names.
+    provider.oauth2_adapter_class = GitHubAdapter
+    next_path = own_path(request.POST.get("next", "")) or reverse("account-apps")
+    answer: HttpResponse = provider.redirect(request, process=AuthProcess.LOGIN, next_url=next_path)
+    return answer
+
+
+_callback = OAuth2CallbackView.adapter_view(GitHubAdapter)
+
+
+@login_not_required
+def callback(request: HttpRequest) -> HttpResponse:
+    """GET /api/auth/github/callback: sign the person in and send them on to where they came from."""
+    answer: HttpResponse = _callback(request)
+    if answer.get("Location") == reverse("socialaccount_signup"):
+        # The address was free when the adapter looked, and taken when allauth did: a sign-in beside this
+        # one took it in between. allauth would ask for another address, and keep GitHub's token until then.
+        request.session.pop("socialaccount_sociallogin", None)
+        return error_response(request, SignInTwice(), title="Please try again")
+    return answer

@@ -84,9 +84,18 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             session.verify = settings.OUTGOING_CA_FILE
         return session
 
-    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:  # noqa: ARG002 - allauth's
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Whether the policy lets this new person in (a waiting list lets everybody join it)."""
-        return settings.SIGNUP_POLICY != "allowlist" or _is_on_the_list(sociallogin)
+        if settings.SIGNUP_POLICY != "allowlist" or _is_on_the_list(sociallogin):
+            return True
+        raise ImmediateHttpResponse(render(request, "accounts/not_on_the_list.html", status=403))
+
+    def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        """Always, unless the e-mail address is somebody else's here: then nothing is made or kept."""
+        email = _email(sociallogin)
+        if email and User.objects.filter(email__iexact=email).exists():
+            raise ImmediateHttpResponse(render(request, "accounts/address_taken.html", status=409))
+        return True
 
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:  # noqa: ARG002
         """A new person's fields from GitHub's profile."""

@@ -12,7 +12,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -20,7 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import CLILogin, User
 from accounts.services import cli_login, people, tokens
 from config.core.errors import Malformed
-from config.core.requests import current_address
+from config.core.requests import current_address, own_path
 
 
 @login_not_required
@@ -37,9 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The sign-in page; `next` is a path of ours to come back to."""
-    wanted = request.GET.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=settings.IS_SECURE)
-    next_path = wanted if safe and wanted.startswith("/") else reverse("account-apps")
+    next_path = own_path(request.GET.get("next", "")) or reverse("account-apps")
     if request.user.is_authenticated:
         return redirect(next_path)
     return _sign_in_page(request, next_path=next_path)

@@ -6,6 +6,7 @@ yields: a lost answer can be asked for again, and the database alone can't produ
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -25,6 +26,7 @@ from config.core.ratelimits import RateLimit
 LIFETIME = timedelta(minutes=5)
 _CODE_BYTES = 4
 _SECRET_BYTES = 16
+_CODE = re.compile(r"[0-9a-f]{8}")
 _PURPOSE = "crayon cli login token"
 # By hand, since every waiting CLI asks this every other second.
 _FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHERE code = %s"
@@ -111,7 +113,8 @@ def find_for_page(*, code: str, address: str, now: datetime) -> CLILogin:
     Raises NoSuchLogin for an unknown or expired code, and TooManyRequests after too many of those.
     """
     _require_guesses_left(address)
-    login = CLILogin.objects.filter(code=code.strip().lower(), expires_at__gt=now).first()
+    code = code.strip().lower()
+    login = CLILogin.objects.filter(code=code, expires_at__gt=now).first() if _CODE.fullmatch(code) else None
     if login is None:
         _count_wrong_guess(address)
         raise NoSuchLogin
@@ -148,6 +151,8 @@ def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus
         raise WrongSecret
     POLLS.spend(str(login_id))
     if expires_at <= now:
+        if state == CLILogin.State.COLLECTED:
+            CLILogin.objects.filter(pk=login_id, sealed_token__isnull=False).update(sealed_token=None)
         return LoginStatus("expired")
     if state == CLILogin.State.PENDING:
         return LoginStatus("pending")

@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.db import IntegrityError, transaction
 
 from accounts import audit
-from accounts.models import AccessToken, Membership, Organization, User
+from accounts.models import AccessToken, CLILogin, Membership, Organization, User
 from config.core.crypto import random_hex
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
@@ -65,7 +65,11 @@ def approve_from_waitlist(*, user: User, by: audit.Actor | None) -> bool:
 
 @transaction.atomic
 def revoke_everything(*, user: User, by: audit.Actor | None, now: datetime) -> int:
-    """Revoke all tokens and end all browser sessions of the person; returns how many of both."""
+    """Revoke all tokens and end all browser sessions of the person; returns how many of both.
+
+    Logins that they approved but no tool has picked up yet are taken back too.
+    """
+    CLILogin.objects.filter(decided_by=user, state=CLILogin.State.APPROVED).update(state=CLILogin.State.DENIED)
     tokens = AccessToken.objects.of(user).filter(revoked_at=None).update(revoked_at=now)
     browsers = _end_browser_sessions(user)
     audit.record("user.sessions_revoked", actor=by, target=user, details={"tokens": tokens, "browsers": browsers})

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _address: ContextVar[str] = ContextVar("address", default="")
@@ -19,6 +20,12 @@ MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/")
 def is_for_machines(path: str) -> bool:
     """Whether the path belongs to the JSON API and the like, where every answer is JSON."""
     return path.startswith(MACHINE_PREFIXES) and path not in settings.PAGES_UNDER_API
+
+
+def own_path(wanted: str) -> str:
+    """`wanted` when it is a path on this server, safe to send a browser to; "" when it leads anywhere else."""
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=settings.IS_SECURE)
+    return wanted if safe and wanted.startswith("/") else ""
 
 
 def current_request_id() -> str:

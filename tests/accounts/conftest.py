@@ -1,0 +1,56 @@
+"""People before the server: the dance with GitHub, and CLI logins in each of their states."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import CLILogin, User
+from accounts.services import cli_login
+from tests.accounts.browsing import Browser
+from tests.sandbox_process import SandboxProcess
+
+
+@pytest.fixture
+def github(sandbox: SandboxProcess) -> SandboxProcess:
+    """The stand-in for GitHub, which sends people back to this test's server."""
+    sandbox.settings(redirect_hosts=["testserver"])
+    return sandbox
+
+
+@pytest.fixture
+def browser(db: None) -> Browser:
+    return Browser()
+
+
+@pytest.fixture
+def browser_of(db: None) -> Callable[..., Browser]:
+    """A browser in which a person is signed in already."""
+
+    def sign_in(user: User, **options: Any) -> Browser:
+        browser = Browser(**options)
+        browser.client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return browser
+
+    return sign_in
+
+
+@pytest.fixture
+def started(db: None) -> Callable[..., tuple[str, str]]:
+    """Start a CLI login and give its code and secret."""
+
+    def start(**client: Any) -> tuple[str, str]:
+        described = {"client_name": "crayon CLI", "hostname": "laptop", "address": "127.0.0.1", **client}
+        login = cli_login.start(client=CLILogin(**described), now=timezone.now())
+        return login.code, login.secret
+
+    return start
+
+
+@pytest.fixture
+def approved(started: Callable[..., tuple[str, str]], alice: User) -> tuple[str, str]:
+    """Code and secret of a login that alice has approved."""
+    code, secret = started()
+    cli_login.approve(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())
+    return code, secret

@@ -1,0 +1,376 @@
+"""Signing in with GitHub: the whole dance, and each way in which it can go wrong."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.core.management import call_command
+
+from accounts.models import AuditEvent, Membership, Organization, User
+from tests.accounts.browsing import Browser, form_of, text_of
+from tests.accounts.threads import at_once
+
+pytestmark = pytest.mark.django_db
+NOT_CONFIRMED = "GitHub did not confirm who you are. Please try to sign in again in a moment."
+TOO_SLOW = "GitHub did not answer in time. Please try to sign in again in a moment."
+LOST = "This sign-in took too long or began in another browser. Please start again."
+TOKEN, USER, EMAILS = "POST /login/oauth/access_token", "GET /user$", "GET /user/emails"
+
+
+@pytest.fixture
+def nobody_came_in(browser):
+    """Afterwards nobody is signed in, and there is no trace of a person."""
+    yield
+    assert not browser.is_signed_in
+    for model in (User, Organization, Membership, AuditEvent):
+        assert not model.objects.exists()
+
+
+def asked_of_github(address):
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def test_the_first_sign_in_makes_the_person_their_organization_and_an_audit_row(github, browser):
+    answer = browser.sign_in("alice")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/apps")
+    assert browser.is_signed_in
+    alice = User.objects.get()
+    assert (alice.username, alice.github_login, alice.github_id) == ("alice", "alice", 1001)
+    assert (alice.name, alice.email, alice.is_active) == ("Alice", "alice@example.com", True)
+    assert (alice.is_staff, alice.is_superuser, alice.has_usable_password()) == (False, False, False)
+    membership = Membership.objects.get()
+    assert (membership.user, membership.role) == (alice, "owner")
+    assert (membership.organization.slug, membership.organization.personal_for) == ("alice", alice)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_id, event.address) == ("user.signed_up", alice.pk, "127.0.0.1")
+    assert event.request_id == answer["X-Request-ID"]
+
+
+def test_the_second_sign_in_is_the_same_person(github, browser):
+    browser.sign_in("alice")
+    Browser().sign_in("alice")
+    assert User.objects.count() == Organization.objects.count() == AuditEvent.objects.count() == 1
+
+
+def test_a_person_renamed_at_github_stays_the_same_person(github, browser):
+    browser.sign_in("alice")
+    before = User.objects.get()
+    github.control("POST", "/github/people/alice", {"login": "alice-two", "emails": ["two@example.com"]})
+    Browser().sign_in("alice-two")
+    after = User.objects.get()
+    assert (after.pk, after.username) == (before.pk, "alice")
+    assert (after.github_login, after.email) == ("alice-two", "two@example.com")
+
+
+def test_who_takes_over_a_login_at_github_is_another_person(github, browser):
+    browser.sign_in("alice")
+    github.control("POST", "/github/people/alice", {"login": "alice-two"})
+    github.control("POST", "/github/people/alice", {"id": 4004, "emails": ["other@example.com"]})
+    other = Browser()
+    other.sign_in("alice")
+    first, second = User.objects.order_by("github_id")
+    assert (first.github_id, second.github_id) == (1001, 4004)
+    assert first.username == "alice" != second.username
+    assert second.github_login == "alice"
+    assert second.personal_organization.slug != first.personal_organization.slug
+
+
+def test_the_browser_is_sent_to_the_github_of_the_settings_with_state_and_pkce(github, browser, settings):
+    address = browser.go_to_github()
+    asked = asked_of_github(address)
+    assert address.startswith(f"{settings.GITHUB_URL}/login/oauth/authorize?")
+    assert asked["client_id"] == "sandbox-github-client"
+    assert asked["redirect_uri"] == "http://testserver/api/auth/github/callback"
+    assert asked["scope"] == "read:user user:email"
+    assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 43)
+    assert len(asked["state"]) >= 16
+
+
+def test_the_code_is_exchanged_with_the_verifier_of_the_challenge(github, browser):
+    # The stand-in gives no token for a code with a challenge unless the verifier comes along.
+    address = browser.go_to_github()
+    back = browser.approve_at_github(address, login="alice")
+    code = github.state()["github"]["codes"][asked_of_github(back)["code"]]
+    assert code["challenge"] == asked_of_github(address)["code_challenge"] != ""
+    assert browser.client.get(back).status_code == 302
+
+
+def test_state_and_challenge_are_new_every_time(github, browser):
+    first, second = (asked_of_github(browser.go_to_github()) for _ in range(2))
+    assert first["state"] != second["state"]
+    assert first["code_challenge"] != second["code_challenge"]
+
+
+def test_the_callback_comes_from_public_url_and_never_from_the_host_header(github, browser, settings):
+    settings.ALLOWED_HOSTS = ["testserver", "other.example.com"]
+    browser.client.defaults["HTTP_HOST"] = "other.example.com"
+    assert asked_of_github(browser.go_to_github())["redirect_uri"] == "http://testserver/api/auth/github/callback"
+
+
+def test_the_older_callback_address_works_too(github, browser):
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    answer = browser.client.get(back.replace("/api/auth/github/callback", "/api/auth/callback/github"))
+    assert (answer.status_code, browser.is_signed_in) == (302, True)
+
+
+def test_a_bare_link_starts_no_sign_in(github, browser):
+    for method in (browser.client.get, browser.client.head):
+        answer = method("/auth/github")
+        assert (answer.status_code, answer["Location"]) == (302, "/auth/sign-in")
+
+
+def test_a_form_from_another_site_starts_no_sign_in(github, browser):
+    browser.get("/auth/sign-in")
+    assert browser.client.post("/auth/github").status_code == 403
+
+
+def test_parameters_of_the_address_change_nothing_of_what_is_asked(github, browser):
+    page = browser.get("/auth/sign-in")
+    action = "/auth/github?scope=repo&auth_params=scope%3Drepo%26prompt%3Dnone&process=connect&action=reauthenticate"
+    answer = browser.client.post(action, form_of(page, "/auth/github"))
+    asked = asked_of_github(answer["Location"])
+    assert (asked["scope"], "prompt" in asked) == ("read:user user:email", False)
+    assert browser.client.get(browser.approve_at_github(answer["Location"], login="alice"))["Location"]
+    assert browser.is_signed_in
+
+
+def test_a_server_without_github_says_what_is_missing(browser, settings):
+    page = browser.get("/auth/sign-in")
+    settings.GITHUB_CLIENT_ID = ""
+    answer = browser.press(page, "/auth/github")
+    assert (answer.status_code, "GITHUB_CLIENT_ID" in text_of(answer)) == (503, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_callback_that_this_browser_did_not_begin_is_refused(github, browser):
+    back = Browser().approve_at_github(browser.go_to_github(), login="alice")
+    page = Browser().client.get(back)
+    assert (page.status_code, LOST in text_of(page)) == (400, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("state", ["", "&state=", "&state=x", "&state=%00", "&state=" + "x" * 4000])
+def test_a_callback_without_its_state_is_refused(github, browser, state):
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    page = browser.client.get(f"{back.partition('?')[0]}?code={asked_of_github(back)['code']}{state}")
+    assert (page.status_code, LOST in text_of(page)) == (400, True)
+
+
+def test_a_callback_is_good_once(github, browser):
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    assert browser.client.get(back).status_code == 302
+    browser.press(browser.get("/account/apps"), "/auth/sign-out")
+    page = browser.client.get(back)
+    assert (page.status_code, LOST in text_of(page)) == (400, True)
+    assert not browser.is_signed_in
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_code_of_another_sign_in_is_refused(github, browser):
+    others = Browser()
+    code = asked_of_github(others.approve_at_github(others.go_to_github(), login="alice"))["code"]
+    mine = browser.approve_at_github(browser.go_to_github(), login="bob")
+    page = browser.client.get(mine.replace(asked_of_github(mine)["code"], code))
+    assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_code_that_came_too_late_is_refused(github, browser):
+    github.settings(github_code_seconds=0)
+    page = browser.sign_in("alice")
+    assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_who_cancels_at_github_reads_that_nothing_was_changed(github, browser):
+    page = browser.client.get(browser.approve_at_github(browser.go_to_github(), cancel="1"))
+    assert page.status_code == 400
+    assert "You canceled the sign-in at GitHub. Nothing was changed." in text_of(page)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500},
+        {"status": 401},
+        {"status": 403},
+        {"status": 404},
+        {"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}},
+        {"drop": "before"},
+        {"drop": "after"},
+        {"status": 200, "body": "<html>Unicorn!</html>", "content_type": "text/html"},
+        {"status": 200, "body": "", "content_type": "application/json"},
+        {"status": 200, "body": "[" * 100_000, "content_type": "application/json"},
+    ],
+    ids=lambda fault: "-".join(str(value)[:8] for value in fault.values()),
+)
+def test_github_failing_at_any_leg_signs_nobody_in(github, browser, leg, fault):
+    github.faults(target="github", match=leg, times=0, **fault)
+    page = browser.sign_in("alice")
+    assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
+    assert "Unicorn" not in text_of(page)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
+def test_github_being_slow_at_any_leg_signs_nobody_in(github, browser, leg, monkeypatch):
+    monkeypatch.setattr("django.conf.settings.SOCIALACCOUNT_REQUESTS_TIMEOUT", 0.3)
+    github.faults(target="github", match=leg, delay=1)
+    page = browser.sign_in("alice")
+    assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_github_being_away_signs_nobody_in(github, browser, settings):
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    settings.GITHUB_URL = "http://127.0.0.1:1/github"
+    assert browser.client.get(back).status_code == 502
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {},
+        [],
+        [{"id": 1001, "login": "alice"}],
+        None,
+        "alice",
+        {"login": "alice"},
+        {"id": None, "login": "alice"},
+        {"id": "1001", "login": "alice"},
+        {"id": 0, "login": "alice"},
+        {"id": -1, "login": "alice"},
+        {"id": True, "login": "alice"},
+        {"id": 1.5, "login": "alice"},
+        {"id": 2**63, "login": "alice"},
+        {"id": 1001},
+        {"id": 1001, "login": ""},
+        {"id": 1001, "login": None},
+        {"id": 1001, "login": ["alice"]},
+        {"id": 1001, "login": "a\x00b"},
+        {"id": 1001, "login": "<b>alice</b>"},
+        {"id": 1001, "login": "a" * 200},
+        {"message": "Bad credentials"},
+    ],
+    ids=repr,
+)
+def test_a_profile_without_a_proper_id_and_login_is_nobodys(github, browser, profile):
+    github.faults(
+        target="github", match=USER, status=200, body=json.dumps(profile), content_type="application/json", times=0
+    )
+    page = browser.sign_in("alice")
+    assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize(
+    "answer", [{}, [], None, {"error": "bad_verification_code"}, {"access_token": None}, {"access_token": 7}], ids=repr
+)
+def test_a_token_answer_without_a_token_signs_nobody_in(github, browser, answer):
+    github.faults(target="github", match=TOKEN, status=200, body=json.dumps(answer), content_type="application/json")
+    assert browser.sign_in("alice").status_code == 502
+
+
+def test_a_name_is_kept_without_what_cannot_be_shown(github, browser):
+    github.control("POST", "/github/people/alice", {"name": "Al\u0000ice\n\u202e <b>" + "x" * 300})
+    browser.sign_in("alice")
+    assert User.objects.get().name == ("Alice <b>" + "x" * 300)[:255]
+    assert b"<b>" not in browser.get("/account/apps").content
+
+
+@pytest.mark.parametrize(
+    "emails",
+    [
+        [],
+        [{"email": "alice@example.com", "verified": False, "primary": True}],
+        [{"email": "alice@example.com", "verified": True, "primary": False}],
+        [{"email": "no address", "verified": True, "primary": True}],
+        [{"email": "a\x00@example.com", "verified": True, "primary": True}],
+        [{"email": None, "verified": True, "primary": True}, "x", None],
+        {"message": "odd"},
+    ],
+    ids=repr,
+)
+def test_only_a_verified_primary_address_is_kept(github, browser, emails):
+    github.faults(target="github", match=EMAILS, status=200, body=json.dumps(emails), content_type="application/json")
+    browser.sign_in("alice")
+    assert (browser.is_signed_in, User.objects.get().email) == (True, "")
+
+
+def test_an_address_that_is_somebody_elses_here_is_refused_and_nothing_is_made(github, browser, alice):
+    github.control("POST", "/github/people/bob", {"emails": ["Alice@Example.com"]})
+    page = browser.sign_in("bob")
+    assert (page.status_code, "Your e-mail address is already in use here" in text_of(page)) == (409, True)
+    assert not browser.is_signed_in
+    assert list(User.objects.all()) == [alice]
+    assert "socialaccount_sociallogin" not in browser.client.session
+
+
+def test_a_login_that_is_an_operators_username_gives_a_new_person_another_one(github, browser):
+    User.objects.create_superuser(username="alice", email="root@example.com", password="only-for-tests-0123")
+    browser.sign_in("alice")
+    newcomer = User.objects.get(github_login="alice")
+    assert (newcomer.username != "alice", newcomer.is_staff, newcomer.is_superuser) == (True, False, False)
+    assert browser.is_signed_in
+
+
+@pytest.mark.parametrize("login", ["admin", "root", "api", "1", "a-b", "a" * 39])
+def test_any_login_of_github_can_sign_in(github, browser, login):
+    browser.sign_in(login)
+    assert browser.is_signed_in
+    assert User.objects.get().github_login == login
+
+
+def test_signing_in_gives_the_browser_a_new_session(github, browser):
+    browser.go_to_github()
+    before = browser.client.cookies["session"].value
+    browser.sign_in("alice")
+    assert browser.client.cookies["session"].value not in {"", before}
+
+
+def test_signing_in_as_somebody_else_ends_the_first_persons_session(github, browser):
+    browser.sign_in("alice")
+    address = browser.press(browser.get("/account/apps"), "/auth/sign-out")["Location"]
+    assert address == "/auth/sign-in"
+    browser.sign_in("bob")
+    assert "Signed in as bob" in text_of(browser.get("/account/apps"))
+
+
+def test_no_token_of_github_is_kept(github, browser):
+    browser.sign_in("alice")
+    tokens = list(github.state()["github"]["tokens"])
+    assert len(tokens) == 1
+    dump = []
+    call_command("dumpdata", "accounts", "socialaccount", "account", "sessions", "usersessions", stdout=Lines(dump))
+    assert "alice" in "".join(dump)
+    assert not any(token in "".join(dump) for token in tokens)
+    assert not any(token in repr(dict(browser.client.session)) for token in tokens)
+
+
+class Lines:
+    def __init__(self, lines):
+        self.write = lines.append
+        self.flush = lambda: None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_sign_ins_at_once_make_one_person(github):
+    browsers = [Browser() for _ in range(6)]
+    backs = [browser.approve_at_github(browser.go_to_github(), login="alice") for browser in browsers]
+    answers = at_once(
+        *[
+            lambda browser=browser, back=back: browser.client.get(back)
+            for browser, back in zip(browsers, backs, strict=True)
+        ]
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {302, 409}
+    assert 302 in statuses
+    assert User.objects.count() == Organization.objects.count() == Membership.objects.count() == 1
+    assert AuditEvent.objects.count() == 1
+    for browser, status in zip(browsers, statuses, strict=True):
+        assert browser.is_signed_in == (status == 302)
+    assert browsers[0].sign_in("alice").status_code == 302

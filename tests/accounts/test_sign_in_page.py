@@ -1,0 +1,74 @@
+"""GET /, GET /auth/sign-in and the way back to where one came from."""
+
+import pytest
+
+from tests.accounts.browsing import form_of, text_of
+
+pytestmark = pytest.mark.django_db
+EVIL = [
+    "//evil.example.com",
+    "///evil.example.com",
+    "https://evil.example.com",
+    "http:evil.example.com",
+    "http:///evil.example.com",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "\\\\evil.example.com",
+    "/\\evil.example.com",
+    "\\/evil.example.com",
+    "/\t/evil.example.com",
+    " //evil.example.com",
+    "\x00//evil.example.com",
+    "https://testserver@evil.example.com",
+    "https:\\\\evil.example.com",
+    "account/apps",
+    "",
+]
+
+
+@pytest.mark.parametrize("address", ["/", "/auth/sign-in"])
+def test_a_stranger_may_sign_in_with_github(browser, address):
+    page = browser.get(address)
+    assert page.status_code == 200
+    assert "Sign in with GitHub" in text_of(page)
+    assert form_of(page, "/auth/github")["next"] == "/account/apps"
+
+
+@pytest.mark.parametrize("address", ["/", "/auth/sign-in"])
+def test_somebody_signed_in_goes_on_to_their_apps(browser_of, alice, address):
+    answer = browser_of(alice).get(address)
+    assert (answer.status_code, answer["Location"]) == (302, "/account/apps")
+
+
+def test_a_server_without_github_says_what_is_missing(browser, settings):
+    settings.GITHUB_CLIENT_ID = ""
+    page = browser.get("/auth/sign-in")
+    assert "GITHUB_CLIENT_ID" in text_of(page)
+    assert b"/auth/github" not in page.content
+
+
+@pytest.mark.parametrize("path", ["/auth/cli?cli_code=0a1b2c3d", "/account/apps", "/x?a=1&b=%2F"])
+def test_a_path_of_ours_is_come_back_to(github, browser, browser_of, alice, path):
+    assert form_of(browser.get("/auth/sign-in", next=path), "/auth/github")["next"] == path
+    assert browser.sign_in("bob", next_path=path)["Location"] == path
+    assert browser_of(alice).get("/auth/sign-in", next=path)["Location"] == path
+
+
+@pytest.mark.parametrize("path", EVIL)
+def test_another_place_is_not(browser, browser_of, alice, path):
+    assert form_of(browser.get("/auth/sign-in", next=path), "/auth/github")["next"] == "/account/apps"
+    assert browser_of(alice).get("/auth/sign-in", next=path)["Location"] == "/account/apps"
+
+
+@pytest.mark.parametrize("path", EVIL)
+def test_another_place_written_into_the_form_is_not_either(github, browser, path):
+    page = browser.get("/auth/sign-in")
+    location = browser.press(page, "/auth/github", next=path)["Location"]
+    answer = browser.client.get(browser.approve_at_github(location, login="alice"))
+    assert answer.status_code == 302
+    assert answer["Location"] in {"/account/apps", "account/apps"}
+
+
+def test_a_page_that_needs_a_person_leads_here_and_back(browser):
+    answer = browser.get("/account/apps")
+    assert (answer.status_code, answer["Location"]) == (302, "/auth/sign-in?next=/account/apps")
