@@ -76,6 +76,8 @@ def production_like_environment() -> dict[str, str]:
         "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000000",
         "NANGO_WEBHOOK_SIGNING_KEY": "check-webhook-signing-key",
         "TRUSTED_PROXY_COUNT": "1",
+        # makemigrations would like to ask the database, and can do without.
+        "PYTHONWARNINGS": "ignore:Got an error checking a consistent migration history:RuntimeWarning",
     }
     filled = {name: value for name, value in presets.items() if not is_set(name, os.environ)}
     return {**os.environ, "DEBUG": "false", **filled}
