@@ -3,11 +3,29 @@
 from typing import ClassVar
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from config.core.admin import OperatorAdmin
+from integrations.dashboard import TROUBLED
 from integrations.models import Connection
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    """What the front page counts as failing."""
+
+    title = "attention"
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """One choice."""
+        return [("yes", "Failing")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Connection]) -> QuerySet[Connection]:  # noqa: ARG002
+        """Those that need to be connected again or are gone at Nango."""
+        return queryset.filter(TROUBLED) if self.value() == "yes" else queryset
 
 
 @admin.register(Connection)
@@ -17,6 +35,7 @@ class ConnectionAdmin(OperatorAdmin):
     empty_list_text: ClassVar[str] = "No connection matches. People connect accounts with their tools."
     list_display = ("connection_id", "integration_id", "owner", "health", "created_at", "confirmed_at")
     list_filter = (
+        AttentionFilter,
         "needs_reconnect",
         ("missing_since", admin.EmptyFieldListFilter),
         "state",

@@ -19,6 +19,8 @@ class MembershipInline(OperatorInline):
     readonly_fields = fields
     ordering = ("created_at",)
     per_page = 50
+    hide_title = True
+    verbose_name_plural = "members"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         """With the people, in one query."""

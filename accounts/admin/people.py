@@ -96,15 +96,31 @@ class NewOperatorForm(UserCreationForm):  # type: ignore[misc]  # unfold is unty
         fields = ("username", "email")
 
 
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The names of a person's fields, for operators."""
+
+    class Meta:
+        """Ours where Django's say too much or too little."""
+
+        model = User
+        fields = ("is_staff", "is_superuser")
+        labels = {"github_id": "GitHub id", "is_staff": "Operator", "is_superuser": "Superuser", "id": "ID"}
+        help_texts = {
+            "username": "",
+            "is_staff": "May see these pages, suspend people and revoke their access.",
+            "is_superuser": "May also make operators and set their passwords.",
+        }
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold is untyped
     """Who signs in here. Suspending and the like are actions; only superusers make operators."""
 
-    form = forms.ModelForm
+    form = PersonForm
     add_form = NewOperatorForm
     change_password_form = AdminPasswordChangeForm
     empty_list_text: ClassVar[str] = "Nobody here matches. People appear with their first sign-in through GitHub."
-    list_display = ("login", "name", "email", "state", "is_staff", "date_joined", "last_login")
+    list_display = ("login", "name", "email", "state", "role", "date_joined", "last_login")
     list_display_links = ("login",)
     list_filter = (StateFilter, "is_staff", "is_superuser", "date_joined", "last_login")
     search_fields = ("github_login", "username", "email", "name", "id__exact")
@@ -124,7 +140,7 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
 
     # --- what is shown ---
 
-    @display(description="GitHub login", ordering="github_login")  # type: ignore[untyped-decorator]
+    @display(description="Login", ordering="github_login")  # type: ignore[untyped-decorator]
     def login(self, user: User) -> str:
         """The GitHub login, or what an operator without GitHub signs in with."""
         return user.get_short_name()
@@ -139,6 +155,13 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
         if user.is_active:
             return "active"
         return "waiting" if user.waitlisted_at else "suspended"
+
+    @display(  # type: ignore[untyped-decorator]
+        description="Role", ordering="is_staff", label={"superuser": "primary", "operator": "info"}
+    )
+    def role(self, user: User) -> str:
+        """What the person may do on these pages."""
+        return "superuser" if user.is_superuser else "operator" if user.is_staff else ""
 
     @display(description="See")  # type: ignore[untyped-decorator]
     def related(self, user: User) -> SafeString:
@@ -182,6 +205,14 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
             operators.set_role(user=obj, is_staff=obj.is_staff, is_superuser=obj.is_superuser, by=by)
         else:
             operators.add(user=obj, by=by)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One person."""
+        context = {"show_save_and_add_another": False, "show_save_and_continue": False, **(extra_context or {})}
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's name
         """Set an operator's password, with its audit row."""
