@@ -19,7 +19,8 @@ function request()
   local path = {path}
   headers["Authorization"] = "Bearer " .. tokens[count % #tokens + 1]
   if {address} then
-    headers["X-Forwarded-For"] = "10." .. math.floor(count / 65536) % 256 .. "." .. math.floor(count / 256) % 256 .. "." .. count % 256
+    headers["X-Forwarded-For"] = string.format(
+      "10.%d.%d.%d", math.floor(count / 65536) % 256, math.floor(count / 256) % 256, count % 256)
   end
   if {login} then path = path .. logins[count % #logins + 1] end
   return wrk.format({method}, path, headers)

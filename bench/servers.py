@@ -18,7 +18,7 @@ from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE, OTHER_CORE = "0", "1"
-THREADS = 32
+THREADS = 20
 
 
 def on_core(core: str, *command: str) -> list[str]:

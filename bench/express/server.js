@@ -1,8 +1,12 @@
-// The second yardstick: an ordinary express + pg + fetch server that does what ours does on these
-// routes: the same look-ups, the same ownership query, the same upstream call.
+// The second yardstick: an ordinary express + pg + fetch server that does what ours does on these routes:
+// the same look-ups, the same ownership query, the same upstream call, and around them what a server in
+// production has and ours has too: security headers, a request id, a line of access log, a rate limit.
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import express from "express";
+import { rateLimit } from "express-rate-limit";
+import helmet from "helmet";
 import pg from "pg";
+import { pinoHttp } from "pino-http";
 
 const { DATABASE_URL, UPSTREAM, NANGO_SECRET_KEY, PORT, CREDENTIALS_CACHE_SECONDS } = process.env;
 const pool = new pg.Pool({ connectionString: DATABASE_URL, max: 32 });
@@ -11,7 +15,19 @@ const cache = new Map();
 const digest = (text) => createHash("sha256").update(text).digest();
 const upstream = (path) => fetch(UPSTREAM + path, { headers: { Authorization: `Bearer ${NANGO_SECRET_KEY}` } });
 app.disable("x-powered-by");
+app.set("trust proxy", 1);
+app.use(
+  pinoHttp({
+    genReqId: () => randomBytes(8).toString("hex"),
+    // One short line a request, as ours writes.
+    customSuccessObject: (request, response, value) => ({ id: request.id, ms: value.responseTime }),
+    serializers: { req: ({ method, url }) => ({ method, path: url.split("?")[0] }), res: ({ statusCode }) => ({ statusCode }) },
+  }),
+);
+app.use(helmet());
 app.use(express.json());
+const limited = (keyGenerator) =>
+  rateLimit({ windowMs: 60_000, limit: 120, keyGenerator, standardHeaders: false, legacyHeaders: false, validate: false });
 
 async function requireCaller(request, response, next) {
   const token = (request.get("authorization") ?? "").replace(/^Bearer /, "");
@@ -32,7 +48,7 @@ async function requireCaller(request, response, next) {
   next();
 }
 
-app.get("/api/auth/cli/check", async (request, response) => {
+app.get("/api/auth/cli/check", limited((request) => request.query.code), async (request, response) => {
   const { code, secret } = request.query;
   const { rows } = await pool.query(
     "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHERE code = $1",
@@ -43,7 +59,7 @@ app.get("/api/auth/cli/check", async (request, response) => {
   response.json({ data: { status: rows[0].expires_at <= new Date() ? "expired" : rows[0].state } });
 });
 
-app.post("/api/auth/cli/session", async (request, response) => {
+app.post("/api/auth/cli/session", limited((request) => request.ip), async (request, response) => {
   const code = randomBytes(4).toString("hex");
   const secret = randomBytes(16).toString("hex");
   await pool.query(

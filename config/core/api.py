@@ -7,7 +7,8 @@ plain HttpResponses made by orjson: DRF's negotiation and renderers cost more th
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -29,6 +30,8 @@ from config.core.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+_MOST_PARAMETERS = 50
 
 
 class TooLarge(ApplicationError):
@@ -106,11 +109,16 @@ def json_body(request: HttpRequest | Request) -> dict[str, object]:
 
 def query(request: HttpRequest | Request) -> dict[str, str]:
     """The query's parameters, each given once. Raises Malformed for one that is given twice."""
+    raw = request.META.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
     parameters: dict[str, str] = {}
-    for name, values in request.GET.lists():
-        if len(values) > 1:
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="replace", max_num_fields=_MOST_PARAMETERS)
+    except ValueError as error:
+        raise Malformed("There are too many parameters.") from error
+    for name, value in pairs:
+        if name in parameters:
             raise Malformed(f"The parameter {_shown(name)} is given more than once.")
-        parameters[name] = values[0]
+        parameters[name] = value
     return parameters
 
 
@@ -136,6 +144,7 @@ class TextField(serializers.CharField):
     """A JSON string: unlike DRF's own field it takes no number for one."""
 
     def to_internal_value(self, data: object) -> str:
+        """The text, or a validation error."""
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
@@ -149,6 +158,12 @@ class Endpoint(APIView):
     """
 
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
+    # What DRF would put on answers that it renders itself.
+    default_response_headers: ClassVar[dict[str, str]] = {}
+
+    def initialize_request(self, request: HttpRequest, *_args: object, **_kwargs: object) -> Request:
+        """DRF's request without parsers and negotiation, which nothing here asks for."""
+        return Request(request, authenticators=self.get_authenticators())
 
     def initial(self, request: Request, *_args: object, **_kwargs: object) -> None:
         """Skip DRF's negotiation, versioning and throttles: one format, one version, own limits."""

@@ -1,6 +1,9 @@
 """The core application: it has no tables, only checks."""
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.core.signals import request_started
+from django.db import close_old_connections, reset_queries
 
 
 class CoreConfig(AppConfig):
@@ -10,5 +13,10 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        """Connect the system checks."""
+        """Connect the system checks, and look after kept connections once a request, not twice."""
         from config.core import checks  # noqa: F401, PLC0415 - registering needs the app registry
+
+        # The same receiver runs when a request is finished, and connections have no age limit here.
+        request_started.disconnect(close_old_connections)
+        if not settings.DEBUG:
+            request_started.disconnect(reset_queries)

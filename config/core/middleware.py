@@ -17,11 +17,11 @@ from django.urls import ResolverMatch, resolve
 
 from config.core.api import as_application_error, failure
 from config.core.errors import ApplicationError, Malformed, Unauthenticated
+from config.core.logs import write_access
 from config.core.pages import error_response
-from config.core.requests import REQUEST_ID_HEADER, begin_request, current_address, is_for_machines
+from config.core.requests import REQUEST_ID_HEADER, begin_request, is_for_machines
 
 logger = logging.getLogger(__name__)
-access_log = logging.getLogger("crayon.access")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -117,11 +117,10 @@ def _logged(exc: Exception) -> ApplicationError:
 
 
 def _log(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    # The path alone: queries carry the codes and secrets of logins.
-    access_log.info(
-        "%s %s %s",
-        request.method,
-        request.path,
-        response.status_code,
-        extra={"milliseconds": round(seconds * 1000, 2), "address": current_address()},
+    """One line for the request, with its path alone: queries carry the codes and secrets of logins."""
+    write_access(
+        method=request.method or "",
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round(seconds * 1000, 2),
     )
