@@ -64,6 +64,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         """The address as far as trusted proxies tell it."""
         return client_address(request)
 
+    def add_message(self, *_args: object, **_kwargs: object) -> None:
+        """Say nothing: "Successfully signed in" above the approval page would read like an approval."""
+
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         """Suspended, or waiting for approval."""
         return render(request, "accounts/shut_out.html", {"waiting": user.waitlisted_at is not None}, status=403)

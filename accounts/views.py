@@ -128,8 +128,7 @@ def apps(request: HttpRequest) -> HttpResponse:
     user = cast("User", request.user)
     context = {
         "tokens": tokens.working_tokens(user=user, now=timezone.now()),
-        "browsers": tokens.browser_sessions(user=user),
-        "current_key": request.session.session_key,
+        "browsers": tokens.browser_sessions(user=user, current_key=request.session.session_key),
         "public_url": settings.PUBLIC_URL,
     }
     return render(request, "accounts/apps.html", context)

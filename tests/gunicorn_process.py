@@ -1,5 +1,6 @@
 """Starts gunicorn as in production, on the test's database, for tests that need the real thing."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -56,11 +57,15 @@ class GunicornProcess:
     def stop(self) -> None:
         if self._process is None:
             return
-        self._process.terminate()
+        # SIGQUIT stops the workers at once: browsers keep connections open, for which SIGTERM waits long.
+        workers = self._worker_pids()
+        self._process.send_signal(signal.SIGQUIT)
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            for pid in [self.pid, *workers]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._process.wait()
         self._process = None
         self._http.clear()

@@ -1,6 +1,7 @@
 """Access tokens: issue, list, revoke."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from allauth.usersessions.models import UserSession
@@ -10,6 +11,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import AccessToken, Organization, User
 from accounts.models.tokens import Client
+from accounts.useragents import browser_name
 from config.core.crypto import digest, random_hex
 from config.core.errors import NotFound
 
@@ -18,6 +20,18 @@ class NoSuchApp(NotFound):
     """404: no app or browser of this person has that id."""
 
     default = "This app or browser is not signed in any more."
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInBrowser:
+    """A browser in which a person is signed in."""
+
+    id: int
+    name: str
+    address: str
+    created_at: datetime
+    last_seen_at: datetime
+    is_current: bool
 
 
 def issue(*, user: User, organization: Organization, client: Client, now: datetime) -> tuple[AccessToken, str]:
@@ -59,10 +73,23 @@ def working_tokens(*, user: User, now: datetime) -> list[AccessToken]:
     return list(AccessToken.objects.of(user).working(now=now).select_related("organization"))
 
 
-def browser_sessions(*, user: User) -> list[UserSession]:
-    """The person's browsers that are signed in, last seen first; dead ones are dropped on the way."""
-    sessions: list[UserSession] = UserSession.objects.purge_and_list(user)
-    return sorted(sessions, key=lambda session: session.last_seen_at, reverse=True)
+def browser_sessions(*, user: User, current_key: str | None) -> list[SignedInBrowser]:
+    """The person's browsers that are signed in, last seen first; dead ones are dropped on the way.
+
+    `current_key` is the session of the browser that asks.
+    """
+    sessions = sorted(UserSession.objects.purge_and_list(user), key=lambda session: session.last_seen_at, reverse=True)
+    return [
+        SignedInBrowser(
+            id=session.pk,
+            name=browser_name(session.user_agent),
+            address=session.ip,
+            created_at=session.created_at,
+            last_seen_at=session.last_seen_at,
+            is_current=session.session_key == current_key,
+        )
+        for session in sessions
+    ]
 
 
 @transaction.atomic

@@ -22,7 +22,9 @@ def error_response(request: HttpRequest, error: ApplicationError, *, title: str 
 @login_not_required
 def not_found(request: HttpRequest, exception: object = None, **_path: str) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """404."""
-    return error_response(request, NotFound(), title="Page not found")
+    if is_for_machines(request.path):
+        return error_response(request, NotFound())
+    return error_response(request, NotFound("There is nothing at this address."), title="Page not found")
 
 
 @login_not_required

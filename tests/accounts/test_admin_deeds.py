@@ -1,0 +1,250 @@
+"""What operators do to people and tokens: it happens, it is guarded, and the audit trail names them."""
+
+import pytest
+from django.contrib.messages import get_messages
+from django.utils import timezone
+
+from accounts.models import AccessToken, AuditEvent, User
+from tests.conftest import APIClient, make_person, token_of
+from tests.operators import PASSWORD, browser_of, make_operator
+
+pytestmark = pytest.mark.django_db
+PEOPLE = "/admin/accounts/user/"
+TOKENS = "/admin/accounts/accesstoken/"
+PRESSED = {"_form_submitted": "True"}
+
+
+@pytest.fixture
+def operator(db):
+    return make_operator()
+
+
+@pytest.fixture
+def browser(operator):
+    return browser_of(operator)
+
+
+@pytest.fixture
+def second(db):
+    return make_operator("second", superuser=False)
+
+
+def said(answer):
+    return [str(message) for message in get_messages(answer.wsgi_request)]
+
+
+def trail(action):
+    return [(event.actor_label, event.target_id) for event in AuditEvent.objects.filter(action=action)]
+
+
+def waiting(login):
+    return make_person(login, is_active=False, waitlisted_at=timezone.now())
+
+
+def test_suspending_from_a_persons_page_shuts_them_out_and_names_the_operator(browser, alice):
+    token = token_of(alice)
+    alices = browser_of(alice)
+    answer = browser.post(f"{PEOPLE}{alice.pk}/suspend_one/", PRESSED)
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{PEOPLE}{alice.pk}/change/")
+    assert said(answer) == ["Alice is suspended."]
+    assert APIClient(token).get("/api/integrations").status_code == 403
+    assert alices.get("/account/apps").status_code == 302
+    assert trail("user.suspended") == [("Operator", str(alice.pk))]
+
+
+def test_a_dialog_sent_by_a_script_leads_back_by_header(browser, alice):
+    answer = browser.post(f"{PEOPLE}{alice.pk}/suspend_one/", PRESSED, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, f"{PEOPLE}{alice.pk}/change/")
+
+
+@pytest.mark.parametrize("deed", ["suspend_one", "restore_one", "approve_one", "revoke_one"])
+def test_looking_at_a_dialog_does_nothing(browser, alice, deed):
+    before = User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()
+    answer = browser.get(f"{PEOPLE}{alice.pk}/{deed}/", PRESSED)
+    assert answer.status_code == 200
+    assert 'method="post"' in answer.content.decode()
+    assert (User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()) == before
+
+
+@pytest.mark.parametrize("deed", ["suspend_one", "revoke_one"])
+def test_a_forged_form_does_nothing(operator, alice, deed):
+    forged = browser_of(operator)
+    forged.handler.enforce_csrf_checks = True
+    assert forged.post(f"{PEOPLE}{alice.pk}/{deed}/", PRESSED).status_code == 403
+    assert User.objects.get(pk=alice.pk).is_active
+
+
+def test_restoring_lets_a_suspended_person_in_again(browser, alice):
+    token = token_of(alice)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert said(browser.post(f"{PEOPLE}{alice.pk}/restore_one/", PRESSED)) == ["Alice is restored."]
+    assert APIClient(token).get("/api/integrations").status_code != 403
+    assert trail("user.restored") == [("Operator", str(alice.pk))]
+
+
+def test_restoring_does_not_let_a_waiting_person_in(browser):
+    bob = waiting("bob")
+    assert said(browser.post(f"{PEOPLE}{bob.pk}/restore_one/", PRESSED)) == ["Bob was not suspended."]
+    assert not User.objects.get(pk=bob.pk).is_active
+    assert trail("user.restored") == []
+
+
+def test_approving_lets_a_waiting_person_in(browser):
+    bob = waiting("bob")
+    assert said(browser.post(f"{PEOPLE}{bob.pk}/approve_one/", PRESSED)) == ["Bob is approved."]
+    bob.refresh_from_db()
+    assert (bob.is_active, bob.waitlisted_at) == (True, None)
+    assert trail("user.approved") == [("Operator", str(bob.pk))]
+
+
+def test_revoking_all_sessions_signs_tools_and_browsers_out(browser, alice):
+    token = token_of(alice)
+    alices = browser_of(alice)
+    assert alices.get("/account/apps").status_code == 200
+    assert said(browser.post(f"{PEOPLE}{alice.pk}/revoke_one/", PRESSED)) == ["Alice is signed out everywhere."]
+    assert APIClient(token).get("/api/integrations").status_code == 401
+    assert alices.get("/account/apps").status_code == 302
+    event = AuditEvent.objects.get(action="user.sessions_revoked")
+    assert (event.actor_label, event.target_id, event.details["tokens"]) == ("Operator", str(alice.pk), 1)
+
+
+@pytest.mark.parametrize(
+    ("deed", "action"),
+    [
+        ("suspend_selected", "user.suspended"),
+        ("restore_selected", "user.restored"),
+        ("approve_selected", "user.approved"),
+        ("revoke_selected", "user.sessions_revoked"),
+    ],
+)
+def test_deeds_on_selected_people_leave_a_row_for_each(browser, deed, action):
+    fields = {
+        "restore_selected": {"is_active": False},
+        "approve_selected": {"is_active": False, "waitlisted_at": timezone.now()},
+    }.get(deed, {})
+    chosen = [make_person(login, **fields) for login in ("alice", "bob")]
+    charlie = make_person("charlie", **fields)
+    answer = browser.post(PEOPLE, {"action": deed, "_selected_action": [str(person.pk) for person in chosen]})
+    assert answer.status_code == 302
+    assert sorted(trail(action)) == sorted(("Operator", str(person.pk)) for person in chosen)
+    assert User.objects.get(pk=charlie.pk).is_active == charlie.is_active
+
+
+def test_an_operator_cannot_suspend_themselves(browser, operator):
+    one = browser.post(f"{PEOPLE}{operator.pk}/suspend_one/", PRESSED)
+    assert said(one) == ["Operator: You can't suspend yourself. Ask another operator."]
+    browser.post(PEOPLE, {"action": "suspend_selected", "_selected_action": [str(operator.pk)]})
+    assert User.objects.get(pk=operator.pk).is_active
+    assert trail("user.suspended") == []
+
+
+@pytest.mark.parametrize("deed", ["suspend_one", "revoke_one"])
+def test_only_a_superuser_acts_on_another_operator(second, operator, deed):
+    answer = browser_of(second).post(f"{PEOPLE}{operator.pk}/{deed}/", PRESSED)
+    assert said(answer) == ["Operator: Only a superuser may do this to an operator."]
+    assert User.objects.get(pk=operator.pk).is_active
+
+
+def test_a_page_offers_only_the_buttons_that_make_sense(browser, alice, operator):
+    def offered(person):
+        html = browser.get(f"{PEOPLE}{person.pk}/change/").content.decode()
+        return {deed for deed in ("suspend", "restore", "approve", "revoke") if f"/{deed}_one/" in html}
+
+    assert offered(alice) == {"suspend", "revoke"}
+    assert offered(make_person("bob", is_active=False)) == {"restore", "revoke"}
+    assert offered(waiting("charlie")) == {"approve", "revoke"}
+    assert offered(operator) == {"revoke"}
+
+
+def test_a_token_is_revoked_from_its_page_and_from_the_list(browser, alice, bob):
+    tokens = [token_of(alice), token_of(bob)]
+    first, other = AccessToken.objects.get(user=alice), AccessToken.objects.get(user=bob)
+    assert said(browser.post(f"{TOKENS}{first.pk}/revoke_one/", PRESSED)) == ["crayon CLI on laptop is signed out."]
+    browser.post(TOKENS, {"action": "revoke_selected", "_selected_action": [str(other.pk)]})
+    assert [APIClient(token).get("/api/integrations").status_code for token in tokens] == [401, 401]
+    assert sorted(trail("access_token.revoked")) == sorted([("Operator", str(first.pk)), ("Operator", str(other.pk))])
+
+
+def test_a_token_cannot_be_edited(browser, alice):
+    token_of(alice)
+    token = AccessToken.objects.get()
+    answer = browser.post(f"{TOKENS}{token.pk}/change/", {"expires_at_0": "2999-01-01", "expires_at_1": "00:00"})
+    assert answer.status_code == 403
+    assert AccessToken.objects.get().expires_at == token.expires_at
+
+
+def test_a_superuser_makes_a_person_an_operator_and_writes_nothing_else(browser, alice):
+    form = {"is_staff": "on", "username": "mallory", "email": "mallory@example.com", "is_active": ""}
+    assert browser.post(f"{PEOPLE}{alice.pk}/change/", form).status_code == 302
+    person = User.objects.get(pk=alice.pk)
+    assert (person.is_staff, person.is_superuser) == (True, False)
+    assert (person.username, person.email, person.is_active) == ("alice", "alice@example.com", True)
+    event = AuditEvent.objects.get(action="operator.role_changed")
+    assert (event.actor_label, event.target_id) == ("Operator", str(alice.pk))
+    assert event.details == {"is_staff": True, "is_superuser": False}
+
+
+def test_an_operator_who_is_no_superuser_makes_nobody_an_operator(second, alice):
+    browser = browser_of(second)
+    for person in (alice, second):
+        answer = browser.post(f"{PEOPLE}{person.pk}/change/", {"is_staff": "on", "is_superuser": "on"})
+        assert answer.status_code == 403
+    assert not User.objects.filter(is_superuser=True).exists()
+    assert browser.get(f"{PEOPLE}add/").status_code == 403
+
+
+def test_nobody_changes_their_own_role(browser, operator):
+    browser.post(f"{PEOPLE}{operator.pk}/change/", {})
+    person = User.objects.get(pk=operator.pk)
+    assert (person.is_staff, person.is_superuser) == (True, True)
+
+
+def test_a_superuser_adds_an_operator_with_a_password(browser):
+    form = {"username": "second", "email": "second@example.com", "password1": PASSWORD, "password2": PASSWORD}
+    assert browser.post(f"{PEOPLE}add/", form).status_code == 302
+    person = User.objects.get(username="second")
+    assert (person.is_staff, person.is_superuser, person.github_login) == (True, False, "")
+    assert person.check_password(PASSWORD)
+    assert trail("operator.added") == [("Operator", str(person.pk))]
+
+
+@pytest.mark.parametrize("password", ["", "short", "password1234"])
+def test_an_operator_is_not_added_with_a_weak_password(browser, password):
+    form = {"username": "second", "email": "", "password1": password, "password2": password}
+    assert browser.post(f"{PEOPLE}add/", form).status_code == 200
+    assert not User.objects.filter(username="second").exists()
+
+
+def test_a_superuser_sets_an_operators_password(browser, second):
+    form = {"password1": "another-fake-password", "password2": "another-fake-password", "usable_password": "true"}
+    assert browser.post(f"{PEOPLE}{second.pk}/password/", form).status_code == 302
+    second.refresh_from_db()
+    assert second.check_password("another-fake-password")
+    assert trail("operator.password_changed") == [("Operator", str(second.pk))]
+
+
+def test_an_operator_who_is_no_superuser_sets_nobodys_password(second, operator):
+    browser = browser_of(second)
+    form = {"password1": "another-fake-password", "password2": "another-fake-password", "usable_password": "true"}
+    assert browser.post(f"{PEOPLE}{operator.pk}/password/", form).status_code == 403
+    operator.refresh_from_db()
+    assert operator.check_password(PASSWORD)
+
+
+def test_operators_change_their_own_password(second):
+    browser = browser_of(second)
+    new = "another-fake-password"
+    answer = browser.post(
+        "/admin/password_change/", {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    )
+    assert answer.status_code == 302
+    second.refresh_from_db()
+    assert second.check_password(new)
+    assert browser.get("/admin/").status_code == 200
+    assert trail("operator.password_changed") == [("Second", str(second.pk))]
+
+
+def test_people_are_never_deleted(browser, alice):
+    assert browser.post(f"{PEOPLE}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
+    browser.post(PEOPLE, {"action": "delete_selected", "_selected_action": [str(alice.pk)], "post": "yes"})
+    assert User.objects.filter(pk=alice.pk).exists()
