@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, reverse_lazy
 from unfold.admin import ModelAdmin, TabularInline
 
 _ROWS_PER_PAGE = 50
@@ -28,6 +29,13 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     list_fullwidth = True
     # Says what an empty list means, instead of inviting to create a row.
     empty_list_text: ClassVar[str] = "Nothing here yet."
+
+    def get_urls(self) -> list[URLPattern]:
+        """The table's addresses; strangers are led to the operators' sign-in page instead of everybody's."""
+        patterns: list[URLPattern] = super().get_urls()
+        for pattern in patterns:
+            pattern.callback.login_url = reverse_lazy("admin:login")  # type: ignore[attr-defined]  # read by Django
+        return patterns
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Operators see every table."""

@@ -11,6 +11,7 @@ from accounts.services import people
 from tests.conftest import make_person, token_of
 from tests.operators import (
     LISTS,
+    PASSWORD,
     browser_of,
     connection_of,
     every_page,
@@ -56,6 +57,7 @@ def test_every_list_and_every_row_opens_for_an_operator_who_is_no_superuser(alic
 
 def test_no_page_shows_a_secret(browser, alice, bob):
     fill(alice, bob)
+    make_operator("second", password=PASSWORD)
     tool = log_a_tool_in(alice)
     secrets = secrets_in_the_database() | {tool["token"]: "a token", tool["secret"]: "a CLI's secret"}
     kinds = set(secrets.values())

@@ -223,7 +223,8 @@ def test_a_superuser_sets_an_operators_password(browser, second):
     assert trail("operator.password_changed") == [("Operator", str(second.pk))]
 
 
-def test_an_operator_who_is_no_superuser_sets_nobodys_password(second, operator):
+def test_an_operator_who_is_no_superuser_sets_nobodys_password(second):
+    operator = make_operator("first", password=PASSWORD)
     browser = browser_of(second)
     form = {"password1": "another-fake-password", "password2": "another-fake-password", "usable_password": "true"}
     assert browser.post(f"{PEOPLE}{operator.pk}/password/", form).status_code == 403
@@ -231,7 +232,8 @@ def test_an_operator_who_is_no_superuser_sets_nobodys_password(second, operator)
     assert operator.check_password(PASSWORD)
 
 
-def test_operators_change_their_own_password(second):
+def test_operators_change_their_own_password():
+    second = make_operator("second", superuser=False, password=PASSWORD)
     browser = browser_of(second)
     new = "another-fake-password"
     answer = browser.post(

@@ -12,7 +12,7 @@ PATH = "/admin/login/?next=/admin/"
 
 @pytest.fixture
 def operator(db):
-    return make_operator()
+    return make_operator(password=PASSWORD)
 
 
 def attempt(browser, username="operator", password=PASSWORD, **extra):

@@ -1,0 +1,110 @@
+"""Operators in a browser, and a server with one of everything that they may look at."""
+
+import base64
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AccessToken, CLILogin, User
+from accounts.services import people
+from integrations.models import Connection
+from tests.conftest import APIClient, make_person, token_of
+
+PASSWORD = "visibly-fake-password-1"
+
+LISTS = (
+    "/admin/accounts/user/",
+    "/admin/accounts/organization/",
+    "/admin/accounts/accesstoken/",
+    "/admin/accounts/clilogin/",
+    "/admin/accounts/auditevent/",
+    "/admin/integrations/connection/",
+)
+
+
+def make_operator(login: str = "operator", *, superuser: bool = True, password: str | None = None) -> User:
+    """An operator; without a password, which takes its time to hash, they sign in with GitHub only."""
+    return make_person(login, is_staff=True, is_superuser=superuser, password=password)
+
+
+def browser_of(user: User) -> Client:
+    """A browser in which the person is signed in; a crash shows as status 500."""
+    browser = Client(raise_request_exception=False)
+    browser.force_login(user)
+    return browser
+
+
+def connection_of(user: User, integration_id: str = "salesforce", **fields: Any) -> Connection:
+    """A connected account as we record it."""
+    defaults = {
+        "integration_id": integration_id,
+        "connection_id": f"{user.username}-{integration_id}",
+        "provider": integration_id,
+        "owner": user,
+        "organization": people.ensure_personal_organization(user=user),
+        "created_at": timezone.now(),
+    }
+    return Connection.objects.create(**{**defaults, **fields})
+
+
+def log_a_tool_in(user: User) -> dict[str, str]:
+    """Take a CLI through its login: its code, secret and token."""
+    nobody = APIClient()
+    started = nobody.post("/api/auth/cli/session", {"hostname": "laptop"}).json()["data"]
+    answer = browser_of(user).post("/auth/cli", {"cli_code": started["code"], "decision": "approve"})
+    assert answer.status_code == 200
+    check = nobody.get("/api/auth/cli/check", code=started["code"], secret=started["secret"]).json()["data"]
+    return {**started, "token": check["token"]}
+
+
+def fill(alice: User, bob: User) -> None:
+    """A little of everything."""
+    token_of(bob)
+    connection_of(alice)
+    connection_of(bob, needs_reconnect=True)
+    people.suspend(user=bob, by=alice)
+
+
+def every_page(browser: Client) -> list[str]:
+    """The address of every page there is to look at, with those that should be refused."""
+    pages = ["/admin/", "/admin/accounts/", "/admin/integrations/", "/admin/password_change/"]
+    models = {path: _model_of(path) for path in LISTS}
+    for path, model in models.items():
+        pages += [path, f"{path}?q=alice", f"{path}?q=nobody-like-this", f"{path}?o=1", f"{path}?e=1", f"{path}add/"]
+        for row in model.objects.all():
+            pages += [f"{path}{row.pk}/{page}" for page in ("change/", "history/", "delete/")]
+            if model is User:
+                pages += [f"{path}{row.pk}/password/", f"{path}{row.pk}/suspend_one/"]
+    owner = "app_label=accounts&model_name=accesstoken&field_name=user"
+    pages += [f"/admin/autocomplete/?term=&{owner}", "/admin/search/?s=people", "/admin/search/?s=alice&extended=1"]
+    return pages
+
+
+def spellings(secret: bytes) -> set[str]:
+    """How a page might show these bytes."""
+    encoded = base64.b64encode(secret).decode()
+    return {secret.hex(), encoded, encoded.rstrip("="), base64.urlsafe_b64encode(secret).decode(), repr(secret)[2:-1]}
+
+
+def secrets_in_the_database() -> dict[str, str]:
+    """Each stored secret in each spelling, and where it is stored."""
+    found: dict[str, str] = {}
+    for token in AccessToken.objects.all():
+        found |= dict.fromkeys(spellings(bytes(token.digest)), "a token's digest")
+    for login in CLILogin.objects.all():
+        found |= dict.fromkeys(spellings(bytes(login.secret_digest)), "the digest of a CLI's secret")
+        if login.sealed_token:
+            found |= dict.fromkeys(spellings(bytes(login.sealed_token)), "a sealed token")
+        found[login.code] = "a code"
+    found |= {user.password: "a password's hash" for user in User.objects.all() if user.has_usable_password()}
+    found |= {session.session_key: "a session key" for session in UserSession.objects.all()}
+    return found
+
+
+def _model_of(path: str) -> Any:
+    from django.apps import apps  # noqa: PLC0415 - needs the app registry
+
+    _, _, app, model, _ = path.split("/")
+    return apps.get_model(app, model)
