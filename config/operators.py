@@ -6,12 +6,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
 from config.core.errors import Forbidden
+from config.core.pages import error_response
 
 
 class NotAnOperator(Forbidden):
@@ -22,6 +24,11 @@ class NotAnOperator(Forbidden):
 
 class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
     """Django's admin with our rules."""
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Django's addresses but for "view on site": nothing here has a page of its own, and it trips over odd ids."""
+        addresses: list[URLPattern | URLResolver] = super().get_urls()
+        return [address for address in addresses if getattr(address, "name", "") != "view_on_site"]
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Take only tables whose page was written for this site.
@@ -39,7 +46,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """Ask for GitHub or a password. People who are signed in and no operators are told so (403)."""
         if request.user.is_authenticated and not self.has_permission(request):
-            raise NotAnOperator
+            return error_response(request, NotAnOperator(), title="For operators only")
         context = {"github": bool(settings.GITHUB_CLIENT_ID), **(extra_context or {})}
         response: HttpResponseBase = super().login(request, context)
         return response

@@ -175,7 +175,13 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
             ("what was done to them", "accounts_auditevent", "target_id__exact"),
         )
         links = [
-            format_html('<a href="{}?{}={}">{}</a>', reverse(f"admin:{name}_changelist"), parameter, key, title)
+            format_html(
+                '<a class="text-link" href="{}?{}={}">{}</a>',
+                reverse(f"admin:{name}_changelist"),
+                parameter,
+                key,
+                title,
+            )
             for title, name, parameter in lists
         ]
         return SafeString(" · ".join(links))
