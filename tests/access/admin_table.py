@@ -1,0 +1,93 @@
+"""Who may see what of the operators' pages. In paths `{object}` is the id of one row of that table."""
+
+from tests.access.table import Visit, everybody, operators, operators_late
+
+TABLES = {
+    "accounts/accesstoken": ("revoke_one",),
+    "accounts/auditevent": (),
+    "accounts/clilogin": (),
+    "accounts/organization": (),
+    "accounts/user": ("approve_one", "suspend_one", "restore_one", "revoke_one"),
+    "integrations/connection": (),
+}
+
+# What the dialog of an action sends when its button is pressed.
+_PRESSED = {"_form_submitted": "True"}
+
+
+def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
+    root = f"admin/{name}/"
+    at = f"/admin/{name}/{{object}}/"
+    adds = 200 if name == "accounts/user" else 403
+    visits = {
+        root: [Visit("GET", f"/{root}", operators(f"/{root}", 200))],
+        f"{root}add/": [Visit("GET", f"/{root}add/", operators(f"/{root}add/", 403, adds))],
+        f"{root}<path:object_id>/history/": [Visit("GET", f"{at}history/", operators(f"{at}history/", 200))],
+        f"{root}<path:object_id>/delete/": [
+            Visit("GET", f"{at}delete/", operators(f"{at}delete/", 403)),
+            Visit("POST", f"{at}delete/", operators(f"{at}delete/", 403), form={"post": "yes"}),
+        ],
+        f"{root}<path:object_id>/change/": [Visit("GET", f"{at}change/", operators(f"{at}change/", 200))],
+        f"{root}<path:object_id>/": [Visit("GET", at, operators(at, f"{at}change/"))],
+    }
+    for deed in deeds:
+        visits[f"{root}<path:object_id>/{deed}/"] = [
+            Visit("GET", f"{at}{deed}/", operators(f"{at}{deed}/", 200)),
+            Visit("POST", f"{at}{deed}/", operators(f"{at}{deed}/", f"{at}change/"), form=_PRESSED),
+        ]
+    return visits
+
+
+_PASSWORD = "/admin/accounts/user/{object}/password/"
+_SET_PASSWORD = "/admin/accounts/user/{object}/set_password/"
+ADMIN: dict[str, list[Visit]] = {
+    "admin/": [Visit("GET", "/admin/", operators("/admin/", 200))],
+    "admin/search/": [Visit("GET", "/admin/search/?s=alice", operators_late("/admin/search/%3Fs%3Dalice", 200))],
+    "admin/login/": [
+        Visit(
+            "GET",
+            "/admin/login/",
+            everybody(200, alice=403, bob=403, operator="/admin/", superuser="/admin/"),
+        )
+    ],
+    "admin/logout/": [
+        Visit(
+            "POST",
+            "/admin/logout/",
+            {**operators("/admin/logout/", "/auth/sign-in"), "alice": "/admin/", "bob": "/admin/"},
+        )
+    ],
+    "admin/password_change/": [
+        Visit("GET", "/admin/password_change/", operators("/admin/password_change/", 200)),
+    ],
+    "admin/password_change/done/": [
+        Visit("GET", "/admin/password_change/done/", operators("/admin/password_change/done/", 200)),
+    ],
+    "admin/autocomplete/": [
+        Visit(
+            "GET",
+            "/admin/autocomplete/?app_label=integrations&model_name=connection&field_name=owner",
+            operators(
+                "/admin/autocomplete/%3Fapp_label%3Dintegrations%26model_name%3Dconnection%26field_name%3Downer", 200
+            ),
+        )
+    ],
+    "admin/jsi18n/": [Visit("GET", "/admin/jsi18n/", operators("/admin/jsi18n/", 200))],
+    "admin/accounts/user/<id>/password/": [
+        Visit("GET", _PASSWORD, operators_late(_PASSWORD, 403, 200)),
+        Visit("POST", _PASSWORD, operators_late(_PASSWORD, 403, 200), form={"password1": "x", "password2": "y"}),
+    ],
+    "admin/accounts/user/<path:object_id>/set_password/": [
+        Visit("GET", _SET_PASSWORD, operators(_SET_PASSWORD, _PASSWORD)),
+    ],
+    "admin/^(?P<app_label>accounts|integrations)/$": [
+        Visit("GET", "/admin/accounts/", operators("/admin/accounts/", 200)),
+    ],
+    "admin/(?P<url>.*)$": [
+        Visit("GET", "/admin/no-such-thing/", operators("/admin/no-such-thing/", 404)),
+        # Django's "view on site", which stumbles over ids that are no numbers.
+        Visit("GET", "/admin/r/1/1/", operators("/admin/r/1/1/", 404)),
+    ],
+}
+for _name, _deeds in TABLES.items():
+    ADMIN |= _table(_name, _deeds)

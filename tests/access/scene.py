@@ -1,0 +1,125 @@
+"""alice with all that she has, and what each kind of caller sends to get at it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AccessToken, AuditEvent, CLILogin, Membership, Organization, User
+from accounts.services import cli_login
+from integrations.models import Connection
+from tests.conftest import make_person, token_of
+
+_ROWS: dict[str, Any] = {
+    "accounts/accesstoken": AccessToken,
+    "accounts/auditevent": AuditEvent,
+    "accounts/clilogin": CLILogin,
+    "accounts/organization": Organization,
+    "accounts/user": User,
+    "integrations/connection": Connection,
+}
+
+
+class Scene:
+    """alice with all that she has, and the words that the tables use for it."""
+
+    def __init__(self, sandbox: Any) -> None:
+        self.alice = make_person("alice")
+        self.token = token_of(self.alice)
+        self.browser = browser_of(self.alice)
+        self.browser.get("/account/apps")
+        self.login = cli_login.start(
+            client=CLILogin(client_name="crayon CLI", hostname="laptop", address="127.0.0.1"), now=timezone.now()
+        )
+        connection_id = sandbox.seed(integration="acme", tags={"end_user_id": str(self.alice.pk)})[0]
+        Connection.objects.create(
+            integration_id="acme",
+            connection_id=connection_id,
+            owner=self.alice,
+            organization=self.alice.personal_organization,
+            created_at=timezone.now(),
+        )
+        AuditEvent.objects.create(at=timezone.now(), action="user.signed_up")
+        self.words = {
+            "{connection}": connection_id,
+            "{token}": str(AccessToken.objects.get(user=self.alice).pk),
+            "{session}": str(self.alice.usersession_set.get().pk),
+            "{code}": self.login.code,
+            "{secret}": self.login.secret,
+            "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
+        }
+
+    def say(self, text: str, **more: str) -> str:
+        for word, meaning in {**self.words, **more}.items():
+            text = text.replace(word, meaning)
+        return text
+
+
+def browser_of(user: User | None) -> Client:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    if user is not None:
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def headers_of(caller: str, scene: Scene) -> dict[str, str]:
+    """What this kind of caller sends along."""
+    if caller in {"nobody", "browser"}:
+        return {}
+    return {"Authorization": _AUTHORIZATIONS[caller](scene)}
+
+
+def _bearer_of(login: str) -> Callable[[Scene], str]:
+    return lambda _scene: f"Bearer {token_of(make_person(login))}"
+
+
+def _expired(scene: Scene) -> str:
+    AccessToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    return f"Bearer {scene.token}"
+
+
+def _revoked(scene: Scene) -> str:
+    AccessToken.objects.update(revoked_at=timezone.now())
+    return f"Bearer {scene.token}"
+
+
+def _suspended(scene: Scene) -> str:
+    User.objects.filter(pk=scene.alice.pk).update(is_active=False)
+    return f"Bearer {scene.token}"
+
+
+def _waitlisted(scene: Scene) -> str:
+    User.objects.filter(pk=scene.alice.pk).update(is_active=False, waitlisted_at=timezone.now())
+    return f"Bearer {scene.token}"
+
+
+def _left(scene: Scene) -> str:
+    Membership.objects.filter(user=scene.alice).delete()
+    return f"Bearer {scene.token}"
+
+
+_AUTHORIZATIONS: dict[str, Callable[[Scene], str]] = {
+    "alice": lambda scene: f"Bearer {scene.token}",
+    "bob": _bearer_of("bob"),
+    "charlie": _bearer_of("charlie"),
+    "garbled": lambda scene: f"Token {scene.token}",
+    "unknown": lambda _scene: f"Bearer {'0' * 64}",
+    "expired": _expired,
+    "revoked": _revoked,
+    "suspended": _suspended,
+    "waitlisted": _waitlisted,
+    "left": _left,
+}
+
+
+def row_of(path: str, scene: Scene) -> str:
+    """The id of alice's row in the table that the path is about."""
+    table = "/".join(path.strip("/").split("/")[1:3])
+    if table == "accounts/user":
+        return str(scene.alice.pk)
+    model = _ROWS.get(table)
+    row = model.objects.first() if model else None
+    return str(row.pk) if row else ""

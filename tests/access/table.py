@@ -1,0 +1,188 @@
+"""Who may call what: one entry for every address of the server.
+
+An entry is (method, path, body) and what each kind of caller gets. In paths and bodies `{connection}`
+is alice's connection, `{token}` and `{session}` the ids of her app and browser, `{code}` and
+`{secret}` of her CLI login. `absent` is the same question about a thing that isn't there: whoever
+gets a 404 for alice's must get that very answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Callers of the API: by what they send. `browser` is alice's session cookie without a token.
+CALLERS = (
+    "alice", "bob", "charlie", "nobody", "browser", "garbled", "unknown",
+    "expired", "revoked", "suspended", "waitlisted", "left",
+)  # fmt: skip
+# Visitors of pages: by whose session they have. `token` is alice's access token without a session.
+VISITORS = ("alice", "bob", "nobody", "token", "suspended", "waitlisted", "operator", "superuser")
+LOGIN, OPERATORS = "/auth/sign-in?next=", "/admin/login/?next="
+
+
+@dataclass(frozen=True)
+class Call:
+    """One route of the JSON API, one method."""
+
+    method: str
+    path: str
+    statuses: Mapping[str, int]
+    body: Mapping[str, Any] | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One page, one method. A status with an address is a redirect to it."""
+
+    method: str
+    path: str
+    statuses: Mapping[str, int | str]
+    form: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+def public(status: int) -> dict[str, int]:
+    """The same for everybody, whatever they send along."""
+    return dict.fromkeys(CALLERS, status)
+
+
+def with_token(*, alice: int, others: int) -> dict[str, int]:
+    """Only with a token that works; `others` is what bob and charlie get for alice's thing."""
+    closed = dict.fromkeys(("nobody", "browser", "garbled", "unknown", "expired", "revoked"), 401)
+    shut_out = dict.fromkeys(("suspended", "waitlisted", "left"), 403)
+    return {"alice": alice, "bob": others, "charlie": others, **closed, **shut_out}
+
+
+_ADDRESS = {"integration_id": "acme", "connection_id": "{connection}"}
+_NO_SUCH = {"{connection}": "no-such-connection", "acme": "slack"}
+
+CALLS: dict[str, list[Call]] = {
+    "_/health": [Call("GET", "/_/health", public(200))],
+    "_/ready": [Call("GET", "/_/ready", public(200))],
+    "api/auth/cli/session": [Call("POST", "/api/auth/cli/session", public(200), body={})],
+    "api/auth/cli/check": [
+        Call("GET", "/api/auth/cli/check?code={code}&secret={secret}", public(200)),
+        Call("GET", "/api/auth/cli/check?code={code}&secret=00000000000000000000000000000000", public(403)),
+    ],
+    "api/auth/logout": [Call("POST", "/api/auth/logout", with_token(alice=200, others=200))],
+    "api/integrations": [Call("GET", "/api/integrations", with_token(alice=200, others=200))],
+    "api/integrations/<str:integration_id>/connections": [
+        Call(
+            "GET",
+            "/api/integrations/acme/connections",
+            with_token(alice=200, others=200),
+            absent={"acme": "slack"},
+        )
+    ],
+    "api/credentials/<str:integration_id>": [
+        Call(
+            "GET",
+            "/api/credentials/acme?connection_id={connection}",
+            with_token(alice=200, others=404),
+            absent=_NO_SUCH,
+        )
+    ],
+    "api/nango/connect-session": [
+        Call("POST", "/api/nango/connect-session", with_token(alice=200, others=200), body={"integration_id": "acme"}),
+        Call(
+            "POST",
+            "/api/nango/connect-session",
+            with_token(alice=200, others=404),
+            body=_ADDRESS,
+            absent=_NO_SUCH,
+        ),
+    ],
+    "api/connections/create": [
+        Call(
+            "POST",
+            "/api/connections/create",
+            # The id is the caller's choice, so that it is taken can't be hidden.
+            with_token(alice=200, others=409),
+            body={**_ADDRESS, "credentials": {"apiKey": "not-a-secret"}},
+        )
+    ],
+    "api/connections/delete": [
+        Call("POST", "/api/connections/delete", with_token(alice=200, others=404), body=_ADDRESS, absent=_NO_SUCH)
+    ],
+    # Nango is known by its signature; a person's token opens nothing here.
+    "webhooks/nango": [Call("POST", "/webhooks/nango", public(401), body={"type": "auth"})],
+    "api/docs": [Call("GET", "/api/docs", public(200))],
+    "api/docs/openapi.json": [Call("GET", "/api/docs/openapi.json", public(200))],
+    "^(?:api|webhooks|_)(?:/(?P<rest>.*))?$": [
+        Call("GET", "/api/no-such-thing", public(404)),
+        Call("POST", "/webhooks/no-such-thing", public(404), body={}),
+        Call("GET", "/_/no-such-thing", public(404)),
+    ],
+}
+
+
+def everybody(status: int | str, **others: int | str) -> dict[str, int | str]:
+    """The same for all, but for those named."""
+    return {**dict.fromkeys(VISITORS, status), **others}
+
+
+def signed_in(path: str, status: int | str, **others: int | str) -> dict[str, int | str]:
+    """Open to everybody who is signed in and not shut out; the others are asked to sign in."""
+    closed = dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), f"{LOGIN}{path}")
+    return {**everybody(status), **closed, **others}
+
+
+def operators(path: str, status: int | str, superuser: int | str | None = None) -> dict[str, int | str]:
+    """Open to operators; everybody else is sent to the operators' sign-in."""
+    return everybody(f"{OPERATORS}{path}", operator=status, superuser=status if superuser is None else superuser)
+
+
+def operators_late(path: str, status: int | str, superuser: int | str | None = None) -> dict[str, int | str]:
+    """The same where a stranger meets our own sign-in first."""
+    strangers = dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), f"{LOGIN}{path}")
+    return {**operators(path, status, superuser), **strangers}
+
+
+_HOME = "/account/apps"
+_REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
+_END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
+
+VISITS: dict[str, list[Visit]] = {
+    "": [Visit("GET", "/", everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)))],
+    "auth/sign-in": [
+        Visit(
+            "GET",
+            "/auth/sign-in",
+            everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)),
+        )
+    ],
+    "auth/sign-out": [Visit("POST", "/auth/sign-out", everybody("/auth/sign-in"))],
+    "auth/shut-out": [Visit("GET", "/auth/shut-out", everybody(403))],
+    "auth/address-taken": [Visit("GET", "/auth/address-taken", everybody(409))],
+    "auth/github": [
+        Visit("GET", "/auth/github", everybody("/auth/sign-in")),
+        Visit("POST", "/auth/github", everybody("{github}")),
+    ],
+    "auth/cli": [
+        Visit("GET", "/auth/cli?cli_code={code}", everybody(200)),
+        Visit(
+            "POST",
+            "/auth/cli",
+            everybody(
+                200, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), "/auth/cli?cli_code={code}")
+            ),
+            form={"cli_code": "{code}", "decision": "approve"},
+        ),
+    ],
+    "account/apps": [Visit("GET", _HOME, signed_in(_HOME, 200))],
+    "account/apps/<uuid:token_id>/revoke": [
+        Visit("POST", _REVOKE, signed_in(_REVOKE, 404, alice=_HOME), absent=_NO_APP),
+        Visit("GET", _REVOKE, signed_in(_REVOKE, 405)),
+    ],
+    "account/browsers/<int:session_id>/end": [
+        Visit("POST", _END, signed_in(_END, 404, alice=_HOME), absent=_NO_BROWSER),
+        Visit("GET", _END, signed_in(_END, 405)),
+    ],
+    "account/revoke-all": [
+        Visit("POST", "/account/revoke-all", signed_in("/account/revoke-all", "/auth/sign-in")),
+        Visit("GET", "/account/revoke-all", signed_in("/account/revoke-all", 405)),
+    ],
+    "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", everybody(400))],
+    "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", everybody(400))],
+}
