@@ -1,0 +1,132 @@
+"""The audit trail: written with the change, and never changed afterwards."""
+
+from contextvars import Context
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import AccessToken, AuditEvent, CLILogin, User
+from accounts.services import cli_login, people, tokens
+from tests.accounts.browsing import form_of
+from tests.conftest import token_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event(alice):
+    # Outside of any request: the tests of one process share a thread, and with it the last request's facts.
+    Context().run(audit.record, "user.restored", actor=alice, target=alice)
+    return AuditEvent.objects.get()
+
+
+def test_a_row_says_who_did_what_to_what_and_when(event, alice):
+    assert (event.action, event.actor_id, event.actor_label) == ("user.restored", alice.pk, "Alice")
+    assert (event.target_type, event.target_id, event.target_label) == ("User", str(alice.pk), "Alice")
+    assert abs((timezone.now() - event.at).total_seconds()) < 60
+    assert str(event) == "Alice: user.restored"
+
+
+def test_outside_of_a_request_there_is_no_address(event):
+    assert (event.address, event.request_id) == (None, "-")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started, address):
+    code, _ = started()
+    browser = browser_of(alice, address=address)
+    fields = form_of(browser.get("/auth/cli", cli_code=code), "/auth/cli")
+    browser.client.post("/auth/cli", {**fields, "decision": "deny"}, headers={"X-Request-ID": "request-0001"})
+    event = AuditEvent.objects.get()
+    assert (event.address, event.request_id) == (address, "request-0001")
+
+
+def test_a_row_outlives_its_person(event, alice):
+    pk = alice.pk
+    alice.delete()
+    event.refresh_from_db()
+    assert (event.actor_id, event.actor_label) == (pk, "Alice")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE accounts_auditevent SET action = 'x'",
+        "UPDATE accounts_auditevent SET actor_id = NULL",
+        "DELETE FROM accounts_auditevent",
+    ],
+)
+def test_the_database_refuses_to_change_or_delete_a_row(event, statement):
+    refused = pytest.raises(DatabaseError, match="the audit trail is append-only")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert AuditEvent.objects.get().action == "user.restored"
+
+
+def test_the_models_cannot_change_or_delete_a_row_either(event):
+    event.action = "x"
+    for change in (event.save, event.delete, AuditEvent.objects.all().delete):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            change()
+
+
+def changes(alice, code):
+    """Each change that is recorded, and what tells that it was made."""
+    now = timezone.now()
+    login = CLILogin.objects.get(code=code)
+    token = AccessToken.objects.get()
+    return {
+        "approve": (
+            lambda: cli_login.approve(login=login, user=alice, now=now),
+            lambda: CLILogin.objects.get(code=code).state != "pending",
+        ),
+        "deny": (
+            lambda: cli_login.deny(login=login, user=alice, now=now),
+            lambda: CLILogin.objects.get(code=code).state != "pending",
+        ),
+        "revoke": (
+            lambda: tokens.revoke(token_id=token.pk, user_id=alice.pk, by=alice, now=now),
+            lambda: AccessToken.objects.get().revoked_at is not None,
+        ),
+        "suspend": (
+            lambda: people.suspend(user=alice, by=None),
+            lambda: not User.objects.get().is_active,
+        ),
+        "revoke everything": (
+            lambda: people.revoke_everything(user=alice, by=alice, now=now),
+            lambda: AccessToken.objects.get().revoked_at is not None,
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["approve", "deny", "revoke", "suspend", "revoke everything"])
+def test_a_change_that_cannot_be_recorded_is_not_made(alice, started, name):
+    token_of(alice)
+    code, _ = started()
+    change, was_made = changes(alice, code)[name]
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+    with pytest.raises(DatabaseError):
+        change()
+    assert not was_made()
+
+
+def test_a_pick_up_that_cannot_be_recorded_gives_no_token_and_can_be_repeated(nobody_api, approved):
+    code, secret = approved
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+    refused = nobody_api.get("/api/auth/cli/check", code=code, secret=secret)
+    assert (refused.status_code, AccessToken.objects.exists()) == (500, False)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditevent DROP CONSTRAINT full_disk")
+    assert nobody_api.get("/api/auth/cli/check", code=code, secret=secret).json()["data"]["status"] == "approved"
+
+
+def test_no_row_holds_a_secret(nobody_api, approved):
+    code, secret = approved
+    token = nobody_api.get("/api/auth/cli/check", code=code, secret=secret).json()["data"]["token"]
+    rows = repr(list(AuditEvent.objects.values()))
+    assert "cli_login.approved" in rows
+    assert (token in rows, secret in rows) == (False, False)
