@@ -1,4 +1,6 @@
-"""The only way to call out: a pooled connection, one time budget, a bounded retry, typed failures.
+"""The way our own code calls out: a pooled connection, one time budget, a bounded retry, typed failures.
+
+(Sign-in calls GitHub through allauth, which brings its own; accounts/signin.py bounds it.)
 
 Built on urllib3's pool rather than `requests`: it reads no environment on each call and costs about
 half. Proxy and CA file come from settings. Redirects are never followed.
@@ -81,8 +83,13 @@ class Service:
     def __init__(self, *, name: str, base_url: str, headers: Mapping[str, str], budget: float = 5.0) -> None:
         self.name = name
         self._pool = _pool(base_url)
-        self._base_path = urlsplit(base_url).path.rstrip("/")
+        parts = urlsplit(base_url)
+        self._base = parts.path.rstrip("/")
         self._headers = dict(headers)
+        if settings.OUTGOING_PROXY_URL and parts.scheme == "http":
+            # A proxy is asked for the whole address (RFC 9112, section 3.2.2); https goes through a tunnel.
+            self._base = f"http://{parts.netloc}{self._base}"
+            self._headers["Host"] = parts.netloc
         self._budget = budget
 
     def __repr__(self) -> str:
@@ -105,7 +112,7 @@ class Service:
         any status is an Answer.
         """
         deadline = time.monotonic() + self._budget
-        target = f"{self._base_path}{path}"
+        target = f"{self._base}{path}"
         if encoded := urlencode(list(query), quote_via=quote, safe=""):
             target = f"{target}?{encoded}"
         sent = {**self._headers, REQUEST_ID_HEADER: current_request_id(), **(headers or {})}
@@ -139,6 +146,7 @@ class Service:
                 timeout=urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left),
                 retries=False,
                 redirect=False,
+                assert_same_host=False,  # an address of the upstream's host is what a proxy is asked for
                 preload_content=False,
             )
             content = self._read(response, deadline)

@@ -1,10 +1,13 @@
 """Error pages, and the same errors as JSON where machines call."""
 
+import sys
+
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
-from config.core.api import failure
+from config.core.api import as_application_error, failure
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
 from config.core.requests import is_for_machines
 
@@ -13,7 +16,12 @@ def error_response(request: HttpRequest, error: ApplicationError, *, title: str 
     """The error as the contract's JSON or as a page, by the request's address."""
     if is_for_machines(request.path):
         return failure(error)
-    response = render(request, "error.html", {"error": error, "title": title}, status=error.status)
+    context = {"error": error, "title": title}
+    if error.status >= ApplicationError.status:
+        # A page about our own trouble asks for nobody: finding out who is signed in needs the database.
+        response = HttpResponse(render_to_string("error.html", context), status=error.status)
+    else:
+        response = render(request, "error.html", context, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
@@ -41,8 +49,10 @@ def bad_request(request: HttpRequest, exception: object = None) -> HttpResponse:
 
 @login_not_required
 def crashed(request: HttpRequest) -> HttpResponse:
-    """500."""
-    return error_response(request, ApplicationError(), title="Something went wrong")
+    """500, or what the exception that is being handled means: 503 while the database is away."""
+    exception = sys.exception()
+    error = as_application_error(exception) if isinstance(exception, Exception) else ApplicationError()
+    return error_response(request, error)
 
 
 @login_not_required

@@ -1,0 +1,82 @@
+"""The logs: one JSON object a line, with the request's id, and no secret."""
+
+import json
+import logging
+
+import pytest
+
+from accounts.services import cli_login
+from config.core.logs import JSONFormatter, TextFormatter, configuration
+
+
+def record(message, *args, error=None):
+    exc_info = (type(error), error, error.__traceback__) if error else None
+    return logging.LogRecord("crayon.test", logging.WARNING, "x.py", 1, message, args, exc_info)
+
+
+def test_a_record_is_one_line_of_json():
+    line = JSONFormatter().format(record("first\nsecond %s", "ü"))
+    assert "\n" not in line
+    read = json.loads(line)
+    assert read["message"] == "first\nsecond ü"
+    assert (read["level"], read["logger"]) == ("WARNING", "crayon.test")
+    assert set(read) == {"time", "level", "logger", "request_id", "message"}
+
+
+def test_an_exception_comes_with_its_traceback():
+    try:
+        int("no number")
+    except ValueError as error:
+        line = JSONFormatter().format(record("it failed", error=error))
+    assert "ValueError: invalid literal" in json.loads(line)["exception"]
+    assert "test_logs.py" in json.loads(line)["exception"]
+
+
+def test_text_has_the_requests_id_too():
+    formatter = TextFormatter("%(request_id)s %(message)s")
+    assert formatter.format(record("hello")).endswith(" hello")
+
+
+def test_sql_and_outgoing_addresses_are_never_logged_whatever_the_level():
+    loggers = configuration(style="json", level="DEBUG")["loggers"]
+    assert loggers["django.db.backends"]["level"] == "WARNING"
+    assert loggers["urllib3"]["level"] == loggers["requests"]["level"] == "ERROR"
+
+
+@pytest.mark.django_db
+def test_what_holds_a_secret_shows_none_when_it_is_printed(approved_login):
+    started, status = approved_login
+    assert (repr(started), repr(status)) == ("<StartedLogin>", "<LoginStatus approved>")
+
+
+@pytest.fixture
+def approved_login(alice):
+    from django.utils import timezone  # noqa: PLC0415 - the fixture alone needs it
+
+    from accounts.models import CLILogin  # noqa: PLC0415
+
+    now = timezone.now()
+    started = cli_login.start(client=CLILogin(), now=now)
+    cli_login.approve(login=CLILogin.objects.get(), user=alice, now=now)
+    return started, cli_login.check(code=started.code, secret=started.secret, address="127.0.0.1", now=now)
+
+
+def test_a_running_server_logs_each_request_once_and_no_secret(server):
+    before = len(server.log)
+    started = server.request("POST", "/api/auth/cli/session", headers={"X-Request-ID": "req-from-proxy"})
+    data = started.json()["data"]
+    server.request("GET", f"/api/auth/cli/check?code={data['code']}&secret={data['secret']}")
+    server.request("GET", "/api/integrations", token="not-a-real-token")
+    server.request("GET", f"/auth/cli?cli_code={data['code']}")
+    log = server.log[before:]
+    lines = [json.loads(line) for line in log.splitlines() if '"crayon.access"' in line]
+    assert [(line["method"], line["path"], line["status"]) for line in lines if line["path"] != "/_/ready"] == [
+        ("POST", "/api/auth/cli/session", 200),
+        ("GET", "/api/auth/cli/check", 200),
+        ("GET", "/api/integrations", 401),
+        ("GET", "/auth/cli", 200),
+    ]
+    assert lines[0]["request_id"] == "req-from-proxy"
+    assert lines[0]["address"] == "127.0.0.1"
+    for secret in (data["code"], data["secret"], "not-a-real-token"):
+        assert secret not in log

@@ -1,0 +1,205 @@
+"""Calling out: one time budget, a bounded retry, typed failures."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from config.core.outgoing import Service, ServiceFailed, ServiceTimeout, segment
+
+NANGO = {"Authorization": "Bearer 00000000-0000-4000-8000-000000000001"}
+PROVIDER = "/providers/github"
+
+
+@pytest.fixture
+def service(sandbox):
+    return Service(name="Nango", base_url=sandbox.nango_url, headers=NANGO, budget=2)
+
+
+@contextmanager
+def answering(*behaviours):
+    """A server on loopback that treats each connection as the next of `behaviours` says."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+    met = []
+
+    def serve():
+        for behave in behaviours:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                met.append(connection.recv(65_536))
+                try:
+                    behave(connection)
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", met
+    finally:
+        listener.close()
+        thread.join(timeout=15)
+
+
+def send(text):
+    return lambda connection: connection.sendall(text.encode())
+
+
+def cut(_connection):
+    pass
+
+
+OK = send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+def asked(sandbox):
+    return [entry["path"] for entry in sandbox.requests("nango")]
+
+
+def test_any_status_is_an_answer(service, sandbox):
+    assert service.call("GET", PROVIDER).ok
+    sandbox.faults(target="nango", match=f"GET {PROVIDER}", status=503)
+    answer = service.call("GET", PROVIDER)
+    assert (answer.status, answer.ok) == (503, False)
+
+
+def test_an_answer_is_read_as_json_when_it_says_so(service, sandbox):
+    assert service.call("GET", PROVIDER).json()["data"]
+    for body, kind in (("{", "application/json"), ('{"a": 1}', "text/html")):
+        sandbox.faults(target="nango", match=f"GET {PROVIDER}", status=200, body=body, content_type=kind)
+        assert service.call("GET", PROVIDER).json() is None
+
+
+def test_an_answers_body_and_headers_show_in_no_repr(service):
+    answer = service.call("GET", PROVIDER)
+    assert repr(answer) == "Answer(status=200)"
+    assert repr(service) == "<Service Nango>"
+
+
+def test_a_cut_read_is_tried_once_more(service, sandbox):
+    sandbox.faults(target="nango", match=f"GET {PROVIDER}", drop="before")
+    sandbox.clear_requests()
+    assert service.call("GET", PROVIDER).ok
+    assert len(asked(sandbox)) == 2
+
+
+def test_a_read_cut_twice_fails(service, sandbox):
+    sandbox.faults(target="nango", match=f"GET {PROVIDER}", drop="before", times=0)
+    sandbox.clear_requests()
+    with pytest.raises(ServiceFailed) as caught:
+        service.call("GET", PROVIDER)
+    assert (caught.value.status, caught.value.sent) == (502, True)
+    assert caught.value.sentence == "Nango can't be reached right now. Please try again in a moment."
+    assert len(asked(sandbox)) == 2
+
+
+def test_a_change_is_never_sent_twice_unless_it_may_be():
+    with answering(cut, OK) as (url, met):
+        with pytest.raises(ServiceFailed):
+            Service(name="X", base_url=url, headers={}).call("POST", "/", json={})
+        assert len(met) == 1
+    with answering(cut, OK) as (url, met):
+        assert Service(name="X", base_url=url, headers={}).call("POST", "/", json={}, repeatable=True).ok
+        assert len(met) == 2
+
+
+def test_a_service_that_refuses_connections_was_not_sent_anything():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ServiceFailed) as caught:
+        Service(name="X", base_url=f"http://127.0.0.1:{port}", headers={}).call("POST", "/")
+    assert caught.value.sent is False
+
+
+def test_a_slow_service_is_a_timeout_within_the_budget(sandbox):
+    hasty = Service(name="Nango", base_url=sandbox.nango_url, headers=NANGO, budget=0.3)
+    sandbox.faults(target="nango", match=f"GET {PROVIDER}", delay=2)
+    started = time.monotonic()
+    with pytest.raises(ServiceTimeout) as caught:
+        hasty.call("GET", PROVIDER)
+    assert time.monotonic() - started < 1.5
+    assert (caught.value.status, caught.value.sentence) == (
+        504,
+        "Nango did not answer in time. Please try again in a moment.",
+    )
+
+
+def test_a_service_that_drips_is_a_timeout_within_the_budget():
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(40):
+            connection.sendall(b"x")
+            time.sleep(0.05)
+
+    with answering(drip) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(ServiceTimeout):
+            Service(name="X", base_url=url, headers={}, budget=0.4).call("GET", "/")
+        assert time.monotonic() - started < 1.5
+
+
+def test_an_endless_body_is_cut_off():
+    def flood(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        chunk = b"x" * (1 << 20)
+        for _ in range(40):
+            connection.sendall(chunk)
+
+    with answering(flood) as (url, _), pytest.raises(ServiceFailed):
+        Service(name="X", base_url=url, headers={}).call("POST", "/")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    ["SSH-2.0-OpenSSH\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", ""],
+)
+def test_nonsense_is_a_failure(nonsense):
+    with answering(send(nonsense)) as (url, _), pytest.raises(ServiceFailed):
+        Service(name="X", base_url=url, headers={}).call("POST", "/")
+
+
+def test_a_redirect_is_not_followed():
+    moved = send(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    with answering(moved) as (url, met):
+        assert Service(name="X", base_url=url, headers={}).call("GET", "/").status == 302
+    assert len(met) == 1
+
+
+def test_nothing_of_a_value_leaves_its_place_in_the_address():
+    with answering(OK) as (url, met):
+        service = Service(name="X", base_url=f"{url}/base", headers={})
+        value = "x?provider_config_key=other#/../\r\nX-Evil: 1"
+        service.call("GET", f"/connections/{segment(value)}", query=[("a&b", "c=d&e f"), ("a&b", "+")])
+    line = met[0].split(b"\r\n")[0].decode()
+    encoded = "x%3Fprovider_config_key%3Dother%23%2F..%2F%0D%0AX-Evil%3A%201"
+    assert line == f"GET /base/connections/{encoded}?a%26b=c%3Dd%26e%20f&a%26b=%2B HTTP/1.1"
+
+
+def test_the_requests_id_goes_along(client, settings):
+    with answering(OK) as (url, met):
+        Service(name="X", base_url=url, headers={"X-Own": "1"}).call("GET", "/", headers={"X-More": "2"})
+    head = met[0].decode().lower()
+    for header in ("x-request-id: ", "x-own: 1", "x-more: 2"):
+        assert header in head
+
+
+def test_the_environment_names_no_proxy(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with answering(OK) as (url, _):
+        assert Service(name="X", base_url=url, headers={}).call("GET", "/").ok
+
+
+def test_the_setting_names_the_proxy(settings):
+    with answering(OK) as (url, met):
+        settings.OUTGOING_PROXY_URL = url
+        assert Service(name="X", base_url="http://upstream.example", headers={}).call("GET", "/path").ok
+    assert met[0].startswith(b"GET http://upstream.example/path HTTP/1.1")
