@@ -6,6 +6,7 @@ from rest_framework.request import Request
 
 from accounts.callers import Caller, caller_of
 from config.core.errors import Unauthenticated
+from config.core.requests import note_caller
 
 _REALM = 'Bearer realm="crayon"'
 
@@ -21,7 +22,9 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated
-        return caller_of(token.strip(), now=timezone.now()), "access_token"
+        caller = caller_of(token.strip(), now=timezone.now())
+        note_caller(caller.id)
+        return caller, "access_token"
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; it says so when a token was sent and is no good."""

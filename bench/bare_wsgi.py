@@ -8,10 +8,17 @@ import json
 import os
 import threading
 import uuid
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import psycopg
 import urllib3
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
+
+Environ = dict[str, Any]
+Query = dict[str, list[str]]
 
 _UPSTREAM = urllib3.connection_from_url(os.environ["UPSTREAM"], maxsize=64)
 _HEADERS = {"Authorization": f"Bearer {os.environ['NANGO_SECRET_KEY']}"}
@@ -23,25 +30,32 @@ _CALLER = (
 )
 
 
-def _cursor():
+def _cursor() -> psycopg.Cursor:
     if not hasattr(_LOCAL, "connection"):
         _LOCAL.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-    return _LOCAL.connection.cursor()
+    cursor: psycopg.Cursor = _LOCAL.connection.cursor()
+    return cursor
 
 
-def _caller(environ):
+def _row(cursor: psycopg.Cursor) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    assert row is not None, "the fixtures are there"
+    return row
+
+
+def _caller(environ: Environ) -> tuple[Any, ...]:
     token = environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     with _cursor() as cursor:
-        return cursor.execute(_CALLER, [hashlib.sha256(token.encode()).digest()]).fetchone()
+        return _row(cursor.execute(_CALLER, [hashlib.sha256(token.encode()).digest()]))
 
 
-def _check(environ, query):
+def _check(environ: Environ, query: Query) -> bytes:
     with _cursor() as cursor:
         cursor.execute("SELECT id, secret_digest, state FROM accounts_clilogin WHERE code = %s", [query["code"][0]])
-        return json.dumps({"data": {"status": cursor.fetchone()[2]}}).encode()
+        return json.dumps({"data": {"status": _row(cursor)[2]}}).encode()
 
 
-def _session(environ, query):
+def _session(environ: Environ, query: Query) -> bytes:
     code, secret = os.urandom(4).hex(), os.urandom(16).hex()
     with _cursor() as cursor:
         cursor.execute(
@@ -53,16 +67,16 @@ def _session(environ, query):
     return json.dumps({"data": {"code": code, "secret": secret}}).encode()
 
 
-def _integrations(environ, query):
+def _integrations(environ: Environ, query: Query) -> bytes:
     _caller(environ)
     return _INTEGRATIONS
 
 
-def _upstream(path):
+def _upstream(path: str) -> bytes:
     return _UPSTREAM.request("GET", path, headers=_HEADERS).data
 
 
-def _credentials(environ, query):
+def _credentials(environ: Environ, query: Query) -> bytes:
     _caller(environ)
     answer = json.loads(_upstream(f"/connections/{query['connection_id'][0]}?provider_config_key=ten"))
     raw = answer["credentials"]
@@ -70,14 +84,14 @@ def _credentials(environ, query):
     return json.dumps({"data": data}).encode()
 
 
-def _connections(environ, query):
+def _connections(environ: Environ, query: Query) -> bytes:
     user = _caller(environ)[1]
     key = environ["PATH_INFO"].split("/")[3]
     answer = json.loads(_upstream(f"/connections?tags%5Bend_user_id%5D={user}&integrationId={key}"))
     return json.dumps({"data": answer["connections"]}).encode()
 
 
-def application(environ, start_response):
+def application(environ: Environ, start_response: "StartResponse") -> list[bytes]:
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
     if path == "/api/auth/cli/check":
         body = _check(environ, query)

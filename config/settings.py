@@ -24,8 +24,9 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_PUBLIC.hostname or ""])
 TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0, at_most=10)
 CLIENT_ADDRESS_HEADER = env.text("CLIENT_ADDRESS_HEADER", "")
 ACCESS_LOG = env.flag("ACCESS_LOG", default=True)
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", ["json", "text"])
 LOGGING = logs.configuration(
-    style=env.choice("LOG_FORMAT", "json", ["json", "text"]),
+    style=LOG_FORMAT,
     level=env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"]),
 )
 
@@ -144,7 +145,8 @@ SECURE_SSL_REDIRECT = IS_SECURE
 SECURE_REDIRECT_EXEMPT = [r"^_/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_SECURE else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_SECURE else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_SECURE
+# Other hosts of the domain are not ours to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Not "no-referrer": browsers then send `Origin: null` with our own forms, and CSRF protection refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -206,7 +208,8 @@ NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")
 NANGO_SECRET_KEY = env.secret("NANGO_SECRET_KEY", "")
 NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
 INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_most=3600)
-CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60, at_most=300)
+# Only a shared cache can be told by one process to drop what another one kept.
+CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
 
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")

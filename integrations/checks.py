@@ -36,6 +36,21 @@ def nango_webhooks_can_be_checked(app_configs: object, **_kwargs: Any) -> list[C
     ]
 
 
+@register(deploy=True)
+def kept_credentials_can_be_dropped(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """A cache of a process's own can't be told by another process what to drop."""
+    if settings.REDIS_URL or not settings.CREDENTIALS_CACHE_SECONDS:
+        return []
+    return [
+        Warning(
+            "CREDENTIALS_CACHE_SECONDS is set without REDIS_URL: a credential that is deleted or renewed through one "
+            "process may be given out by another one for as long.",
+            hint="Set REDIS_URL, or run one process on one machine only, or leave CREDENTIALS_CACHE_SECONDS out.",
+            id="crayon.W023",
+        )
+    ]
+
+
 def _is_uuid(text: str) -> bool:
     try:
         return str(uuid.UUID(text)) == text.lower()

@@ -21,13 +21,6 @@ class StartedSerializer(serializers.Serializer[Any]):
     secret = serializers.RegexField(r"^[0-9a-f]{32}$")
 
 
-class CheckSerializer(serializers.Serializer[Any]):
-    """A poll."""
-
-    code = TextField(max_length=64)
-    secret = TextField(max_length=128)
-
-
 class StatusSerializer(serializers.Serializer[Any]):
     """A poll's answer; the token only with `approved`."""
 

@@ -9,7 +9,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts.api.serializers import (
-    CheckSerializer,
     RevokedSerializer,
     StartedSerializer,
     StartSerializer,
@@ -18,11 +17,14 @@ from accounts.api.serializers import (
 from accounts.callers import Caller
 from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
-from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.api import Endpoint, json_body, query, required, success, validated
 from config.core.openapi import documented
 from config.core.requests import current_address
 
 _LONGEST_USER_AGENT = 300
+# Longer than ours, so that a wrong one is told from a malformed one.
+_LONGEST_CODE = 64
+_LONGEST_SECRET = 128
 
 
 class StartView(Endpoint):
@@ -63,9 +65,12 @@ class CheckView(Endpoint):
     )
     def get(self, request: Request) -> HttpResponse:
         """Tell what became of the login; the token comes with `approved`, until the login is over."""
-        asked = validated(CheckSerializer, query(request))
+        asked = query(request)
         status = cli_login.check(
-            code=asked["code"], secret=asked["secret"], address=current_address(), now=timezone.now()
+            code=required(asked, "code", at_most=_LONGEST_CODE),
+            secret=required(asked, "secret", at_most=_LONGEST_SECRET),
+            address=current_address(),
+            now=timezone.now(),
         )
         return success({"status": status.status} | ({"token": status.token} if status.token else {}))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db.models import Q
 
@@ -26,8 +27,10 @@ def prune(*, now: datetime) -> Pruned:
     """Delete CLI logins a day after their end, tokens a month after theirs, and expired browser sessions."""
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     CLILogin.objects.filter(expires_at__lte=now, sealed_token__isnull=False).update(sealed_token=None)
+    sessions = Session.objects.filter(expire_date__lt=now).delete()[0]
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
     return Pruned(
         logins=CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY).delete()[0],
         tokens=AccessToken.objects.filter(ended).delete()[0],
-        sessions=Session.objects.filter(expire_date__lt=now).delete()[0],
+        sessions=sessions,
     )

@@ -122,6 +122,23 @@ def query(request: HttpRequest | Request) -> dict[str, str]:
     return parameters
 
 
+def required(parameters: Mapping[str, str], name: str, *, at_most: int) -> str:
+    """One parameter of a query, for hot routes, where a serializer would be most of the work.
+
+    Raises Malformed, in a serializer's words, for one that is missing, empty, too long or holds a NUL.
+    """
+    value = parameters.get(name)
+    if value is None:
+        raise Malformed(f"{name}: This field is required.")
+    if not value.strip():
+        raise Malformed(f"{name}: This field may not be blank.")
+    if len(value) > at_most:
+        raise Malformed(f"{name}: Ensure this field has no more than {at_most} characters.")
+    if "\0" in value:
+        raise Malformed(f"{name}: Null characters are not allowed.")
+    return value
+
+
 def validated(serializer: type[serializers.Serializer[Any]], data: Mapping[str, object]) -> dict[str, Any]:
     """`data` in the serializer's shape. Raises Malformed with the first problem, naming the field."""
     try:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.conf import settings
 
-from config.core.requests import current_address, current_request_id
+from config.core.requests import current_address, current_caller, current_request_id
 
 
 class JSONFormatter(logging.Formatter):
@@ -40,11 +41,15 @@ def write_access(*, method: str, path: str, status: int, milliseconds: float) ->
 
     Straight, not through `logging`, whose records cost as much as a third of a small request.
     """
+    if settings.LOG_FORMAT == "text":
+        sys.stderr.write(f"{method} {path} {status} {milliseconds} ms {current_request_id()}\n")
+        return
     line = {
         "time": datetime.now(UTC),
         "logger": "crayon.access",
         "request_id": current_request_id(),
         "address": current_address(),
+        "caller": current_caller(),
         "method": method,
         "path": path,
         "status": status,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -55,9 +56,7 @@ class RequestMiddleware:
         self.admin_policy = _ADMIN_POLICY.format(github=settings.GITHUB_ORIGIN)
         self.machine_headers = dict(_MACHINE_HEADERS)
         if settings.SECURE_HSTS_SECONDS:
-            self.machine_headers["Strict-Transport-Security"] = (
-                f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
-            )
+            self.machine_headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
@@ -66,8 +65,8 @@ class RequestMiddleware:
             response = _serve_machine(request)
             headers = self.machine_headers
         else:
-            request.get_host()
-            response = self.get_response(request)
+            _drop_odd_cookies(request)
+            response = self._serve_page(request)
             policy = self.admin_policy if request.path.startswith("/admin/") else self.page_policy
             headers = {"Content-Security-Policy": policy}
         for name, value in headers.items():
@@ -77,11 +76,24 @@ class RequestMiddleware:
             _log(request, response, time.perf_counter() - started)
         return response
 
+    def _serve_page(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            request.get_host()
+        except DisallowedHost as exc:
+            return error_response(request, _logged(exc), title="Unknown host")
+        return self.get_response(request)
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Show a page's ApplicationErrors, and a database that is away, as what they are."""
         if not isinstance(exception, ApplicationError | OperationalError | InterfaceError):
             return None
         return error_response(request, _logged(exception))
+
+
+def _drop_odd_cookies(request: HttpRequest) -> None:
+    """Overlook cookies with a NUL: none of ours has one, and PostgreSQL refuses to look such a session up."""
+    for name in [name for name, value in request.COOKIES.items() if "\0" in value]:
+        del request.COOKIES[name]
 
 
 def _serve_machine(request: HttpRequest) -> HttpResponseBase:

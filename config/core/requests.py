@@ -11,15 +11,18 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_caller: ContextVar[str] = ContextVar("caller", default="")
 _address: ContextVar[str] = ContextVar("address", default="")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
-MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/")
+# No page begins with two slashes, so whoever asks for `//api/x` is a machine too.
+MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/", "//")
+_MACHINE_ROOTS = frozenset({"/api", "/_", "/webhooks"})
 
 
 def is_for_machines(path: str) -> bool:
     """Whether the path belongs to the JSON API and the like, where every answer is JSON."""
-    return path.startswith(MACHINE_PREFIXES) and path not in settings.PAGES_UNDER_API
+    return (path.startswith(MACHINE_PREFIXES) or path in _MACHINE_ROOTS) and path not in settings.PAGES_UNDER_API
 
 
 def own_path(wanted: str) -> str:
@@ -38,11 +41,22 @@ def current_address() -> str:
     return _address.get()
 
 
+def current_caller() -> str:
+    """The id of the person whom the current request was found to come from, or ""."""
+    return _caller.get()
+
+
+def note_caller(caller_id: object) -> None:
+    """Remember who the current request comes from, for the access log."""
+    _caller.set(str(caller_id))
+
+
 def begin_request(request: HttpRequest) -> str:
     """Note the request's address and its id: the proxy's when it looks like one, else a new one."""
     offered = request.META.get("HTTP_X_REQUEST_ID", "")
     request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else secrets.token_hex(8)
     _request_id.set(request_id)
+    _caller.set("")
     _address.set(client_address(request))
     return request_id
 
@@ -57,11 +71,16 @@ def client_address(request: HttpRequest) -> str:
     peer = str(request.META.get("REMOTE_ADDR", ""))
     candidate = peer
     if settings.CLIENT_ADDRESS_HEADER:
-        candidate = request.headers.get(settings.CLIENT_ADDRESS_HEADER, "")
+        candidate = str(request.META.get(_meta_name(settings.CLIENT_ADDRESS_HEADER), ""))
     elif settings.TRUSTED_PROXY_COUNT:
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        hops = [hop.strip() for hop in str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
         candidate = hops[-settings.TRUSTED_PROXY_COUNT] if len(hops) >= settings.TRUSTED_PROXY_COUNT else peer
     return _canonical(candidate) or _canonical(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
+
+
+def _meta_name(header: str) -> str:
+    """WSGI's name of a header (PEP 3333); `request.headers` would parse all of them."""
+    return f"HTTP_{header.upper().replace('-', '_')}"
 
 
 @lru_cache(maxsize=4096)

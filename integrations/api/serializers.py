@@ -54,7 +54,11 @@ class ObjectField(serializers.DictField):
     def to_internal_value(self, data: Any) -> dict[str, object]:
         """The object as it is."""
         value: dict[str, object] = super().to_internal_value(data)
-        if b"\\u0000" in orjson.dumps(value):
+        try:
+            encoded = orjson.dumps({"room": {"for": {"the": {"call": value}}}})
+        except orjson.JSONEncodeError as error:
+            raise serializers.ValidationError("This is nested too deeply.") from error
+        if b"\\u0000" in encoded:
             raise serializers.ValidationError("Null characters are not allowed.")
         return value
 

@@ -12,11 +12,11 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts.callers import Caller
-from config.core.api import Endpoint, TooLarge, json_body, json_response, query, success, validated
+from config.core.api import Endpoint, TooLarge, json_body, json_response, query, required, success, validated
 from config.core.errors import Malformed
 from config.core.openapi import documented
 from integrations.api import serializers
-from integrations.identifiers import is_connection_id
+from integrations.identifiers import LONGEST_ID, is_connection_id
 from integrations.services import connect_sessions, connections, creation, credentials, deletion, integrations, webhooks
 
 _TAG = "integrations"
@@ -91,10 +91,7 @@ class CredentialsView(Endpoint):
     )
     def get(self, request: Request, integration_id: str) -> HttpResponse:
         """Give the credentials of one of the caller's connections, refreshed where that is possible."""
-        # Read by hand rather than by a serializer, which would be most of this route's work.
-        connection_id = query(request).get("connection_id")
-        if connection_id is None:
-            raise Malformed("connection_id: This field is required.")
+        connection_id = required(query(request), "connection_id", at_most=LONGEST_ID)
         if not is_connection_id(connection_id):
             raise Malformed("connection_id: This is not a connection id.")
         found = credentials.fetch_credentials(

@@ -11,6 +11,7 @@ from config.core.errors import ApplicationError
 from integrations.clients.nango import Connection as Listed
 from integrations.clients.nango import Nango
 from integrations.models import Connection
+from integrations.services import credential_cache
 from integrations.services.creation import CLAIM_LASTS
 from integrations.services.deletion import finish_deletion
 from integrations.services.ownership import Found, adopt, claimants, confirm, rows_of
@@ -108,6 +109,7 @@ def _dropped(*, now: datetime) -> int:
                     organization_id=row.organization_id,
                     details={"integration_id": row.integration_id, "connection_id": row.connection_id},
                 )
+        credential_cache.drop(integration_id=row.integration_id, connection_id=row.connection_id)
         count += deleted
     return count
 

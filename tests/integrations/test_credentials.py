@@ -172,12 +172,22 @@ def test_an_integration_that_cannot_be_never_reaches_nango(alice_api, calls, int
     assert calls() == []
 
 
-@pytest.mark.parametrize("connection_id", ["", ".", "..", "a\0b", "a\nb", "a" * 256])
-def test_a_connection_id_that_cannot_be_is_refused(alice_api, calls, connection_id):
+@pytest.mark.parametrize(
+    ("connection_id", "problem"),
+    [
+        ("", "This field may not be blank."),
+        (".", "This is not a connection id."),
+        ("..", "This is not a connection id."),
+        ("a\nb", "This is not a connection id."),
+        ("a\0b", "Null characters are not allowed."),
+        ("a" * 256, "Ensure this field has no more than 255 characters."),
+    ],
+)
+def test_a_connection_id_that_cannot_be_is_refused(alice_api, calls, connection_id, problem):
     answer = credentials(alice_api, connection_id)
 
     assert answer.status_code == 400
-    assert answer.json() == {"error": "connection_id: This is not a connection id."}
+    assert answer.json() == {"error": f"connection_id: {problem}"}
     assert calls() == []
 
 
