@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -43,6 +43,8 @@ def answering(*behaviours):
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", met
     finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
         listener.close()
         thread.join(timeout=15)
 
