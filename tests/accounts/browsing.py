@@ -39,7 +39,7 @@ class Browser:
 
     def approve_at_github(self, address: str, **form: str) -> str:
         """Press a person's button there; gives our path, with query, that GitHub sends the browser to."""
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        asked = asked_of_github(address)
         answer = self._http.request(
             "POST", address.partition("?")[0], fields={**asked, **form}, encode_multipart=False, redirect=False
         )
@@ -68,3 +68,8 @@ def text_of(page: Any) -> str:
     """What a person reads, with single spaces."""
     body = re.sub(r"<(head|style|script).*?</\1>", " ", page.content.decode(), flags=re.DOTALL)
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))).strip()
+
+
+def asked_of_github(address: str) -> dict[str, str]:
+    """The parameters of an address that we, or GitHub, send the browser to."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
