@@ -7,6 +7,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from accounts import callers
 from accounts.callers import caller_of
 from accounts.models import AccessToken, Membership
 from accounts.services import people, tokens
@@ -164,6 +165,24 @@ def test_every_noted_use_moves_the_expiry_along(alice, settings):
         assert AccessToken.objects.get().expires_at == now + timedelta(days=settings.ACCESS_TOKEN_DAYS)
 
 
+def test_a_use_that_another_has_overtaken_is_not_noted(alice):
+    # Both requests have read the row before either of them writes.
+    token_of(alice)
+    row, now = AccessToken.objects.get(), timezone.now()
+    callers._note_use(row.pk, now)
+    callers._note_use(row.pk, now + timedelta(seconds=1))
+    assert AccessToken.objects.get().last_used_at == now
+
+
+def test_a_use_that_a_revocation_has_overtaken_is_not_noted(alice):
+    token_of(alice)
+    row, now = AccessToken.objects.get(), timezone.now()
+    tokens.revoke(token_id=row.pk, user_id=alice.pk, by=alice, now=now)
+    callers._note_use(row.pk, now)
+    after = AccessToken.objects.get()
+    assert (after.last_used_at, after.expires_at) == (None, row.expires_at)
+
+
 def test_a_refused_use_is_not_noted(alice):
     token = token_of(alice)
     people.suspend(user=alice, by=None)
@@ -175,8 +194,8 @@ def test_a_refused_use_is_not_noted(alice):
 def test_of_many_uses_at_once_one_is_noted(alice):
     token, now = token_of(alice), timezone.now()
     moments = [now + timedelta(milliseconds=number) for number in range(16)]
-    callers = at_once(*[lambda moment=moment: caller_of(token, now=moment).id for moment in moments])
-    assert callers == [alice.pk] * 16
+    let_in = at_once(*[lambda moment=moment: caller_of(token, now=moment).id for moment in moments])
+    assert let_in == [alice.pk] * 16
     row = AccessToken.objects.get()
     assert row.last_used_at in moments
     assert row.expires_at == row.last_used_at + timedelta(days=90)
