@@ -11,7 +11,7 @@ from config import env
 
 bind = env.text("BIND", f"0.0.0.0:{env.integer('PORT', 3000, at_least=1, at_most=65535)}")
 workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
-worker_class = "gthread"
+worker_class = "config.worker.Worker"
 threads = env.integer("WEB_THREADS", 20, at_least=1)
 keepalive = 75
 timeout = 30

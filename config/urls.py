@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularJSONAPIView
 
 from config.core import docs, health, pages
 
@@ -13,7 +12,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("integrations.urls")),
     path("api/docs", docs.page, name="api-docs"),
-    path("api/docs/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("api/docs/openapi.json", docs.DocumentView.as_view(), name="openapi"),
     re_path(r"^(?:api|webhooks|_)(?:/(?P<rest>.*))?$", pages.not_found),
 ]
 

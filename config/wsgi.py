@@ -1,9 +1,34 @@
 """The WSGI application."""
 
+import io
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+
+def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Serve a request."""
+    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+        _measure_body(environ)
+    return _django(environ, start_response)
+
+
+def _measure_body(environ: "WSGIEnvironment") -> None:
+    """Give a body that came in chunks a length: Django takes one without for empty.
+
+    Proxies send what came to them over HTTP/2 that way. One byte more than is allowed is enough to
+    tell that it is too much.
+    """
+    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))

@@ -7,11 +7,15 @@ people and their access, superusers also on operators.
 
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, reverse_lazy
 from unfold.admin import ModelAdmin, TabularInline
+
+from config.core.errors import Malformed
 
 _ROWS_PER_PAGE = 50
 
@@ -36,6 +40,14 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         for pattern in patterns:
             pattern.callback.login_url = reverse_lazy("admin:login")  # type: ignore[attr-defined]  # read by Django
         return patterns
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list. Raises Malformed for selected rows, a page or a search that can't be."""
+        try:
+            response: HttpResponse = super().changelist_view(request, extra_context)
+        except (DataError, RecursionError, ValidationError) as error:
+            raise Malformed("Nothing can be looked for that way.") from error
+        return response
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Operators see every table."""

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 
-from config.core.api import json_response
+from config.core.api import NoSuchMethod, json_response
 
 logger = logging.getLogger(__name__)
 
@@ -17,19 +17,26 @@ _migrated = False
 
 
 @login_not_required
-def health(_request: HttpRequest) -> HttpResponse:
+def health(request: HttpRequest) -> HttpResponse:
     """The process answers."""
+    _require_reading(request)
     return json_response({"status": "UP"})
 
 
 @login_not_required
-def ready(_request: HttpRequest) -> HttpResponse:
+def ready(request: HttpRequest) -> HttpResponse:
     """The process can do its work: `{"status": "UP"|"DOWN", "database", "migrations", "cache"}`, 200 or 503."""
+    _require_reading(request)
     parts = {"database": _database(), "migrations": False, "cache": _cache()}
     parts["migrations"] = parts["database"] and _migrations()
     up = all(parts.values())
     shown = {name: "UP" if part else "DOWN" for name, part in parts.items()}
     return json_response({"status": "UP" if up else "DOWN", **shown}, 200 if up else 503)
+
+
+def _require_reading(request: HttpRequest) -> None:
+    if request.method not in {"GET", "HEAD"}:
+        raise NoSuchMethod
 
 
 def _database() -> bool:

@@ -65,12 +65,14 @@ class RequestMiddleware:
             response = _serve_machine(request)
             headers = self.machine_headers
         else:
-            _drop_odd_cookies(request)
             response = self._serve_page(request)
             policy = self.admin_policy if request.path.startswith("/admin/") else self.page_policy
             headers = {"Content-Security-Policy": policy}
         for name, value in headers.items():
             response.headers.setdefault(name, value)
+        if not response.streaming:
+            # Without it gunicorn sends the body in chunks, each in packets of its own.
+            response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # not streaming
         response.headers[REQUEST_ID_HEADER] = request_id
         if settings.ACCESS_LOG:
             _log(request, response, time.perf_counter() - started)
@@ -81,6 +83,10 @@ class RequestMiddleware:
             request.get_host()
         except DisallowedHost as exc:
             return error_response(request, _logged(exc), title="Unknown host")
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            # No form or link of ours has a NUL, and PostgreSQL refuses to look for one.
+            return error_response(request, Malformed(), title="Bad request")
+        _drop_odd_cookies(request)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
