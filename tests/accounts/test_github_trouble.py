@@ -31,7 +31,7 @@ def test_a_callback_that_this_browser_did_not_begin_is_refused(github, browser):
 
 
 @pytest.mark.usefixtures("nobody_came_in")
-@pytest.mark.parametrize("state", ["", "&state=", "&state=x", "&state=%00", "&state=" + "x" * 4000])
+@pytest.mark.parametrize("state", ["", "&state=", "&state=x", "&state=" + "x" * 4000])
 def test_a_callback_without_its_state_is_refused(github, browser, state):
     back = browser.approve_at_github(browser.go_to_github(), login="alice")
     page = browser.client.get(f"{back.partition('?')[0]}?code={asked_of_github(back)['code']}{state}")

@@ -18,7 +18,6 @@ EVIL = [
     "\\/evil.example.com",
     "/\t/evil.example.com",
     " //evil.example.com",
-    "\x00//evil.example.com",
     "https://testserver@evil.example.com",
     "https:\\\\evil.example.com",
     "account/apps",
@@ -60,7 +59,7 @@ def test_another_place_is_not(browser, browser_of, alice, path):
     assert browser_of(alice).get("/auth/sign-in", next=path)["Location"] == "/account/apps"
 
 
-@pytest.mark.parametrize("path", EVIL)
+@pytest.mark.parametrize("path", [*EVIL, "\x00//evil.example.com"])
 def test_another_place_written_into_the_form_is_not_either(github, browser, path):
     page = browser.get("/auth/sign-in")
     location = browser.press(page, "/auth/github", next=path)["Location"]
