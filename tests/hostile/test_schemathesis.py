@@ -1,0 +1,120 @@
+"""What schemathesis makes of the OpenAPI document: valid and invalid requests to every operation.
+
+Nothing may crash, and every answer, the refusals too, must be one that the document describes.
+"""
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
+from schemathesis import Case, GenerationMode
+from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from config.core import ratelimits
+from config.core.docs import _document
+from config.wsgi import application
+from tests.conftest import token_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(120)]
+
+CHECKS: list[Any] = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+UPSTREAM = {502, 503, 504}
+EXAMPLES = 40
+# They have no parameters, or one that may be anything.
+NOTHING_TO_GET_WRONG = {
+    "POST /api/auth/logout",
+    "GET /api/integrations",
+    "GET /api/integrations/{integration_id}/connections",
+    "POST /webhooks/nango",
+}
+
+
+def _schema() -> Any:
+    # Tokens are given by the tests; what a broken one gets is promised elsewhere.
+    project = ProjectConfig(generation=GenerationConfig(with_security_parameters=False))
+    config = SchemathesisConfig(projects=ProjectsConfig(default=project))
+    schema = schemathesis.openapi.from_dict(json.loads(_document()), config=config)
+    schema.app = application
+    return schema
+
+
+OPERATIONS = {operation.ok().label: operation.ok() for operation in _schema().get_all_operations()}
+
+
+@pytest.fixture
+def headers_of(alice, sandbox, settings):
+    sandbox.settings(rate_limit_per_minute=0)
+    settings.ALLOWED_HOSTS = ["testserver", "localhost"]
+    token = token_of(alice)
+    return {"alice": {"Authorization": f"Bearer {token}"}, "nobody": {}}
+
+
+def test_the_document_describes_every_route_of_the_api():
+    assert set(OPERATIONS) == {
+        "POST /api/auth/cli/session",
+        "GET /api/auth/cli/check",
+        "POST /api/auth/logout",
+        "GET /api/integrations",
+        "GET /api/integrations/{integration_id}/connections",
+        "GET /api/credentials/{integration_id}",
+        "POST /api/nango/connect-session",
+        "POST /api/connections/create",
+        "POST /api/connections/delete",
+        "POST /webhooks/nango",
+    }
+
+
+@pytest.mark.parametrize("caller", ["alice", "nobody"])
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        pytest.param(label, mode, id=f"{mode.value} {label}")
+        for label in OPERATIONS
+        for mode in GenerationMode
+        if mode is GenerationMode.POSITIVE or label not in NOTHING_TO_GET_WRONG
+    ],
+)
+def test_every_answer_is_one_that_the_document_describes(headers_of, label, mode, caller):
+    statuses = set()
+
+    @seed(2)
+    @hypothesis_settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=OPERATIONS[label].as_strategy(generation_mode=mode))
+    def ask(case: Case) -> None:
+        ratelimits.forget_all()
+        answer = case.call(headers=headers_of[caller])
+        statuses.add(answer.status_code)
+        assert answer.status_code < 500 or answer.status_code in UPSTREAM
+        assert answer.headers["content-type"] == ["application/json"]
+        if answer.status_code >= 400:
+            assert list(json.loads(answer.content)) == ["error"]
+        checks = [*CHECKS, negative_data_rejection] if caller == "alice" else CHECKS
+        case.validate_response(answer, checks=checks)
+
+    ask()
+    if label == "GET /api/integrations" and caller == "alice":
+        assert statuses == {200}
+    if caller == "nobody" and not label.startswith(("GET /api/auth/cli", "POST /api/auth/cli")):
+        assert statuses == {401}
