@@ -67,6 +67,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def add_message(self, *_args: object, **_kwargs: object) -> None:
         """Say nothing: "Successfully signed in" above the approval page would read like an approval."""
 
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Sign the browser in, and write it down."""
+        super().login(request, user)
+        audit.record("user.signed_in", actor=user, target=user)
+
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         """Suspended, or waiting for approval."""
         return render(request, "accounts/shut_out.html", {"waiting": user.waitlisted_at is not None}, status=403)

@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.models.tokens import CLILogin
 from accounts.services import people, tokens
 from config.core import ratelimits
+from integrations.clients.nango import client
 from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
 
@@ -84,8 +85,10 @@ def sandbox(sandbox_of_worker: SandboxProcess, settings: Any) -> SandboxProcess:
 def _fresh_counts_and_cache() -> Iterator[None]:
     cache.clear()
     ratelimits.forget_all()
+    client._shared.cache_clear()  # what it remembers of a pause and of the list of integrations
     yield
     cache.clear()
+    client._shared.cache_clear()
 
 
 @pytest.fixture

@@ -1,25 +1,16 @@
 """What the tests of integrations share: questions to the sandbox, and connections to begin with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from accounts.models import User
-from integrations.clients.nango import client
 from integrations.models import Connection
 from tests.sandbox_process import SandboxProcess
 
 Calls = Callable[[], list[str]]
 Connect = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def _forget_pauses() -> Iterator[None]:
-    """A client remembers that it was told to wait; the next test's must not."""
-    client._shared.cache_clear()
-    yield
-    client._shared.cache_clear()
 
 
 @pytest.fixture(autouse=True)
