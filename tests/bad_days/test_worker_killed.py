@@ -1,0 +1,29 @@
+"""A worker process that is killed: the next one goes on where it was."""
+
+import os
+import signal
+import time
+
+from tests.bad_days.conftest import Tool
+from tests.bad_days.web import WebBrowser, approve, check, start_login
+
+
+def test_a_pending_login_and_a_signed_in_browser_outlive_a_killed_worker(server, sandbox):
+    browser = WebBrowser(server)
+    browser.sign_in("alice")
+    code, secret = start_login(server)
+    (before,) = server._worker_pids()
+
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while before in server._worker_pids() or not server._worker_pids():
+        assert time.monotonic() < deadline, "no new worker was started"
+        time.sleep(0.05)
+    server.wait_until_ready(seconds=15)
+
+    assert check(server, code, secret).json() == {"data": {"status": "pending"}}
+    approve(browser, code)
+    token = check(server, code, secret).json()["data"]["token"]
+    assert Tool(server, token).integrations().status == 200
+    # An answer that the killed worker could not give any more can be asked for again.
+    assert check(server, code, secret).json()["data"]["token"] == token
