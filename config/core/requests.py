@@ -1,8 +1,8 @@
 """Facts about the current request that code far from it needs: its id and the client's address."""
 
 import ipaddress
+import random
 import re
-import secrets
 from contextvars import ContextVar
 from functools import lru_cache
 
@@ -54,7 +54,7 @@ def note_caller(caller_id: object) -> None:
 def begin_request(request: HttpRequest) -> str:
     """Note the request's address and its id: the proxy's when it looks like one, else a new one."""
     offered = request.META.get("HTTP_X_REQUEST_ID", "")
-    request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else secrets.token_hex(8)
+    request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
     _request_id.set(request_id)
     _caller.set("")
     _address.set(client_address(request))

@@ -5,6 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 import time_machine
+from limits.storage import MemoryStorage
 
 from config.core import ratelimits
 from config.core.errors import TooManyRequests
@@ -121,3 +122,13 @@ def test_what_is_over_is_forgotten():
         clock.shift(61)
         assert memory.incr("another", 60) == 1
         assert (len(memory.storage), len(memory.expirations)) == (1, 1)
+
+
+def test_the_librarys_own_storage_still_starts_a_thread_to_forget():
+    """Why ProcessMemory exists: when this fails, the library's MemoryStorage may do."""
+    storage = MemoryStorage()
+    storage.timer.join()
+    first = storage.timer
+    storage.incr("key", 60)
+    assert storage.timer is not first
+    storage.timer.join()
