@@ -12,6 +12,7 @@ from integrations.clients.nango import (
     ConnectionWithCredentials,
     CredentialsRejected,
     Nango,
+    NangoFailed,
     UnknownConnection,
     parsed_moment,
 )
@@ -58,17 +59,20 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
         raise ReconnectNeeded
     if own.is_troubled:
         _note(own, needs_reconnect=False, missing_since=None, confirmed_at=now)
-    answer = orjson.dumps(
-        {
-            "token": _token(found.credentials),
-            "connectionConfig": found.connection_config,
-            "raw": found.credentials,
-        }
-    )
+    answer = _as_json(found)
     if place is not None:
         left = (expires_at - _MARGIN - now).total_seconds() if expires_at else credential_cache.LONGEST_SECONDS
         credential_cache.fill(place, answer, seconds=left)
     return answer
+
+
+def _as_json(found: ConnectionWithCredentials) -> bytes:
+    body = {"token": _token(found.credentials), "connectionConfig": found.connection_config, "raw": found.credentials}
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        # It can be read deeper than it can be written; the error names no value.
+        raise NangoFailed from error
 
 
 def _ask(  # noqa: PLR0913 - a connection has two ids

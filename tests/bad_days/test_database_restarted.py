@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -99,3 +100,6 @@ def test_a_restarted_database_costs_a_moment_and_nothing_else(own_server, postgr
     assert check(own_server, code, secret).json()["data"]["status"] == "approved"
     assert browser.get("/account/apps").status == 200
     assert tool.integrations().status == 200
+    # Nor does the log of all this name what opens the database.
+    assert "OperationalError" in own_server.log
+    assert urlsplit(postgres.url).password not in own_server.log

@@ -1,5 +1,6 @@
 """Nango down, slow, busy, cutting connections or talking nonsense, seen from the running server."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -194,6 +195,21 @@ def test_nonsense_from_nango_is_a_failure_that_changes_nothing(sandbox, alices, 
         sandbox.clear_faults()
     assert Connection.objects.values("owner", "connection_id", "state", "missing_since").get() == before
     assert alices.credentials("main").status == 200
+
+
+def test_credentials_too_deep_to_be_passed_on_are_a_failure(sandbox, alices, persons, main):
+    deep: dict[str, Any] = {"apiKey": "not-a-secret-key"}
+    for _ in range(300):
+        deep = {"a": deep}
+    body = {"tags": {"end_user_id": str(persons["alice"].pk)}, "credentials": deep, "connection_config": {}}
+    sandbox.faults(
+        target="nango",
+        match="GET /connections/main",
+        status=200,
+        body=json.dumps(body),
+        content_type="application/json",
+    )
+    assert told(alices.credentials("main")) == (502, FAILED)
 
 
 @pytest.mark.parametrize("body", ["<html>dashboard</html>", "{}", '{"success": "true"}', '{"connection_id": "other"}'])
