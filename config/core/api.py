@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions, serializers
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -184,6 +185,8 @@ class Endpoint(APIView):
 
     def initial(self, request: Request, *_args: object, **_kwargs: object) -> None:
         """Skip DRF's negotiation, versioning and throttles: one format, one version, own limits."""
+        if AllowAny in self.permission_classes and not self.authentication_classes:
+            return
         self.perform_authentication(request)
         self.check_permissions(request)
 

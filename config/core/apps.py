@@ -2,7 +2,8 @@
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.signals import request_started
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
 
@@ -20,3 +21,5 @@ class CoreConfig(AppConfig):
         request_started.disconnect(close_old_connections)
         if not settings.DEBUG:
             request_started.disconnect(reset_queries)
+        # Neither of the cache backends that the settings can name has anything to close.
+        request_finished.disconnect(close_caches)
