@@ -1,14 +1,14 @@
 """Reading one row by hand, on the routes where the ORM's look-up would be most of the work."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-_cursors: WeakKeyDictionary[psycopg.Connection, psycopg.Cursor] = WeakKeyDictionary()
+_kept = threading.local()
 
 
 def fetch_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -42,9 +42,9 @@ def _fetch(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
 
 
 def _kept_cursor(raw: psycopg.Connection) -> psycopg.Cursor:
-    """One cursor for the connection's life; making one costs as much as the query. A thread has its own."""
-    cursor = _cursors.get(raw)
-    if cursor is None:
-        cursor = _cursors[raw] = psycopg.Cursor(raw)
+    """The thread's cursor on its kept connection; making one costs as much as the query."""
+    cursor: psycopg.Cursor | None = getattr(_kept, "cursor", None)
+    if cursor is None or cursor.connection is not raw:
+        cursor = _kept.cursor = psycopg.Cursor(raw)
         cursor.format = psycopg.pq.Format.BINARY
     return cursor
