@@ -29,6 +29,7 @@ def fetches(sandbox):
 def test_a_webhook_to_one_process_drops_the_credentials_of_both(both, sandbox, persons):
     first, second = (Tool(server, token_of(persons["alice"])) for server in both)
     assert first.create("main", key="old-key").status == 200
+    sandbox.webhooks()
     assert [tool.credentials("main").json()["data"]["token"] for tool in (first, second, first)] == ["old-key"] * 3
     assert fetches(sandbox) == 1
 

@@ -176,10 +176,10 @@ def test_a_method_that_is_not_there_is_refused_in_json(calm, method):
 
 
 def test_somebody_who_hangs_up_half_way_harms_nobody(calm):
-    head = request("POST", "/api/auth/cli/session", JSON, "Content-Length: 1000")
+    head = request("POST", "/api/connections/create", JSON, "Content-Length: 1000")
     for part in (b"", head[:20], head, head + b'{"a'):
         send(calm, part, close_early=True)
-    send(calm, request("POST", "/api/auth/cli/session", JSON, CHUNKED), b"ff\r\n{", close_early=True)
+    send(calm, request("POST", "/api/connections/create", JSON, CHUNKED), b"ff\r\n{", close_early=True)
 
 
 def test_what_follows_a_refused_body_is_a_request_of_its_own(calm):
