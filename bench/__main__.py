@@ -20,6 +20,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from bench import servers
 from bench.fixtures import FEW, MANY, connection_id
 from bench.load import Measurement, Route, measure
@@ -30,7 +32,7 @@ CONCURRENCIES = (1, 16, 64)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A route on one group of servers. `goals`: the least ratio to a yardstick, best concurrency."""
+    """A route on one group of servers."""
 
     name: str
     group: str
@@ -94,8 +96,6 @@ def everything_running(state: Path) -> Iterator[dict[str, list[servers.Server]]]
 
 def _bind_to_other_core() -> None:
     """PostgreSQL's processes shall not take the measured core; they inherit it from their parent."""
-    import psutil  # noqa: PLC0415 - a development dependency of a development dependency
-
     for process in psutil.Process().children(recursive=True):
         if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
             process.cpu_affinity([1])

@@ -37,6 +37,7 @@ class Server:
     environment: dict[str, str]
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
 
     @property
     def url(self) -> str:
@@ -45,7 +46,8 @@ class Server:
     def start(self, log: Path) -> None:
         command = [part.replace("{port}", str(self.port)) for part in self.command]
         environment = {name: value.replace("{port}", str(self.port)) for name, value in self.environment.items()}
-        with (log / f"{self.kind}-{self.port}.log").open("wb") as output:
+        self.log = log / f"{self.kind}-{self.port}.log"
+        with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 on_core(SERVER_CORE, *command), env=environment, cwd=ROOT, stdout=output, stderr=output
             )
@@ -61,7 +63,7 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
-        raise SystemExit(f"{self.kind} did not start; see its log")
+        raise SystemExit(f"{self.kind} did not start; its log is {self.log}")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -105,6 +107,7 @@ def gunicorn_environment(database_url: str, upstream: str, cache_seconds: int, *
         "CREDENTIALS_CACHE_SECONDS": str(cache_seconds),
         "TRUSTED_PROXY_COUNT": "1",
         "CLI_LOGIN_STARTS_PER_MINUTE": "100000000",
+        "NANGO_CALLS_PER_PERSON": "100000000",
         "LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "INFO"),
         **extra,
     }
@@ -134,12 +137,14 @@ def install_express(state: Path) -> Path | None:
         return None
     folder = state / "express"
     folder.mkdir(parents=True, exist_ok=True)
+    wanted, installed = (ROOT / "bench" / "express" / "package.json").read_text(), folder / "installed.json"
     for name in ("package.json", "server.js"):
         shutil.copy(ROOT / "bench" / "express" / name, folder / name)
-    if not (folder / "node_modules" / "express").is_dir():
+    if not installed.exists() or installed.read_text() != wanted:
         subprocess.run(
             ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True
         )
+        installed.write_text(wanted)
     return folder
 
 

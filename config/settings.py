@@ -36,7 +36,6 @@ DATABASES = {
         **env.database("DATABASE_URL"),
         # One connection per thread, kept: opening one for each request costs twelve times a look-up.
         "CONN_MAX_AGE": None,
-        "ATOMIC_REQUESTS": False,
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {})
@@ -137,19 +136,16 @@ PAGES_UNDER_API = frozenset({"/api/docs", "/api/auth/github/callback", "/api/aut
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_SECURE
 SESSION_COOKIE_NAME = "__Host-session" if IS_SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if IS_SECURE else "csrf"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 CSRF_FAILURE_VIEW = "config.core.pages.csrf_failure"
 SECURE_SSL_REDIRECT = IS_SECURE
-SECURE_REDIRECT_EXEMPT = [r"^_/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_SECURE else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_SECURE else 0
 # Other hosts of the domain are not ours to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Not "no-referrer": browsers then send `Origin: null` with our own forms, and CSRF protection refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 APPEND_SLASH = False
 LOGIN_URL = "account_login"
@@ -207,6 +203,7 @@ USERSESSIONS_TRACK_ACTIVITY = True
 NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")
 NANGO_SECRET_KEY = env.secret("NANGO_SECRET_KEY", "")
 NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
+NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 120, at_least=1)
 INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_most=3600)
 # Only a shared cache can be told by one process to drop what another one kept.
 CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
@@ -229,10 +226,5 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Sign-in for people and their tools, and the credentials of connected accounts.",
     "VERSION": "0.1.0",
     "SERVERS": [{"url": PUBLIC_URL}],
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SORT_OPERATIONS": False,
 }

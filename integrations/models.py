@@ -2,15 +2,17 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import models
 
 from accounts.models import Organization, User
 from config.core.database import fetch_row
+from integrations.identifiers import LONGEST_ID
 
-_LONGEST_ID = 255
+# Far longer than a request may last, and a change that Nango was sent may take to arrive there.
+CLAIM_LASTS = timedelta(minutes=1)
 
 
 class Person(Protocol):
@@ -40,6 +42,12 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
     def at(self, *, integration_id: str, connection_id: str) -> "ConnectionQuerySet":
         """The one at this address, whosever it is."""
         return self.filter(integration_id=integration_id, connection_id=connection_id)
+
+    def free(self, *, now: datetime) -> "ConnectionQuerySet":
+        """Those that no attempt to change them may still be under way for."""
+        return self.filter(
+            models.Q(claim=None) | models.Q(claimed_at=None) | models.Q(claimed_at__lt=now - CLAIM_LASTS)
+        )
 
     def standing(self, *, person: Person, integration_id: str, connection_id: str) -> Standing | None:
         """The state of the person's own connection, None when there is none.
@@ -72,14 +80,15 @@ class Connection(models.Model):
         DELETING = "deleting"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    integration_id = models.CharField(max_length=_LONGEST_ID)
-    connection_id = models.CharField(max_length=_LONGEST_ID)
-    provider = models.CharField(max_length=_LONGEST_ID, blank=True)
+    integration_id = models.CharField(max_length=LONGEST_ID)
+    connection_id = models.CharField(max_length=LONGEST_ID)
+    provider = models.CharField(max_length=LONGEST_ID, blank=True)
     # A person goes after their connections, so that no credential of theirs is left at Nango.
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="connections")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="connections")
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
-    # Which attempt holds the claim, so that one that failed does not undo another's.
+    # Which attempt is changing the connection at Nango, and since when. An attempt whose outcome is open
+    # leaves its claim, and what it sent may still arrive: until then nobody else gets this address.
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     needs_reconnect = models.BooleanField(default=False)
@@ -104,6 +113,7 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return f"{self.integration_id}: {self.connection_id}"
 
-    def is_stale_claim(self, *, before: datetime) -> bool:
-        """Whether this is a claim from before that time, whose maker must be gone by now."""
-        return self.state == self.State.CLAIMING and self.claimed_at is not None and self.claimed_at < before
+    def is_left_behind(self, *, now: datetime) -> bool:
+        """Whether this was half made or half deleted by somebody who must be gone by now."""
+        unfinished = self.state in {self.State.CLAIMING, self.State.DELETING}
+        return unfinished and self.claimed_at is not None and self.claimed_at < now - CLAIM_LASTS

@@ -51,6 +51,11 @@ class ServiceTimeout(UpstreamTimeout):
         super().__init__(f"{service} did not answer in time. Please try again in a moment.")
 
 
+def may_still_arrive(error: Exception) -> bool:
+    """Whether what was sent before this failure may yet reach the service and be carried out."""
+    return isinstance(error, ServiceTimeout) or (isinstance(error, ServiceFailed) and error.sent)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An upstream's answer. `headers` has lower-case names; `body` never shows in a repr."""

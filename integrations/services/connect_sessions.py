@@ -7,7 +7,7 @@ from accounts.callers import Caller
 from config.core.ratelimits import RateLimit
 from integrations.clients.nango import ConnectSession, Nango
 from integrations.services import credential_cache
-from integrations.services.ownership import require_own, tags_of
+from integrations.services.ownership import require_own, require_tagged_at_nango, tags_of
 
 SESSIONS = RateLimit("connect-sessions", "30/minute")
 
@@ -27,6 +27,8 @@ def create_connect_session(
                target_type="Integration", target_id=integration_id)  # fmt: skip
         return session
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    # A session would give the connection the caller's tags, so those that it bears must be theirs already.
+    require_tagged_at_nango(nango, caller=caller, integration_id=integration_id, connection_id=connection_id)
     # Nango takes the session's tags for the connection's whole set, so they are all sent again.
     session = nango.create_reconnect_session(
         integration_id=integration_id, connection_id=connection_id, tags=tags_of(caller)

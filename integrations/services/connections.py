@@ -10,7 +10,7 @@ from integrations.clients.nango import Connection as Listed
 from integrations.clients.nango import Nango, UnknownIntegration
 from integrations.identifiers import is_integration_id
 from integrations.models import Connection
-from integrations.services.ownership import Claimant, Found, adopt
+from integrations.services.ownership import Claimant, Found, adopt, spend_call
 
 State = Connection.State
 
@@ -23,6 +23,7 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     """
     if not is_integration_id(integration_id):
         raise UnknownIntegration
+    spend_call(caller)
     listed = [
         item
         for item in Nango.from_settings().list_connections(owner=str(caller.id), integration_id=integration_id)

@@ -1,18 +1,18 @@
 """Making a connection from credentials that the caller hands in.
 
 The row comes first: its unique address decides between callers who want the same one at once. Then
-Nango is asked whether it has such a connection, and only then to make it. A claim whose maker never
-came back can be finished by the same person, and is released for others once it is stale and Nango
-has nothing of it.
+Nango is asked whether it has such a connection, and only then to make it. While an attempt may still
+be under way its claim keeps the address from everybody else; the owner may try again at once. What
+was left behind is released for others once it is old and Nango has nothing of it.
 """
 
-import logging
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.audit import record
 from accounts.callers import Caller
@@ -26,12 +26,8 @@ from integrations.models import Connection
 from integrations.services import credential_cache
 from integrations.services.ownership import tags_of
 
-logger = logging.getLogger(__name__)
-
 State = Connection.State
 CREATIONS = RateLimit("connection-creations", "30/minute")
-# Far longer than a request may last.
-CLAIM_LASTS = timedelta(minutes=2)
 
 
 class ConnectionIdTaken(Conflict):
@@ -43,7 +39,7 @@ class ConnectionIdTaken(Conflict):
 class BeingDeleted(Conflict):
     """409: the caller's own connection of this id is half deleted."""
 
-    default = "This connection is being deleted. Delete it once more, then create it."
+    default = "This connection is being deleted. Please try again in a minute."
 
 
 def create_connection(  # noqa: PLR0913 - a connection has this many parts
@@ -62,24 +58,23 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
     """
     nango = Nango.from_settings()
     CREATIONS.spend(str(caller.id))
-    claim = uuid.uuid4()
     row = Connection(
         integration_id=integration_id,
         connection_id=connection_id,
         owner_id=caller.id,
         organization_id=caller.organization_id,
         state=State.CLAIMING,
-        claim=claim,
+        claim=uuid.uuid4(),
         claimed_at=now,
         created_at=now,
     )
-    row = _claimed(nango, row, now=now)
+    attempt = _claimed(nango, row, now=now)
     try:
         listed = _listed(nango, integration_id, connection_id)
         if listed and listed.owner != str(caller.id):
             raise ConnectionIdTaken
     except ApplicationError:
-        _release(row, claim)
+        _release(attempt)
         raise
     try:
         nango.import_connection(
@@ -91,15 +86,29 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
         )
     except ApplicationError as error:
         if not _may_have_been_made(error):
-            _release(row, claim)
+            _release(attempt)
         raise
     finally:
         credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
-    _finish(caller, row, replaced=listed is not None, now=now)
+    _finish(caller, attempt, replaced=listed is not None, now=now)
 
 
-def _claimed(nango: Nango, row: Connection, *, now: datetime) -> Connection:
-    """The row of this address, claimed by this attempt, or already an active one of the caller's."""
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """This attempt's hold on a row; `alone` when no other attempt of the owner may be under way."""
+
+    row: Connection
+    claim: uuid.UUID | None
+    alone: bool
+
+    @property
+    def held(self) -> QuerySet[Connection]:
+        """The row, as long as no later attempt took it over."""
+        return Connection.objects.filter(pk=self.row.pk, claim=self.claim)
+
+
+def _claimed(nango: Nango, row: Connection, *, now: datetime) -> _Attempt:
+    """The row of this address, claimed by this attempt: a new one, or the caller's own."""
     rows = Connection.objects.at(integration_id=row.integration_id, connection_id=row.connection_id)
     for _ in range(3):
         Connection.objects.bulk_create([row], ignore_conflicts=True)
@@ -108,31 +117,31 @@ def _claimed(nango: Nango, row: Connection, *, now: datetime) -> Connection:
             # Whose it was has just given it up.
             continue
         if there.pk == row.pk:
-            return row
-        if there.owner_id == row.owner_id:
-            return _taken_up(there, claim=row.claim, now=now)
-        if not _released_stale(nango, there, now=now):
-            break
+            return _Attempt(row, row.claim, alone=True)
+        if there.owner_id == row.owner_id and there.state != State.DELETING:
+            return _taken_over(there, claim=row.claim, now=now)
+        if not _released(nango, there, now=now):
+            raise BeingDeleted if there.owner_id == row.owner_id else ConnectionIdTaken
     raise ConnectionIdTaken
 
 
-def _taken_up(row: Connection, *, claim: uuid.UUID | None, now: datetime) -> Connection:
-    """The caller's own row: one that an earlier attempt left is this attempt's from now on."""
-    if row.state == State.DELETING:
+def _taken_over(row: Connection, *, claim: uuid.UUID | None, now: datetime) -> _Attempt:
+    """The caller's own row, for this attempt from now on."""
+    own = Connection.objects.filter(pk=row.pk).exclude(state=State.DELETING)
+    alone = own.free(now=now).update(claim=claim, claimed_at=now) == 1
+    if not alone and not own.update(claim=claim, claimed_at=now):
         raise BeingDeleted
-    if row.state == State.CLAIMING:
-        Connection.objects.filter(pk=row.pk, state=State.CLAIMING).update(claim=claim, claimed_at=now)
-    return row
+    return _Attempt(row, claim, alone)
 
 
-def _released_stale(nango: Nango, row: Connection, *, now: datetime) -> bool:
-    """Whether somebody else's claim was given up: it is old, and Nango has nothing of theirs."""
-    if not row.is_stale_claim(before=now - CLAIM_LASTS):
+def _released(nango: Nango, row: Connection, *, now: datetime) -> bool:
+    """Whether a row that was left behind was given up: it is old, and Nango has nothing of its owner's."""
+    if not row.is_left_behind(now=now):
         return False
     listed = _listed(nango, row.integration_id, row.connection_id)
     if listed and listed.owner == str(row.owner_id):
         return False
-    deleted, _ = Connection.objects.filter(pk=row.pk, state=State.CLAIMING, claim=row.claim).delete()
+    deleted, _ = Connection.objects.filter(pk=row.pk, state=row.state, claim=row.claim).delete()
     return deleted == 1
 
 
@@ -150,25 +159,21 @@ def _may_have_been_made(error: ApplicationError) -> bool:
     return isinstance(error, ServiceTimeout | NangoFailed)
 
 
-def _release(row: Connection, claim: uuid.UUID) -> None:
-    Connection.objects.filter(pk=row.pk, state=State.CLAIMING, claim=claim).delete()
+def _release(attempt: _Attempt) -> None:
+    """Let go after an attempt that changed nothing, unless another one may still be under way."""
+    if attempt.alone and not attempt.held.filter(state=State.CLAIMING).delete()[0]:
+        attempt.held.update(claim=None)
 
 
 @transaction.atomic
-def _finish(caller: Caller, row: Connection, *, replaced: bool, now: datetime) -> None:
-    """Record the outcome. A row that went away meanwhile is made again: Nango has the connection."""
-    done: dict[str, Any] = {
-        "state": State.ACTIVE,
-        "claim": None,
-        "confirmed_at": now,
-        "missing_since": None,
-        "needs_reconnect": False,
-    }
+def _finish(caller: Caller, attempt: _Attempt, *, replaced: bool, now: datetime) -> None:
+    """Record the outcome. Raises BeingDeleted when the caller deleted the connection meanwhile."""
+    row = attempt.row
     own = Connection.objects.of(caller).filter(pk=row.pk).exclude(state=State.DELETING)
-    if not own.update(**done):
-        for name, value in done.items():
-            setattr(row, name, value)
-        Connection.objects.bulk_create([row], ignore_conflicts=True)
+    if not own.update(state=State.ACTIVE, confirmed_at=now, missing_since=None, needs_reconnect=False):
+        raise BeingDeleted
+    if attempt.alone:
+        attempt.held.update(claim=None)
     record(
         "connection.replaced" if replaced else "connection.created",
         actor=caller,

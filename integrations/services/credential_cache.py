@@ -36,7 +36,7 @@ class Place:
 def look_up(
     *, owner_id: uuid.UUID, integration_id: str, connection_id: str, fresh: bool
 ) -> tuple[Place | None, bytes | None]:
-    """Where to keep the credentials and what is kept there; `fresh` wants nothing kept.
+    """Where to keep the credentials and what is kept there; `fresh` drops what is.
 
     There is no place when the cache is off.
     """
@@ -44,7 +44,9 @@ def look_up(
         return None, None
     name = _name(integration_id, connection_id)
     key, generation_key = f"credentials:{owner_id}:{name}", _generation_key(name)
-    found = cache.read([generation_key] if fresh else [generation_key, key])
+    if fresh:
+        return Place(key, _new_generation(generation_key)), None
+    found = cache.read([generation_key, key])
     generation = found.get(generation_key)
     if not isinstance(generation, bytes):
         return Place(key, _first_generation(generation_key)), None
@@ -61,8 +63,7 @@ def fill(place: Place, plain: bytes, *, seconds: float) -> None:
 
 def drop(*, integration_id: str, connection_id: str) -> None:
     """Let nothing that was fetched so far be used again, whoever fetched it."""
-    key = _generation_key(_name(integration_id, connection_id))
-    cache.write(key, secrets.token_bytes(16), seconds=_GENERATION_SECONDS)
+    _new_generation(_generation_key(_name(integration_id, connection_id)))
 
 
 def _opened(sealed: bytes, place: Place) -> bytes | None:
@@ -70,6 +71,12 @@ def _opened(sealed: bytes, place: Place) -> bytes | None:
         return keyring().open(sealed, place=place.sealed_for)
     except CannotOpen:
         return None
+
+
+def _new_generation(key: str) -> bytes:
+    mark = secrets.token_bytes(16)
+    cache.write(key, mark, seconds=_GENERATION_SECONDS)
+    return mark
 
 
 def _first_generation(key: str) -> bytes:

@@ -19,7 +19,7 @@ from integrations.clients.nango import (
 from integrations.identifiers import is_connection_id, is_integration_id
 from integrations.models import Connection, Standing
 from integrations.services import credential_cache
-from integrations.services.ownership import require_own
+from integrations.services.ownership import require_own, spend_call
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     )
     if kept is not None:
         return kept
+    spend_call(caller)
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     found = _ask(nango, caller, own, integration_id=integration_id, connection_id=connection_id, now=now)
     expires_at = parsed_moment(found.credentials.get("expires_at"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import Q
@@ -40,6 +41,11 @@ class Found:
     provider: str
     needs_reconnect: bool
     claimant: Claimant
+
+
+def spend_call(caller: Caller) -> None:
+    """Count that Nango is asked for this person: all share its limit, so nobody may use it up. May raise."""
+    RateLimit("nango-calls", f"{settings.NANGO_CALLS_PER_PERSON}/minute").spend(str(caller.id))
 
 
 def tags_of(caller: Caller) -> dict[str, str]:
@@ -87,6 +93,19 @@ def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: da
     return found
 
 
+def require_tagged_at_nango(nango: Nango, *, caller: Caller, integration_id: str, connection_id: str) -> None:
+    """Raise UnknownConnection unless Nango has the connection with the caller's tag; reads no credentials."""
+    if not is_tagged(nango, owner=str(caller.id), integration_id=integration_id, connection_id=connection_id):
+        raise UnknownConnection
+
+
+def is_tagged(nango: Nango, *, owner: str, integration_id: str, connection_id: str) -> bool:
+    """Whether Nango has this connection with this owner's tag."""
+    listed = nango.list_connections(owner=owner, integration_id=integration_id, connection_id=connection_id)
+    wanted = (owner, integration_id, connection_id)
+    return any((item.owner, item.integration_id, item.connection_id) == wanted for item in listed)
+
+
 def adopt(found: Iterable[Found], *, now: datetime) -> int:
     """Record connections as their claimants' where nobody's are recorded; gives how many were new.
 
@@ -113,7 +132,7 @@ def adopt(found: Iterable[Found], *, now: datetime) -> int:
 def confirm(row_id: uuid.UUID, *, provider: str, now: datetime) -> bool:
     """Turn a claim into a connection that is there; False when the claim is gone."""
     claims = Connection.objects.filter(pk=row_id, state=Connection.State.CLAIMING)
-    changes = {"state": Connection.State.ACTIVE, "claim": None, "confirmed_at": now, "missing_since": None}
+    changes = {"state": Connection.State.ACTIVE, "confirmed_at": now, "missing_since": None}
     return claims.update(provider=provider, **changes) == 1
 
 

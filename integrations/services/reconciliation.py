@@ -10,9 +10,8 @@ from accounts.audit import record
 from config.core.errors import ApplicationError
 from integrations.clients.nango import Connection as Listed
 from integrations.clients.nango import Nango
-from integrations.models import Connection
+from integrations.models import CLAIM_LASTS, Connection
 from integrations.services import credential_cache
-from integrations.services.creation import CLAIM_LASTS
 from integrations.services.deletion import finish_deletion
 from integrations.services.ownership import Found, adopt, claimants, confirm, rows_of
 
@@ -54,7 +53,7 @@ def reconcile_connections(*, now: datetime) -> Counts:
         .update(missing_since=now)
     )
     counts.released, _ = Connection.objects.filter(state=State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS).delete()
-    _finish_deletions(nango, counts)
+    _finish_deletions(nango, counts, now=now)
     return counts
 
 
@@ -89,7 +88,7 @@ def _confirm(rows: list[Connection], *, now: datetime) -> None:
             pk__in=[row.pk for row in rows if row.needs_reconnect is troubled], state=State.ACTIVE
         ).update(confirmed_at=now, missing_since=None, needs_reconnect=troubled)
     for row in rows:
-        if row.is_stale_claim(before=now - CLAIM_LASTS):
+        if row.state == State.CLAIMING and row.is_left_behind(now=now):
             confirm(row.pk, provider=row.provider, now=now)
 
 
@@ -114,15 +113,15 @@ def _dropped(*, now: datetime) -> int:
     return count
 
 
-def _finish_deletions(nango: Nango, counts: Counts) -> None:
+def _finish_deletions(nango: Nango, counts: Counts, *, now: datetime) -> None:
     for row in Connection.objects.filter(state=State.DELETING):
         try:
-            finish_deletion(nango, row, actor=None)
+            finished = finish_deletion(nango, row, now=now)
         except ApplicationError as error:
             logger.warning("connection %s is not deleted yet: %s", row.pk, error)
-            counts.unfinished += 1
-        else:
-            counts.deleted += 1
+            finished = False
+        counts.deleted += finished
+        counts.unfinished += not finished
 
 
 def _address(item: Listed) -> tuple[str, str]:

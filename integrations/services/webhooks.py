@@ -14,11 +14,11 @@ import orjson
 from django.conf import settings
 
 from config.core.errors import Malformed, Unauthenticated, Unavailable
-from integrations.clients.nango import OWNER_TAG
+from integrations.clients.nango import OWNER_TAG, Nango
 from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id
 from integrations.models import Connection
 from integrations.services import credential_cache
-from integrations.services.ownership import Found, adopt, claimants
+from integrations.services.ownership import Found, adopt, claimants, is_tagged, rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,13 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
     claimant = claimants([tagged]).get(tagged)
     if claimant is None:
         logger.warning("a connection of %s was made for nobody we know", integration_id)
+        return
+    known = rows_of([(integration_id, connection_id)])
+    if not known and not is_tagged(
+        Nango.from_settings(), owner=tagged[0], integration_id=integration_id, connection_id=connection_id
+    ):
+        # Webhooks come late and again: one must not bring back what was deleted meanwhile.
+        logger.warning("a webhook tells of a connection of %s that is not there", integration_id)
         return
     provider = event.get("provider")
     name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""

@@ -160,3 +160,13 @@ def test_trouble_at_nango_is_told_as_such(alice_api, sandbox, fault, status):
 
     assert alice_api.post(PATH, {"integration_id": "acme"}).status_code == status
     assert not Connection.objects.exists()
+
+
+def test_what_bears_anothers_tags_gets_no_reconnect_session(alice, bob, alice_api, connect, calls):
+    own(alice, connect(bob, connection_id="main"))
+
+    answer = alice_api.post(PATH, {"integration_id": "acme", "connection_id": "main"})
+
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "Connection not found"}
+    assert calls() == ["GET /connections"]

@@ -209,7 +209,7 @@ def test_an_own_one_that_is_being_deleted_is_not_made_again(alice, alice_api, sa
     answer = create(alice_api)
 
     assert answer.status_code == 409
-    assert answer.json() == {"error": "This connection is being deleted. Delete it once more, then create it."}
+    assert answer.json() == {"error": "This connection is being deleted. Please try again in a minute."}
 
 
 @pytest.mark.parametrize("trap", ["main?provider_config_key=postgres#", "a/../b", "a,b", "é\"'@ "])

@@ -1,6 +1,7 @@
 """POST /api/connections/create, several at once, cut short and tried again."""
 
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -124,11 +125,13 @@ def test_a_failed_update_leaves_the_connection_as_it_is(alice, alice_api, sandbo
 
 
 def claimed(person, *, minutes):
-    return own(person, "main", state=State.CLAIMING, claimed_at=timezone.now() - timedelta(minutes=minutes))
+    return own(
+        person, "main", state=State.CLAIMING, claim=uuid.uuid4(), claimed_at=timezone.now() - timedelta(minutes=minutes)
+    )
 
 
 def test_a_fresh_claim_keeps_others_away(alice, charlie_api, calls):
-    claimed(alice, minutes=1)
+    claimed(alice, minutes=0.9)
 
     assert create(charlie_api).json() == TAKEN
     assert calls() == []

@@ -269,3 +269,15 @@ def test_no_secret_shows_in_a_log(alice, alice_api, connect, caplog):
 
     assert "sandbox-acme-key" not in caplog.text
     assert alice_api.token not in caplog.text
+
+
+def test_one_person_can_not_use_up_what_all_share(alice, bob, alice_api, bob_api, connect, settings):
+    settings.NANGO_CALLS_PER_PERSON = 2
+    hers, his = connect(alice, connection_id="hers"), connect(bob, connection_id="his")
+
+    statuses = [credentials(alice_api, hers).status_code for _ in range(2)]
+    refused = alice_api.get("/api/integrations/acme/connections")
+
+    assert statuses == [200, 200]
+    assert (refused.status_code, refused.headers["Retry-After"].isdecimal()) == (429, True)
+    assert credentials(bob_api, his).status_code == 200

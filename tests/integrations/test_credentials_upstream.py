@@ -70,7 +70,7 @@ def test_a_slow_nango_is_given_five_seconds(alice, alice_api, sandbox, connect):
 
     assert answer.status_code == 504
     assert answer.json() == {"error": "Nango did not answer in time. Please try again in a moment."}
-    assert 4.5 < time.monotonic() - started < 6.5
+    assert 4.5 < time.monotonic() - started < 10
 
 
 def test_nango_that_is_down_is_told_as_such(alice, alice_api, sandbox, settings):

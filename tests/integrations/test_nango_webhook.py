@@ -46,7 +46,9 @@ def event(person=None, **fields):
     } | fields
 
 
-def test_a_new_connection_is_recorded_as_its_persons(alice, db, send, calls):
+def test_a_new_connection_is_recorded_as_its_persons(alice, db, send, calls, connect):
+    connect(alice, connection_id="main")
+
     answer = send(event(alice))
 
     assert answer.status_code == 200
@@ -54,10 +56,28 @@ def test_a_new_connection_is_recorded_as_its_persons(alice, db, send, calls):
     row = Connection.objects.get()
     assert (row.owner, row.organization) == (alice, alice.personal_organization)
     assert (row.integration_id, row.connection_id, row.provider) == ("acme", "main", "private-api-generic")
-    assert calls() == []
+    assert calls() == ["GET /connections"]
 
 
-def test_the_same_webhook_again_changes_nothing(alice, send):
+def test_a_late_webhook_does_not_bring_back_what_was_deleted(alice, alice_api, send, connect):
+    connect(alice, connection_id="main")
+    send(event(alice))
+    alice_api.post("/api/connections/delete", {"integration_id": "acme", "connection_id": "main"})
+
+    assert send(event(alice)).json() == DONE
+    assert not Connection.objects.exists()
+
+
+def test_while_nango_is_down_it_is_to_be_sent_again(alice, send, sandbox):
+    sandbox.faults(target="nango", match="GET /connections", status=500, times=2)
+
+    assert send(event(alice)).status_code == 502
+    assert not Connection.objects.exists()
+
+
+def test_the_same_webhook_again_changes_nothing(alice, send, connect):
+    connect(alice, connection_id="main")
+
     first, second = send(event(alice)), send(event(alice))
 
     assert first.json() == second.json() == DONE
@@ -189,13 +209,17 @@ def test_what_is_being_deleted_stays_so(alice, send):
     assert Connection.objects.get().state == State.DELETING
 
 
-def test_a_strange_organization_is_not_believed(alice, bob, send):
+def test_a_strange_organization_is_not_believed(alice, bob, send, connect):
+    connect(alice, connection_id="main")
+
     send(event(alice, tags={"end_user_id": str(alice.pk), "organization_id": str(bob.personal_organization.pk)}))
 
     assert Connection.objects.get().organization == alice.personal_organization
 
 
-def test_an_older_end_user_counts_where_there_is_no_tag(alice, send):
+def test_an_older_end_user_counts_where_there_is_no_tag(alice, send, sandbox):
+    sandbox.seed(integration="acme", connection_id="main", end_user={"id": str(alice.pk)})
+
     send(event(endUser={"endUserId": str(alice.pk), "organizationId": None, "tags": {}}))
 
     assert Connection.objects.get().owner == alice

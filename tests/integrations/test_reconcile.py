@@ -83,8 +83,8 @@ def test_what_was_made_meanwhile_is_left_alone(alice, sandbox):
 
 
 def test_a_claim_in_flight_is_left_alone(alice, connect, sandbox):
-    own(alice, "flying", state=State.CLAIMING, claimed_at=timezone.now() - timedelta(minutes=1))
-    own(alice, "landed", state=State.CLAIMING, claimed_at=timezone.now() - timedelta(minutes=1))
+    own(alice, "flying", state=State.CLAIMING, claimed_at=timezone.now() - timedelta(seconds=50))
+    own(alice, "landed", state=State.CLAIMING, claimed_at=timezone.now() - timedelta(seconds=50))
     connect(alice, connection_id="landed")
 
     assert reconcile() == {"seen": 1}

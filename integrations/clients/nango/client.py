@@ -212,4 +212,5 @@ def _address(integration_id: str, connection_id: str) -> tuple[str, list[tuple[s
 
 @lru_cache(maxsize=8)
 def _shared(base_url: str, secret_key: str, *_transport: str) -> Nango:
+    # `_transport` are settings that the client's pool reads itself: other ones need another client.
     return Nango(base_url=base_url, secret_key=secret_key)
