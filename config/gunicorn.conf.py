@@ -8,18 +8,21 @@ import gc
 from pathlib import Path
 
 from config import env
+from config.core import logs
 
 bind = env.text("BIND", f"0.0.0.0:{env.integer('PORT', 3000, at_least=1, at_most=65535)}")
 workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
 worker_class = "config.worker.Worker"
 threads = env.integer("WEB_THREADS", 20, at_least=1)
 keepalive = 75
-timeout = 30
 graceful_timeout = 20
-max_requests = 0
 limit_request_line = 8190
 forwarded_allow_ips = "127.0.0.1"
-accesslog = None
+# Not even a proxy may move the server to another path: SCRIPT_NAME as a header would change routes.
+forwarder_headers = ""
+# With sendfile() somebody who reads nothing of a file would keep a thread for ever.
+sendfile = False
+# It would lie in the home folder, where two servers would share it.
 control_socket_disable = True
 
 
@@ -34,6 +37,9 @@ def post_worker_init(_worker: object) -> None:
 
 
 errorlog = "-"
+# gunicorn's own lines look like all others.
+logconfig_dict = logs.configuration(style=env.choice("LOG_FORMAT", "json", ["json", "text"]), level="INFO")
+logconfig_dict["loggers"]["gunicorn.error"] = {"level": "INFO", "handlers": ["stderr"], "propagate": False}
 # Workers tell by a file's time that they live; in memory, a slow disk can't make them look dead.
 _memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes its file there safely
 worker_tmp_dir = str(_memory) if _memory.is_dir() else None

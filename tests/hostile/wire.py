@@ -34,10 +34,11 @@ def send(server: GunicornProcess, *parts: bytes, close_early: bool = False) -> W
                 break
         if close_early:
             return WireAnswer(0, {}, b"")
-        return _read(connection)
+        return read_answer(connection)
 
 
-def _read(connection: socket.socket) -> WireAnswer:
+def read_answer(connection: socket.socket) -> WireAnswer:
+    """The next answer on the connection."""
     received = b""
     while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
