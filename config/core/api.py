@@ -1,11 +1,11 @@
 """The JSON API's frame: reading requests, the envelope, and one place that renders every error.
 
-Success is `{"data": …}`, failure `{"error": "one sentence"}` (spec of the CLI's contract). Answers are
-plain HttpResponses made by orjson: DRF's negotiation and renderers cost more than most views do.
+Success is `{"data": …}`, failure `{"error": "one sentence"}`, as the contract has it. Answers are plain
+HttpResponses made by orjson: DRF's negotiation and renderers cost more than most views do.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -55,6 +55,10 @@ class NoSuchMethod(ApplicationError):
     status = 405
     default = "This method is not possible at this address."
 
+    def __init__(self, *, allowed: Sequence[str] = ()) -> None:
+        self.allowed = allowed
+        super().__init__()
+
 
 class DatabaseUnavailable(Unavailable):
     """503: PostgreSQL can't be reached; the next request tries again."""
@@ -82,6 +86,8 @@ def failure(error: ApplicationError) -> HttpResponse:
     response = json_response({"error": error.sentence}, error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NoSuchMethod) and error.allowed:
+        response["Allow"] = ", ".join(error.allowed)
     return response
 
 
@@ -198,9 +204,7 @@ class Endpoint(APIView):
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # see above
         """Render every exception as the contract's JSON."""
-        error = as_application_error(exc)
-        if error.status >= 500:  # noqa: PLR2004 - the HTTP class of server errors
-            logger.warning("answering %s", error.status, exc_info=exc)
+        error = logged_error(exc)
         response = failure(error)
         if error.status == Unauthenticated.status:
             response["WWW-Authenticate"] = self.get_authenticate_header(self.request) or "Bearer"
@@ -228,6 +232,14 @@ def as_application_error(exc: Exception) -> ApplicationError:
         if isinstance(exc, kinds):
             return meaning()
     return ApplicationError()
+
+
+def logged_error(exc: Exception) -> ApplicationError:
+    """The same, with what is behind it in the log when it is our trouble (5xx)."""
+    error = as_application_error(exc)
+    if error.status >= ApplicationError.status:
+        logger.warning("answering %s", error.status, exc_info=exc)
+    return error
 
 
 def _first_problem(errors: object, path: str = "") -> str:

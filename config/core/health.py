@@ -13,6 +13,7 @@ from config.core.api import NoSuchMethod, json_response
 
 logger = logging.getLogger(__name__)
 
+_READING = ("GET", "HEAD")
 _migrated = False
 
 
@@ -35,8 +36,8 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 
 def _require_reading(request: HttpRequest) -> None:
-    if request.method not in {"GET", "HEAD"}:
-        raise NoSuchMethod
+    if request.method not in _READING:
+        raise NoSuchMethod(allowed=_READING)
 
 
 def _database() -> bool:

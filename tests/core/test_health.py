@@ -21,6 +21,13 @@ def test_a_process_that_answers_is_up(client):
     assert (answer.status_code, answer.json(), answer["Cache-Control"]) == (200, {"status": "UP"}, "no-store")
 
 
+@pytest.mark.parametrize("path", ["/_/health", "/_/ready"])
+def test_it_is_only_read_and_says_how(client, path):
+    answer = client.post(path)
+    sentence = {"error": "This method is not possible at this address."}
+    assert (answer.status_code, answer.json(), answer["Allow"]) == (405, sentence, "GET, HEAD")
+
+
 def test_health_asks_for_nothing_of_the_client(client):
     answer = client.get("/_/health", headers={"Host": "10.0.0.7:3000"})
     assert answer.status_code == 200
