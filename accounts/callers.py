@@ -43,7 +43,9 @@ class Suspended(Forbidden):
 class Waiting(Forbidden):
     """403: the person is on the waiting list."""
 
-    default = "This account is waiting for approval by an operator of this server."
+    default = (
+        "This account is waiting for approval by an operator of this server. Try again once they have approved it."
+    )
 
 
 class NotAMember(Forbidden):

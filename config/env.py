@@ -25,7 +25,7 @@ def text(name: str, default: str | None = None) -> str:
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} must be set.")
+        raise ImproperlyConfigured(f"{name} must be set; .env.example says to what.")
     return default
 
 

@@ -14,8 +14,8 @@ def shared_counts(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             "REDIS_URL is not set: every process keeps its own cache and counts its own rate limits.",
-            hint="With n processes the limits are n times as high, each asks Nango for itself, and no credentials are "
-            "kept. Set REDIS_URL, or run a single process (WEB_CONCURRENCY=1).",
+            hint="With n processes the limits are n times as high, each asks Nango for itself, and by default no "
+            "credentials are kept. Set REDIS_URL, or run one process and live with this warning.",
             id="crayon.W001",
         )
     ]

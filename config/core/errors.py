@@ -38,7 +38,7 @@ class Forbidden(ApplicationError):
     """403: a known caller who may not."""
 
     status = 403
-    default = "You may not do this."
+    default = "You may not do this. Ask an operator of this server."
 
 
 class NotFound(ApplicationError):

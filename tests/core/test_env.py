@@ -29,7 +29,7 @@ def test_text_that_is_missing_or_empty_has_its_default_or_stops_the_start(given,
     if value is not None:
         given(value)
     assert env.text(NAME, "default") == "default"
-    assert refused(lambda: env.text(NAME)) == f"{NAME} must be set."
+    assert refused(lambda: env.text(NAME)) == f"{NAME} must be set; .env.example says to what."
 
 
 @pytest.mark.parametrize(
