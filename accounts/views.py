@@ -51,6 +51,8 @@ def _sign_in_page(request: HttpRequest, *, next_path: str, code: str = "") -> Ht
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End this browser's session."""
+    if request.user.is_authenticated:
+        tokens.end_own_browser_session(session_key=request.session.session_key, user=request.user)
     logout(request)
     messages.info(request, "You are signed out.")
     return redirect("account_login")
@@ -58,16 +60,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 @require_GET
-def shut_out(request: HttpRequest) -> HttpResponse:
-    """Where allauth sends people who may not sign in."""
-    return render(request, "accounts/shut_out.html", {"waiting": False}, status=403)
-
-
-@login_not_required
-@require_GET
-def address_taken(request: HttpRequest) -> HttpResponse:
-    """A first sign-in whose e-mail address belongs to another person here."""
-    return render(request, "accounts/address_taken.html", status=409)
+def to_sign_in(_request: HttpRequest) -> HttpResponse:
+    """Where allauth would send people it doesn't let in: ours are told so at once, on the callback's own page."""
+    return redirect("account_login")
 
 
 @method_decorator([login_not_required, never_cache], name="dispatch")
@@ -85,7 +80,7 @@ class CLILoginView(View):
         if not request.user.is_authenticated:
             return _sign_in_page(request, next_path=request.get_full_path(), code=code)
         try:
-            login = cli_login.find_for_page(code=code, address=current_address(), now=timezone.now())
+            login = cli_login.find_for_page(code=code, user=request.user, address=current_address(), now=timezone.now())
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)
         if login.state != CLILogin.State.PENDING:
@@ -104,7 +99,7 @@ class CLILoginView(View):
             raise Malformed("Choose Approve or Deny.")
         now = timezone.now()
         try:
-            login = cli_login.find_for_page(code=code, address=current_address(), now=now)
+            login = cli_login.find_for_page(code=code, user=user, address=current_address(), now=now)
             decide(login=login, user=user, now=now)
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)
