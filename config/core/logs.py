@@ -13,7 +13,7 @@ from config.core.requests import current_address, current_caller, current_reques
 
 
 class JSONFormatter(logging.Formatter):
-    """A record as one JSON object: time, level, logger, request_id, message, extra fields, exception."""
+    """A record as one JSON object: time, level, logger, request_id, message, and exception when there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -42,7 +42,9 @@ def write_access(*, method: str, path: str, status: int, milliseconds: float) ->
     Straight, not through `logging`, whose records cost as much as a third of a small request.
     """
     if settings.LOG_FORMAT == "text":
-        sys.stderr.write(f"{method} {path} {status} {milliseconds} ms {current_request_id()}\n")
+        # A decoded path may hold line ends, which would forge lines.
+        shown = path.encode("unicode_escape").decode()
+        sys.stderr.write(f"{method} {shown} {status} {milliseconds} ms {current_request_id()}\n")
         return
     line = {
         "time": datetime.now(UTC),

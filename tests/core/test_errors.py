@@ -16,7 +16,7 @@ def client():
 
 @pytest.fixture
 def breaking(monkeypatch):
-    """Let the page at "/" and the logins' start raise the exception."""
+    """Let the page /account/apps and the logins' start raise the exception."""
 
     def break_with(error):
         def fail(*_args, **_kwargs):

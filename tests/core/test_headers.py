@@ -63,6 +63,14 @@ def test_no_page_tells_another_site_where_one_came_from(client):
     assert client.get(MACHINE)["Referrer-Policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize("path", [MACHINE, PAGE, "/_/health"])
+def test_a_server_with_https_is_asked_by_https_only_from_then_on(client, settings, path):
+    assert not client.get(path).has_header("Strict-Transport-Security")
+    settings.SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    answer = Client(raise_request_exception=False).get(path, secure=True)
+    assert answer["Strict-Transport-Security"] == "max-age=31536000"
+
+
 def test_machines_get_no_cookie(client):
     for path in (MACHINE, "/api/nowhere", "/_/health"):
         assert not client.get(path).cookies

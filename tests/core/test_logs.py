@@ -2,11 +2,14 @@
 
 import json
 import logging
+import re
 
 import pytest
+from django.test import RequestFactory
 
 from accounts.services import cli_login
 from config.core.logs import JSONFormatter, TextFormatter, configuration
+from config.core.requests import begin_request
 
 
 def record(message, *args, error=None):
@@ -33,8 +36,24 @@ def test_an_exception_comes_with_its_traceback():
 
 
 def test_text_has_the_requests_id_too():
-    formatter = TextFormatter("%(request_id)s %(message)s")
-    assert formatter.format(record("hello")).endswith(" hello")
+    request_id = begin_request(RequestFactory().get("/"))
+    assert TextFormatter("%(request_id)s %(message)s").format(record("hello")) == f"{request_id} hello"
+
+
+def test_the_access_log_names_the_caller(alice, alice_api, nobody_api, sandbox, settings, capsys):
+    settings.LOG_FORMAT = "json"
+    alice_api.get("/api/integrations")
+    nobody_api.get("/api/integrations")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "crayon.access" in line]
+    assert [(line["status"], line["caller"]) for line in lines] == [(200, str(alice.pk)), (401, "")]
+
+
+def test_a_path_cannot_forge_a_line_of_the_text_access_log(nobody_api, settings, capsys):
+    settings.LOG_FORMAT = "text"
+    answer = nobody_api.get("/api/x%0AGET%20/admin/%20200%0D%1B[2J")
+    assert re.fullmatch(
+        rf"GET /api/x\\nGET /admin/ 200\\r\\x1b\[2J 404 [\d.]+ ms {answer['X-Request-ID']}\n", capsys.readouterr().err
+    )
 
 
 def test_sql_and_outgoing_addresses_are_never_logged_whatever_the_level():
@@ -80,3 +99,8 @@ def test_a_running_server_logs_each_request_once_and_no_secret(server):
     assert lines[0]["address"] == "127.0.0.1"
     for secret in (data["code"], data["secret"], "not-a-real-token"):
         assert secret not in log
+
+
+def test_gunicorns_own_lines_are_json_too(server):
+    started = [json.loads(line) for line in server.log.splitlines() if "Booting worker" in line]
+    assert {line["logger"] for line in started} == {"gunicorn.error"}

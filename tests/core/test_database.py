@@ -1,0 +1,29 @@
+"""Rows that are read by hand."""
+
+import pytest
+from django.db import connection
+
+from config.core.database import fetch_row
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(("prepared", "count"), [(True, 1), (False, 0)])
+def test_statements_are_prepared_unless_the_setting_says_no(settings, prepared, count):
+    settings.DATABASE_PREPARED_STATEMENTS = prepared
+    name = f"marker{count}"
+    for number in range(3):
+        assert fetch_row(f"SELECT %s::int AS {name}", [number]) == (number,)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", [f"%{name}%"])
+        assert cursor.fetchone() == (count,)
+
+
+def test_a_token_opens_the_api_without_prepared_statements_too(settings, alice_api, sandbox):
+    settings.DATABASE_PREPARED_STATEMENTS = False
+    assert alice_api.get("/api/integrations").status_code == 200
+
+
+def test_no_row_is_none(settings):
+    for settings.DATABASE_PREPARED_STATEMENTS in (True, False):
+        assert fetch_row("SELECT 1 WHERE %s", [False]) is None

@@ -1,0 +1,43 @@
+"""Settings that follow from others, read as at the start of a process."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+SETTINGS = Path(__file__).resolve().parents[2] / "config" / "settings.py"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Reads the settings file with more in the environment."""
+
+    def read(**environment):
+        for name, value in {"DATABASE_URL": "postgres://a:b@127.0.0.1:9/c", **environment}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(SETTINGS))
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 0),
+        ({"REDIS_URL": "redis://127.0.0.1:9/0"}, 60),
+        ({"CREDENTIALS_CACHE_SECONDS": "30"}, 30),
+        ({"REDIS_URL": "redis://127.0.0.1:9/0", "CREDENTIALS_CACHE_SECONDS": "0"}, 0),
+    ],
+)
+def test_credentials_are_kept_by_default_only_where_all_processes_share_the_cache(read, environment, seconds):
+    assert read(**environment)["CREDENTIALS_CACHE_SECONDS"] == seconds
+
+
+def test_https_turns_on_secure_cookies_and_a_year_of_hsts_for_this_host_alone(read):
+    plain, secure = read(), read(PUBLIC_URL="https://crayon.example.com")
+    for settings, seconds in ((plain, 0), (secure, 365 * 24 * 3600)):
+        is_secure = seconds > 0
+        assert settings["SECURE_HSTS_SECONDS"] == seconds
+        assert settings["SECURE_SSL_REDIRECT"] is settings["SESSION_COOKIE_SECURE"] is is_secure
+        assert settings["SESSION_COOKIE_NAME"].startswith("__Host-") is is_secure
+        assert not {"SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD"} & settings.keys()
