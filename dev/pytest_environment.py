@@ -1,7 +1,16 @@
-"""A pytest plugin: the settings that tests run with, whatever the person's own environment says."""
+"""A pytest plugin: the settings that tests run with, whatever the person's own environment says.
+
+Every setting that .env.example names is cleared, as itself and as NAME_FILE, but DATABASE_URL. A real
+Nango's address and key, which the contract tests want, are kept under names that no setting has.
+"""
 
 import os
+import re
+from pathlib import Path
 
+CONTRACT_NANGO = {"NANGO_SERVER_URL": "CONTRACT_NANGO_SERVER_URL", "NANGO_SECRET_KEY": "CONTRACT_NANGO_SECRET_KEY"}
+_EXAMPLE = Path(__file__).resolve().parents[1] / ".env.example"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _TESTS = {
     "DEBUG": "false",
     "SECRET_KEY": "not-a-secret-only-for-tests-0123456789abcdefghijklmnopqrstuvwxyz",
@@ -13,20 +22,21 @@ _TESTS = {
     "LOG_LEVEL": "WARNING",
     "LOG_FORMAT": "text",
 }
-_UNSET = (
-    "REDIS_URL",
-    "SIGNUP_POLICY",
-    "TRUSTED_PROXY_COUNT",
-    "CLIENT_ADDRESS_HEADER",
-    "OUTGOING_PROXY_URL",
-    "OUTGOING_CA_FILE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "http_proxy",
-    "https_proxy",
-)
+
+
+def _clear() -> None:
+    """Put the tests' settings in place of the person's. A second time, in a parallel worker, it changes nothing."""
+    for name, kept in CONTRACT_NANGO.items():
+        if value := os.environ.get(name):
+            os.environ[kept] = value
+    for name in re.findall(r"^#?([A-Z][A-Z0-9_]*)=", _EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE):
+        os.environ.pop(f"{name}_FILE", None)
+        if name != "DATABASE_URL":
+            os.environ.pop(name, None)
+    for name in _PROXIES:
+        os.environ.pop(name, None)
+    os.environ.update(_TESTS)
+
 
 # At import, which comes before pytest-django reads the settings; parallel workers import it too.
-os.environ.update(_TESTS)
-for _name in _UNSET:
-    os.environ.pop(_name, None)
+_clear()

@@ -1,7 +1,8 @@
 """What our Nango client promises, held against the sandbox always and against a real Nango on request.
 
-    NANGO_SERVER_URL=http://127.0.0.1:3003 NANGO_SECRET_KEY=… make test
+    NANGO_SERVER_URL=… NANGO_SECRET_KEY=… make test ARGS="tests/contract --force-enable-socket"
 
+Tests reach nothing beyond this machine; the option lifts that, for a Nango that is elsewhere.
 The real environment needs an integration of the provider `private-api-generic`, which takes any API
 key; connections are made under random ids and deleted again. A stand-in that drifts from the real
 thing fails here.
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dev.pytest_environment import CONTRACT_NANGO
 from integrations.clients.nango import (
     ImportRefused,
     Nango,
@@ -25,8 +27,8 @@ from integrations.clients.nango import (
 )
 from integrations.credentials import APIKeyCredentials, BasicCredentials
 
-# Read before a test points the settings at the sandbox.
-REAL = (os.environ.get("NANGO_SERVER_URL", ""), os.environ.get("NANGO_SECRET_KEY", ""))
+# Kept apart from the settings, which point at the sandbox.
+REAL = tuple(os.environ.get(name, "") for name in CONTRACT_NANGO.values())
 PROVIDER = "private-api-generic"
 CREDENTIALS = APIKeyCredentials("contract-test-key")
 

@@ -1,5 +1,6 @@
 """The project's own pytest plugins, run by a pytest of their own on a project of two files."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from dev.cluster import Cluster
+from dev.pytest_environment import CONTRACT_NANGO
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_ON_PATH = {"PATH": "/nonexistent", "CHROMIUM": "/nonexistent/chromium"}
@@ -65,6 +67,20 @@ def run_pytest(project: Path, *words: str, **environment: str) -> "subprocess.Po
 def outcome(process: "subprocess.Popen[str]") -> tuple[int, str]:
     said, _ = process.communicate(timeout=60)
     return process.returncode, said
+
+
+def test_no_setting_of_the_person_reaches_a_test() -> None:
+    mine = {
+        **dict.fromkeys(("PORT", "WEB_THREADS", "SIGNUP_POLICY", "CREDENTIALS_CACHE_SECONDS", "HTTPS_PROXY"), "mine"),
+        **dict.fromkeys(("REDIS_URL_FILE", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "SECRET_KEY"), "mine"),
+        **dict.fromkeys(("NANGO_SERVER_URL", "NANGO_SECRET_KEY", "DATABASE_URL"), "kept"),
+    }
+    script = "import dev.pytest_environment, json, os; print(json.dumps(dict(os.environ)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=mine, capture_output=True, check=True)
+    seen = json.loads(done.stdout)
+    assert [name for name, value in seen.items() if value == "mine"] == []
+    assert {name for name, value in seen.items() if value == "kept"} == {"DATABASE_URL", *CONTRACT_NANGO.values()}
+    assert seen["SECRET_KEY"].startswith("not-a-secret")
 
 
 def test_without_browser_and_node_their_tests_are_skipped_loudly(project: Path) -> None:
