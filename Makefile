@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check bench format lock clean
+.PHONY: help install dev manage test check bench format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,13 +31,16 @@ install: ## Create .venv with the locked dependencies; does nothing when they ar
 dev: install ## Run the server, its database and the sandbox on this machine; Ctrl-C stops them
 	@$(BIN)/python -m dev
 
+manage: install ## Run manage.py on the development database (ARGS="changepassword operator")
+	@$(BIN)/python -m dev.manage $(ARGS)
+
 test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
 	@$(BIN)/python -m dev.check $(STEPS)
 
-bench: install ## Measure speed beside two yardsticks
+bench: install ## Measure speed beside two yardsticks; needs wrk (ARGS="check --quick" narrows it)
 	@$(BIN)/python -m bench $(ARGS)
 
 format: install ## Format the code and apply the lint rules' safe fixes
@@ -49,4 +52,5 @@ lock: install ## Resolve the dependencies anew into requirements/*.txt, with has
 	$(LOCK) --upgrade --group dev -c requirements/production.txt -o requirements/development.txt
 
 clean: ## Delete .venv, the development database and everything else that was generated
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -m dev.clean
 	rm -rf $(VENV) .dev static build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,7 +42,7 @@ class Cluster:
         """state: an existing folder, locked by the caller. Raises DevelopmentError if unusable."""
         self.account = account
         self._record_file = state / _RECORD
-        self.record = self._load() or ClusterRecord(
+        self.record = self.recall(state) or ClusterRecord(
             home=str(self._choose_home(state)),
             password=secrets.token_urlsafe(24),
             port=free_port(),
@@ -85,16 +85,19 @@ class Cluster:
         shutil.rmtree(state / _OWN_HOME, ignore_errors=True)
         record.unlink(missing_ok=True)
 
-    def _load(self) -> ClusterRecord | None:
+    @staticmethod
+    def recall(state: Path) -> ClusterRecord | None:
+        """Return what a state folder remembers of its cluster; DevelopmentError when that is damaged."""
+        file = state / _RECORD
         try:
-            record = ClusterRecord(**json.loads(self._record_file.read_text(encoding="utf-8")))
+            record = ClusterRecord(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            message = f"{self._record_file} is damaged: {error}. Delete its folder to start afresh."
+            message = f"{file} is damaged: {error}. Delete its folder to start afresh."
             raise DevelopmentError(message) from error
         # A cluster that lay below the state folder follows it when that was moved.
-        own = self._record_file.with_name(_OWN_HOME)
+        own = state / _OWN_HOME
         return ClusterRecord(home=str(own), password=record.password, port=record.port) if own.is_dir() else record
 
     def _choose_home(self, state: Path) -> Path:

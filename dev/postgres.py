@@ -13,7 +13,7 @@ from psycopg import sql
 from dev import children
 from dev.account import ServerAccount
 from dev.binaries import ServerBinaries
-from dev.cluster import SUPERUSER, Cluster, server_environment
+from dev.cluster import SUPERUSER, Cluster, ClusterRecord, server_environment
 from dev.errors import DevelopmentError
 from dev.ports import LOOPBACK, free_port, is_free
 from dev.state import FolderLock, make_folder
@@ -32,6 +32,22 @@ _THROW_AWAY: Final = {
     "full_page_writes": "off",
     "max_connections": "200",
 }
+
+
+def address_of_running(state: Path) -> str:
+    """Return the address of the database that another process serves below a state folder.
+
+    Raises DevelopmentError when the folder has none.
+    """
+    record = Cluster.recall(state.absolute())
+    if record is None:
+        message = f"{state} has no database."
+        raise DevelopmentError(message)
+    return _url(record, DATABASE)
+
+
+def _url(record: ClusterRecord, database: str) -> str:
+    return f"postgres://{SUPERUSER}:{record.password}@{LOOPBACK}:{record.port}/{database}"
 
 
 class EmbeddedPostgres:
@@ -111,8 +127,7 @@ class EmbeddedPostgres:
         return self._cluster
 
     def _url_of(self, database: str) -> str:
-        record = self._own_cluster().record
-        return f"postgres://{SUPERUSER}:{record.password}@{LOOPBACK}:{record.port}/{database}"
+        return _url(self._own_cluster().record, database)
 
     def _shut_survivor_down(self) -> None:
         """Shut down the server of a launcher that was killed: we hold the lock, nobody owns it."""

@@ -31,7 +31,7 @@ def text(options: Options, *, password: str | None, opener: str) -> str:
     login = (
         f"{superuser.NAME} / {password}"
         if password
-        else f"{superuser.NAME}, made elsewhere (manage.py changepassword {superuser.NAME})"
+        else f'{superuser.NAME}, made elsewhere (make manage ARGS="changepassword {superuser.NAME}")'
     )
     return _TEXT.format(
         public=options.public_url,

@@ -1,0 +1,15 @@
+"""The part of `make clean` that needs to know more: databases that lie outside of the state folder."""
+
+from pathlib import Path
+
+from dev.cluster import Cluster
+
+
+def main(state: Path) -> None:
+    """Delete every database that `state` or a folder below it remembers, wherever it lies."""
+    for record in sorted(state.rglob("postgres.json")):
+        Cluster.remove(record.parent)
+
+
+if __name__ == "__main__":
+    main(Path(".dev"))

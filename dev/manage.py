@@ -1,0 +1,44 @@
+"""`make manage`: manage.py with the settings and the database of `make dev`, running or not."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from dev.errors import DevelopmentError, FolderInUseError
+from dev.options import Options
+from dev.postgres import EmbeddedPostgres, address_of_running
+from dev.presets import is_set, server_environment
+from dev.state import make_folder
+
+_INTERRUPTED = 130
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command of manage.py, given by its words; return its status, or 1 when there is no database."""
+    try:
+        options = Options.read()
+        make_folder(options.state, private=os.geteuid() != 0)
+        environment = server_environment(options, os.environ)
+        with contextlib.ExitStack() as running:
+            if not is_set("DATABASE_URL", environment):
+                environment["DATABASE_URL"] = _database(options, running)
+            return subprocess.run([sys.executable, "manage.py", *words], env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except DevelopmentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _database(options: Options, running: contextlib.ExitStack) -> str:
+    """Return the address of the database that `make dev` serves, or else serve it for this command."""
+    try:
+        return running.enter_context(EmbeddedPostgres(state=options.state)).url
+    except FolderInUseError:
+        return address_of_running(options.state)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
