@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 READERS = {"text", "secret", "flag", "integer", "choice", "words", "url", "database"}
 # Django's command line reads this one itself; it has one right value and is no setting.
 NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE"}
 
 
-def readings() -> Iterator[tuple[str, str, bool]]:
-    """Yield the reader, the name and whether there is a default, for every call of config.env."""
+def readings() -> Iterator[tuple[str, str, ast.expr | None]]:
+    """Yield the reader, the name and the default, if any, for every call of config.env."""
     for path in sorted((ROOT / "config").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -27,17 +25,22 @@ def readings() -> Iterator[tuple[str, str, bool]]:
             ):
                 name = node.args[0]
                 assert isinstance(name, ast.Constant), f"{path}: a setting's name is written out"
-                has_default = (
-                    len(node.args) > 1
-                    or node.func.attr == "words"
-                    or any(word.arg == "default" for word in node.keywords)
-                )
-                yield node.func.attr, str(name.value), has_default
+                given = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "default")]
+                implied = [ast.Constant("")] if node.func.attr == "words" else []
+                yield node.func.attr, str(name.value), next(iter([*given, *implied]), None)
 
 
 SETTINGS = {name for _, name, _ in readings()}
-REQUIRED = {name for _, name, has_default in readings() if not has_default}
+REQUIRED = {name for _, name, default in readings() if default is None}
+# As they are written in the environment; a default that is computed is none of them.
+DEFAULTS = {
+    name: str(default.value).lower() if isinstance(default.value, bool) else str(default.value)
+    for _, name, default in readings()
+    if isinstance(default, ast.Constant)
+}
 SECRETS = {name for reader, name, _ in readings() if reader in {"secret", "database"}}
+# Read with no default of their own; what takes its place is said in the table.
+SAID_IN_WORDS = {"ALLOWED_HOSTS"}
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
 ASSIGNMENT = re.compile(r"(#?)([A-Z][A-Z0-9_]*)=")
 
@@ -50,6 +53,14 @@ def test_the_example_has_every_setting_once_and_no_other() -> None:
 def test_the_example_leaves_only_required_settings_open() -> None:
     open_names = {found.group(2) for line in EXAMPLE if (found := ASSIGNMENT.match(line)) and not found.group(1)}
     assert open_names == REQUIRED
+
+
+def test_the_example_shows_the_defaults_of_the_code() -> None:
+    shown = {found.group(2): line[found.end() :] for line in EXAMPLE if (found := ASSIGNMENT.match(line))}
+    # Where the default is nothing, the example may show what a value looks like.
+    assert {name: shown[name] for name, value in DEFAULTS.items() if value} == {
+        name: value for name, value in DEFAULTS.items() if value
+    }
 
 
 def test_every_setting_of_the_example_has_a_sentence() -> None:
@@ -72,13 +83,23 @@ def test_the_example_marks_exactly_the_secrets_as_readable_from_a_file() -> None
 
 
 def test_the_readme_table_has_every_setting_and_no_other() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.fail("README.md, which holds the table of settings, is missing.")
-    section = readme.read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
-    named = {name for cell in rows for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", cell)}
-    assert named == SETTINGS
+    assert readme_table().keys() == SETTINGS
+
+
+def test_the_readme_table_shows_the_defaults_of_the_code() -> None:
+    shown = {name: cell.removesuffix(", file") for name, cell in readme_table().items()}
+    assert {name: shown[name] for name in DEFAULTS} == {
+        name: f"`{value}`" if value else shown[name] if name in SAID_IN_WORDS else "none"
+        for name, value in DEFAULTS.items()
+    }
+    assert {name for name, cell in shown.items() if cell == "required"} == REQUIRED
+
+
+def readme_table() -> dict[str, str]:
+    """The second column of the README's table by the first."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[1].strip().strip("`"): row[2].strip() for row in rows}
 
 
 def test_only_the_readers_touch_the_environment() -> None:
