@@ -117,8 +117,7 @@ def _server_command(options: Options) -> list[str]:
     templates = (str(path) for path in sorted(Path("templates").rglob("*.html")))
     return [
         *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"),
-        # The control socket lies in the home folder, where two servers would share it.
-        *("--bind", f"127.0.0.1:{options.port}", "--no-control-socket", "--reload"),
+        *("--bind", f"127.0.0.1:{options.port}", "--reload"),
         *(word for path in templates for word in ("--reload-extra-file", path)),
         "config.wsgi:application",
     ]

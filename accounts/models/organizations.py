@@ -26,7 +26,7 @@ class Organization(models.Model):
     members = models.ManyToManyField(User, through="Membership", related_name="organizations")
 
     class Meta:
-        """By name."""
+        """By slug."""
 
         ordering = ("slug",)
 

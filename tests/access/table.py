@@ -109,11 +109,6 @@ CALLS: dict[str, list[Call]] = {
     "webhooks/nango": [Call("POST", "/webhooks/nango", public(401), body={"type": "auth"})],
     "api/docs": [Call("GET", "/api/docs", public(200))],
     "api/docs/openapi.json": [Call("GET", "/api/docs/openapi.json", public(200))],
-    "^(?:api|webhooks|_)(?:/(?P<rest>.*))?$": [
-        Call("GET", "/api/no-such-thing", public(404)),
-        Call("POST", "/webhooks/no-such-thing", public(404), body={}),
-        Call("GET", "/_/no-such-thing", public(404)),
-    ],
 }
 
 
@@ -145,6 +140,7 @@ _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"
 
 VISITS: dict[str, list[Visit]] = {
     "": [Visit("GET", "/", everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)))],
+    "admin": [Visit("GET", "/admin", everybody("/admin/"))],
     "auth/sign-in": [
         Visit(
             "GET",
@@ -153,8 +149,8 @@ VISITS: dict[str, list[Visit]] = {
         )
     ],
     "auth/sign-out": [Visit("POST", "/auth/sign-out", everybody("/auth/sign-in"))],
-    "auth/shut-out": [Visit("GET", "/auth/shut-out", everybody(403))],
-    "auth/address-taken": [Visit("GET", "/auth/address-taken", everybody(409))],
+    "auth/shut-out": [Visit("GET", "/auth/shut-out", everybody("/auth/sign-in"))],
+    "auth/address-taken": [Visit("GET", "/auth/address-taken", everybody("/auth/sign-in"))],
     "auth/github": [
         Visit("GET", "/auth/github", everybody("/auth/sign-in")),
         Visit("POST", "/auth/github", everybody("{github}")),
