@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import urllib3
 from django.conf import settings
 from django.db import connection
 
+from dev.ports import free_port
 from tests.sandbox_process import SandboxProcess
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,7 @@ class GunicornProcess:
         self._http = urllib3.PoolManager(retries=False, timeout=15, maxsize=64)
         self._log_file = Path(tempfile.mkdtemp(prefix="crayon-gunicorn-")) / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
 
     @property
@@ -137,10 +137,3 @@ class GunicornProcess:
 def _database_url() -> str:
     parts = connection.settings_dict
     return f"postgres://{parts['USER']}:{parts['PASSWORD']}@{parts['HOST']}:{parts['PORT']}/{parts['NAME']}"
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

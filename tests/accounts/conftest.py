@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import CLILogin, User
 from accounts.services import cli_login
 from tests.accounts.browsing import Browser
+from tests.operators import browser_of as operators_browser
+from tests.operators import make_operator
 from tests.sandbox_process import SandboxProcess
 
 
@@ -34,6 +37,35 @@ def browser_of(db: None) -> Callable[..., Browser]:
         return browser
 
     return sign_in
+
+
+@pytest.fixture
+def alices(browser_of: Callable[..., Browser], alice: User) -> Browser:
+    """alice's browser."""
+    return browser_of(alice)
+
+
+@pytest.fixture
+def bobs(browser_of: Callable[..., Browser], bob: User) -> Browser:
+    """bob's browser."""
+    return browser_of(bob)
+
+
+@pytest.fixture
+def charlies(browser_of: Callable[..., Browser], charlie: User) -> Browser:
+    """charlie's browser."""
+    return browser_of(charlie)
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return make_operator()
+
+
+@pytest.fixture
+def operators(operator: User) -> Client:
+    """The operator's browser."""
+    return operators_browser(operator)
 
 
 @pytest.fixture

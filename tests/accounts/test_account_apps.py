@@ -16,16 +16,6 @@ PATH = "/account/apps"
 GONE = "This app or browser is not signed in any more."
 
 
-@pytest.fixture
-def alices(browser_of, alice):
-    return browser_of(alice)
-
-
-@pytest.fixture
-def charlies(browser_of, charlie):
-    return browser_of(charlie)
-
-
 def revoke_path(token):
     return f"{PATH}/{token.pk}/revoke"
 
@@ -47,6 +37,11 @@ def test_it_lists_my_apps_with_name_host_address_and_use(alices, alice):
     assert "never used" in text
     api.get("/api/integrations")
     assert "last used" in text_of(alices.get(PATH))
+
+
+def test_what_an_app_says_of_itself_cannot_turn_the_words_around_it(alices, alice):
+    token_of(alice, client_name="כלי", hostname="מחשב")
+    assert "<strong><bdi>כלי on מחשב</bdi></strong>" in alices.get(PATH).content.decode()
 
 
 def test_it_lists_nothing_of_others(charlies, alice, bob):
@@ -165,6 +160,23 @@ def test_signing_out_ends_the_session_itself(alices):
     thief = Browser()
     thief.client.cookies["session"] = key
     assert not thief.is_signed_in
+
+
+def test_signing_out_is_recorded_and_takes_the_browser_off_the_list_at_once(alices, browser_of, alice):
+    other = browser_of(alice, address="192.0.2.9")
+    other.get(PATH)
+    key = alices.client.cookies["session"].value
+    alices.press(alices.get(PATH), "/auth/sign-out")
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_id, event.address) == ("user.signed_out", alice.pk, "127.0.0.1")
+    assert not _sessions().filter(session_key=key).exists()
+    assert "from 127.0.0.1" not in text_of(other.get(PATH))
+
+
+def test_a_stranger_who_signs_out_leaves_no_row(browser):
+    fields = form_of(browser.get("/auth/sign-in"), "/auth/github")
+    assert browser.client.post("/auth/sign-out", fields).status_code == 302
+    assert not AuditEvent.objects.exists()
 
 
 def test_signing_out_needs_a_press_of_the_button(alices):

@@ -24,20 +24,10 @@ from tests.operators import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(db):
-    return make_operator()
-
-
-@pytest.fixture
-def browser(operator):
-    return browser_of(operator)
-
-
-def test_every_page_opens_for_a_superuser_or_is_refused_with_a_page(browser, alice, bob):
+def test_every_page_opens_for_a_superuser_or_is_refused_with_a_page(operators, alice, bob):
     fill(alice, bob)
     log_a_tool_in(alice)
-    statuses = {page: browser.get(page).status_code for page in every_page(browser)}
+    statuses = {page: operators.get(page).status_code for page in every_page(operators)}
     refused = {page for page, status in statuses.items() if status != 200}
     allowed_to_be_refused = {
         page
@@ -55,7 +45,7 @@ def test_every_list_and_every_row_opens_for_an_operator_who_is_no_superuser(alic
     assert {page: status for page in pages if (status := browser.get(page).status_code) != 200} == {}
 
 
-def test_no_page_shows_a_secret(browser, alice, bob):
+def test_no_page_shows_a_secret(operators, alice, bob):
     fill(alice, bob)
     make_operator("second", password=PASSWORD)
     tool = log_a_tool_in(alice)
@@ -73,8 +63,8 @@ def test_no_page_shows_a_secret(browser, alice, bob):
     }
     shown = [
         (page, kind)
-        for page in every_page(browser)
-        for html in [browser.get(page).content.decode()]
+        for page in every_page(operators)
+        for html in [operators.get(page).content.decode()]
         for secret, kind in secrets.items()
         if secret in html
     ]
@@ -110,59 +100,59 @@ def test_a_stranger_is_led_to_the_sign_in_page(client, alice):
         assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/login/?next={page}")
 
 
-def test_a_suspended_operator_is_out_at_once(browser, operator):
-    assert browser.get("/admin/").status_code == 200
+def test_a_suspended_operator_is_out_at_once(operators, operator):
+    assert operators.get("/admin/").status_code == 200
     User.objects.filter(pk=operator.pk).update(is_active=False)
-    answer = browser.get("/admin/accounts/user/")
+    answer = operators.get("/admin/accounts/user/")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login/?next=/admin/accounts/user/")
 
 
-def test_somebody_who_stops_being_an_operator_is_out_at_once(browser, operator):
+def test_somebody_who_stops_being_an_operator_is_out_at_once(operators, operator):
     User.objects.filter(pk=operator.pk).update(is_staff=False)
-    assert browser.get("/admin/accounts/user/", follow=True).status_code == 403
+    assert operators.get("/admin/accounts/user/", follow=True).status_code == 403
 
 
 @pytest.mark.parametrize("words", ["alice", "ALICE@example.com", "octo-alice", "Alice"])
-def test_people_are_found_by_login_username_name_and_address(browser, alice, bob, words):
+def test_people_are_found_by_login_username_name_and_address(operators, alice, bob, words):
     User.objects.filter(pk=alice.pk).update(github_login="octo-alice")
-    html = browser.get("/admin/accounts/user/", {"q": words}).content.decode()
+    html = operators.get("/admin/accounts/user/", {"q": words}).content.decode()
     assert str(alice.pk) in html
     assert str(bob.pk) not in html
 
 
 @pytest.mark.parametrize("state", ["active", "waiting", "suspended"])
-def test_people_are_filtered_by_state(browser, alice, state):
+def test_people_are_filtered_by_state(operators, alice, state):
     everybody = {
         "active": alice,
         "waiting": make_person("bob", is_active=False, waitlisted_at="2026-01-01T00:00Z"),
         "suspended": make_person("charlie", is_active=False),
     }
-    html = browser.get("/admin/accounts/user/", {"state": state}).content.decode()
+    html = operators.get("/admin/accounts/user/", {"state": state}).content.decode()
     assert {name for name, person in everybody.items() if str(person.pk) in html} == {state}
 
 
 @pytest.mark.parametrize("words", ["user.suspended", "Bob", "Alice", "127.0.0.1"])
-def test_the_audit_trail_is_searchable(browser, alice, bob, words):
+def test_the_audit_trail_is_searchable(operators, alice, bob, words):
     people.suspend(user=bob, by=alice)
     event = AuditEvent.objects.get(action="user.suspended")
     AuditEvent.objects.create(at=event.at, action="cli_login.denied", address="203.0.113.9")
     found = AuditEvent.objects.create(at=event.at, action="user.suspended", actor_label="Alice", address="127.0.0.1")
-    html = browser.get("/admin/accounts/auditevent/", {"q": words}).content.decode()
+    html = operators.get("/admin/accounts/auditevent/", {"q": words}).content.decode()
     assert f"/auditevent/{found.pk}/change/" in html or f"/auditevent/{event.pk}/change/" in html
     assert "203.0.113.9" not in html
 
 
-def test_audit_rows_cannot_be_changed_or_deleted_through_the_pages(browser, alice):
+def test_audit_rows_cannot_be_changed_or_deleted_through_the_pages(operators, alice):
     audit.record("user.suspended", actor=alice, target=alice)
     event = AuditEvent.objects.get(action="user.suspended")
     path = f"/admin/accounts/auditevent/{event.pk}"
     answers = [
-        browser.post(f"{path}/change/", {"action": "nothing.happened"}),
-        browser.post(f"{path}/delete/", {"post": "yes"}),
-        browser.post("/admin/accounts/auditevent/add/", {"action": "something.happened"}),
+        operators.post(f"{path}/change/", {"action": "nothing.happened"}),
+        operators.post(f"{path}/delete/", {"post": "yes"}),
+        operators.post("/admin/accounts/auditevent/add/", {"action": "something.happened"}),
     ]
     assert [answer.status_code for answer in answers] == [403, 403, 403]
-    browser.post("/admin/accounts/auditevent/", {"action": "delete_selected", "_selected_action": [event.pk]})
+    operators.post("/admin/accounts/auditevent/", {"action": "delete_selected", "_selected_action": [event.pk]})
     assert AuditEvent.objects.get(pk=event.pk).action == "user.suspended"
 
 
@@ -174,12 +164,12 @@ def test_the_database_refuses_to_change_or_delete_audit_rows(alice):
     assert AuditEvent.objects.get().action == "user.suspended"
 
 
-def test_the_front_page_says_what_matters_today(browser, alice, bob, charlie):
+def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie):
     log_a_tool_in(alice)
     connection_of(alice, needs_reconnect=True)
     connection_of(alice, "hubspot")
     User.objects.filter(pk=charlie.pk).update(is_active=False, waitlisted_at="2026-01-01T00:00Z")
-    figures = {figure.title: (figure.value, figure.note) for figure in browser.get("/admin/").context["figures"]}
+    figures = {figure.title: (figure.value, figure.note) for figure in operators.get("/admin/").context["figures"]}
     assert figures == {
         "New people": (4, "in 7 days, of 4; 0 suspended"),
         "Waiting for approval": (1, "on the waiting list"),
@@ -189,58 +179,58 @@ def test_the_front_page_says_what_matters_today(browser, alice, bob, charlie):
     }
 
 
-def test_the_front_page_of_an_empty_server_opens(browser):
-    html = browser.get("/admin/").content.decode()
+def test_the_front_page_of_an_empty_server_opens(operators):
+    html = operators.get("/admin/").content.decode()
     assert "Every connection works" in html
     assert "Nothing has happened yet." in html
 
 
 @pytest.mark.parametrize("path", ["/admin/", *LISTS])
-def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(browser, path, alice):
+def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, alice):
     connection_of(alice)
     token_of(alice)
     audit.record("user.suspended", actor=alice, target=alice)
-    browser.get(path)
+    operators.get(path)
     with CaptureQueriesContext(connection) as few:
-        browser.get(path)
+        operators.get(path)
     for number in range(12):
         person = make_person(f"person-{number}")
         token_of(person)
         connection_of(person, needs_reconnect=True)
         audit.record("user.suspended", actor=person, target=person)
     with CaptureQueriesContext(connection) as many:
-        browser.get(path)
+        operators.get(path)
     assert len(many) == len(few)
     # Seven of them are the session's: who is it, and when were they last seen.
     assert len(many) <= 14
 
 
-def test_a_page_of_many_members_asks_few_queries(browser, alice, django_assert_max_num_queries):
+def test_a_page_of_many_members_asks_few_queries(operators, alice, django_assert_max_num_queries):
     organization = people.ensure_personal_organization(user=alice)
     for number in range(12):
         organization.members.add(make_person(f"person-{number}"))
     with django_assert_max_num_queries(13):
-        assert browser.get(f"/admin/accounts/organization/{organization.pk}/change/").status_code == 200
+        assert operators.get(f"/admin/accounts/organization/{organization.pk}/change/").status_code == 200
 
 
-def test_a_long_list_has_pages(browser):
+def test_a_long_list_has_pages(operators):
     for number in range(55):
         audit.record(f"test.number_{number}", actor=None)
-    assert len(browser.get("/admin/accounts/auditevent/").context["cl"].result_list) == 50
-    assert len(browser.get("/admin/accounts/auditevent/?p=2").context["cl"].result_list) == 5
+    assert len(operators.get("/admin/accounts/auditevent/").context["cl"].result_list) == 50
+    assert len(operators.get("/admin/accounts/auditevent/?p=2").context["cl"].result_list) == 5
 
 
-def test_an_empty_list_says_what_would_be_there(browser):
-    html = browser.get("/admin/accounts/accesstoken/").content.decode()
+def test_an_empty_list_says_what_would_be_there(operators):
+    html = operators.get("/admin/accounts/accesstoken/").content.decode()
     assert "A token is made when somebody approves a tool&#x27;s login." in html
 
 
 @pytest.mark.parametrize("identifier", ["nonsense", "00000000-0000-4000-8000-000000000000"])
-def test_an_unknown_row_leads_back_to_the_front_page(browser, identifier):
-    answer = browser.get(f"/admin/accounts/user/{identifier}/change/")
+def test_an_unknown_row_leads_back_to_the_front_page(operators, identifier):
+    answer = operators.get(f"/admin/accounts/user/{identifier}/change/")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
 
-def test_only_the_operators_pages_may_evaluate_scripts(browser):
-    assert "'unsafe-eval'" in browser.get("/admin/").headers["Content-Security-Policy"]
-    assert "unsafe" not in browser.get("/account/apps").headers["Content-Security-Policy"]
+def test_only_the_operators_pages_may_evaluate_scripts(operators):
+    assert "'unsafe-eval'" in operators.get("/admin/").headers["Content-Security-Policy"]
+    assert "unsafe" not in operators.get("/account/apps").headers["Content-Security-Policy"]

@@ -16,16 +16,6 @@ PATH = "/auth/cli"
 AUTHORIZED = "Authorized! You can close this window and return to your terminal."
 
 
-@pytest.fixture
-def alices(browser_of, alice):
-    return browser_of(alice)
-
-
-@pytest.fixture
-def bobs(browser_of, bob):
-    return browser_of(bob)
-
-
 def look(browser, code):
     return browser.get(PATH, cli_code=code)
 
@@ -213,6 +203,43 @@ def test_somebody_who_tries_codes_has_to_wait(alices):
     page = look(alices, "00000000")
     assert "Too many requests. Please wait a moment and try again." in text_of(page)
     assert 1 <= int(page["Retry-After"]) <= 60
+
+
+def test_somebody_who_tries_codes_from_many_addresses_has_to_wait(alices, bobs):
+    def guess(browser, number):
+        return browser.client.get(PATH, {"cli_code": f"{number:08x}"}, REMOTE_ADDR=f"192.0.2.{number}").status_code
+
+    assert [guess(alices, number) for number in range(11)] == [404] * 10 + [429]
+    assert guess(bobs, 11) == 404
+
+
+def test_the_addresses_of_one_ipv6_network_share_their_guesses(alices, bobs):
+    def guess(browser, number):
+        return browser.client.get(PATH, {"cli_code": f"{number:08x}"}, REMOTE_ADDR=f"2001:db8::{number:x}").status_code
+
+    assert [guess((alices, bobs)[number % 2], number) for number in range(11)] == [404] * 10 + [429]
+
+
+def test_all_people_together_may_try_500_codes_a_minute(alices):
+    for _ in range(499):
+        cli_login.WRONG_CODES_OF_ALL.spend()
+    assert [look(alices, "00000000").status_code for _ in range(2)] == [404, 429]
+
+
+def test_strangers_who_guess_by_polling_do_not_shut_the_page(alices, started):
+    code, _ = started()
+    for number in range(500):
+        cli_login.check(code="00000000", secret="0" * 32, address=f"192.0.2.{number % 250}", now=timezone.now())
+    assert look(alices, "00000000").status_code == 404
+    assert AUTHORIZED in text_of(alices.press(look(alices, code), PATH, decision="approve"))
+
+
+def test_what_a_tool_says_of_itself_cannot_turn_the_words_around_it(alices, started):
+    code, _ = started(client_name="כלי", hostname="מחשב")
+    page = look(alices, code)
+    for shown in ("<bdi>כלי</bdi>", "<bdi>מחשב</bdi>"):
+        assert shown in page.content.decode()
+    assert "<bdi>כלי on מחשב</bdi>" in alices.press(page, PATH, decision="approve").content.decode()
 
 
 def test_no_page_may_be_framed_cached_or_run_a_script(alices, browser, started):

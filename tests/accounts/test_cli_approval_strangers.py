@@ -10,11 +10,6 @@ pytestmark = pytest.mark.django_db
 PATH = "/auth/cli"
 
 
-@pytest.fixture
-def alices(browser_of, alice):
-    return browser_of(alice)
-
-
 def look(browser, code):
     return browser.get(PATH, cli_code=code)
 

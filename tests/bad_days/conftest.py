@@ -8,8 +8,6 @@ from accounts.models import User
 from tests.conftest import make_person, token_of
 from tests.gunicorn_process import GunicornProcess
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Tool:
     """Calls the running server with a token."""

@@ -42,7 +42,7 @@ def test_a_slow_github_costs_five_seconds_and_signs_nobody_in(server, sandbox):
     page = browser.get(back)
 
     assert (page.status, TOO_SLOW in text_of(page)) == (504, True)
-    assert 4.5 < time.monotonic() - started < 7
+    assert 4.5 < time.monotonic() - started < 10
     assert not is_signed_in(browser)
     assert not User.objects.exists()
 
