@@ -7,11 +7,24 @@ from rest_framework import serializers
 from config.core.api import TextField
 
 
+class ShownField(TextField):
+    """Words that people will be shown: without control characters, line breaks and turned writing directions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(_require_printable)
+
+
+def _require_printable(words: str) -> None:
+    if not words.isprintable():
+        raise serializers.ValidationError("Only printable characters are allowed.")
+
+
 class StartSerializer(serializers.Serializer[Any]):
     """What a CLI may say of itself."""
 
-    clientName = TextField(required=False, allow_blank=True, max_length=100, default="")  # noqa: N815 - the contract's
-    hostname = TextField(required=False, allow_blank=True, max_length=255, default="")
+    clientName = ShownField(required=False, allow_blank=True, max_length=100, default="")  # noqa: N815 - the contract's
+    hostname = ShownField(required=False, allow_blank=True, max_length=255, default="")
 
 
 class StartedSerializer(serializers.Serializer[Any]):
