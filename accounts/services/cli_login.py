@@ -9,7 +9,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -22,6 +22,7 @@ from config.core.crypto import CannotOpen, derived_keyring, digest, random_hex
 from config.core.database import fetch_row
 from config.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from config.core.ratelimits import RateLimit
+from config.core.requests import network_of
 
 LIFETIME = timedelta(minutes=5)
 _CODE_BYTES = 4
@@ -35,10 +36,15 @@ _FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHER
 STARTS = RateLimit("cli-login-starts", "30/minute")
 # A CLI polls 30 times a minute.
 POLLS = RateLimit("cli-login-polls", "120/minute")
-# Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 8 years and
-# everybody together 2 months on average; seeing a code alone yields nothing but a question to deny.
+# Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 8 years, and
+# everybody together, with both totals, a month on average; seeing a code alone yields nothing but a
+# question to deny. The totals are apart so that anonymous polls can't shut the page for people.
 WRONG_GUESSES = RateLimit("cli-login-wrong-guesses", "10/minute")
-WRONG_GUESSES_OF_ALL = RateLimit("cli-login-wrong-guesses-of-all", "500/minute")
+WRONG_GUESSES_OF_PERSON = RateLimit("cli-login-wrong-guesses-of-person", "10/minute")
+WRONG_POLLS_OF_ALL = RateLimit("cli-login-wrong-polls-of-all", "500/minute")
+WRONG_CODES_OF_ALL = RateLimit("cli-login-wrong-codes-of-all", "500/minute")
+
+_Limits: TypeAlias = tuple[tuple[RateLimit, tuple[str, ...]], ...]
 
 
 class WrongSecret(Forbidden):
@@ -83,7 +89,7 @@ class LoginStatus:
 
 def start(*, client: Client, now: datetime) -> StartedLogin:
     """Begin a login for the tool described by `client`. Raises TooManyRequests."""
-    STARTS.spend(client.address or "")
+    STARTS.spend(network_of(client.address or ""))
     RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute").spend()
     _erase_what_is_over(now)
     secret = random_hex(_SECRET_BYTES)
@@ -107,16 +113,17 @@ def start(*, client: Client, now: datetime) -> StartedLogin:
     raise Unavailable("No code is free right now. Please try again in a moment.", retry_after=1)
 
 
-def find_for_page(*, code: str, address: str, now: datetime) -> CLILogin:
-    """The live login with this code, for the approval page.
+def find_for_page(*, code: str, user: User, address: str, now: datetime) -> CLILogin:
+    """The live login with this code, for `user` at the approval page.
 
     Raises NoSuchLogin for an unknown or expired code, and TooManyRequests after too many of those.
     """
-    _require_guesses_left(address)
+    limits = _limits_of_page(user, address)
+    _require_left(limits)
     code = code.strip().lower()
     login = CLILogin.objects.filter(code=code, expires_at__gt=now).first() if _CODE.fullmatch(code) else None
     if login is None:
-        _count_wrong_guess(address)
+        _spend(limits)
         raise NoSuchLogin
     return login
 
@@ -143,11 +150,11 @@ def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus
     """
     row = fetch_row(_FIND, [code])
     if row is None:
-        return _unknown_code(address)
+        _count_wrong_poll(address)
+        return LoginStatus("expired")
     login_id, secret_digest, state, expires_at = row
     if not hmac.compare_digest(bytes(secret_digest), digest(secret)):
-        _require_guesses_left(address)
-        _count_wrong_guess(address)
+        _count_wrong_poll(address)
         raise WrongSecret
     POLLS.spend(str(login_id))
     if expires_at <= now:
@@ -159,12 +166,6 @@ def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus
     if state == CLILogin.State.DENIED:
         return LoginStatus("denied")
     return _collect(CLILogin(pk=login_id), secret, now)
-
-
-def _unknown_code(address: str) -> LoginStatus:
-    _require_guesses_left(address)
-    _count_wrong_guess(address)
-    return LoginStatus("expired")
 
 
 def _decide(login: CLILogin, state: CLILogin.State, user: User, now: datetime) -> None:
@@ -213,14 +214,28 @@ def _place(login: CLILogin) -> str:
     return f"accounts_clilogin.sealed_token:{login.pk}"
 
 
-def _require_guesses_left(address: str) -> None:
-    WRONG_GUESSES.require_left(address)
-    WRONG_GUESSES_OF_ALL.require_left()
+def _limits_of_page(user: User, address: str) -> _Limits:
+    return (
+        (WRONG_GUESSES, (network_of(address),)),
+        (WRONG_GUESSES_OF_PERSON, (str(user.pk),)),
+        (WRONG_CODES_OF_ALL, ()),
+    )
 
 
-def _count_wrong_guess(address: str) -> None:
-    WRONG_GUESSES.spend(address)
-    WRONG_GUESSES_OF_ALL.spend()
+def _count_wrong_poll(address: str) -> None:
+    limits: _Limits = ((WRONG_GUESSES, (network_of(address),)), (WRONG_POLLS_OF_ALL, ()))
+    _require_left(limits)
+    _spend(limits)
+
+
+def _require_left(limits: _Limits) -> None:
+    for limit, key in limits:
+        limit.require_left(*key)
+
+
+def _spend(limits: _Limits) -> None:
+    for limit, key in limits:
+        limit.spend(*key)
 
 
 def _erase_what_is_over(now: datetime) -> None:

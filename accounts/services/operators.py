@@ -13,6 +13,7 @@ from accounts.services import people, tokens
 from config.core.crypto import digest
 from config.core.errors import Conflict, Forbidden
 from config.core.ratelimits import RateLimit
+from config.core.requests import network_of
 
 # Each attempt costs a slow hash; an office behind one address has a handful of operators.
 ATTEMPTS_PER_ADDRESS = RateLimit("operator-sign-in-address", "10/minute")
@@ -29,12 +30,12 @@ class NotYourself(Conflict):
 class SuperusersOnly(Forbidden):
     """403: what concerns operators is for superusers."""
 
-    default = "Only a superuser may do this to an operator."
+    default = "Only a superuser may do this to an operator. Ask a superuser."
 
 
 def count_attempt(*, username: str, address: str) -> None:
     """Count an attempt to sign in with a password. Raises TooManyRequests."""
-    ATTEMPTS_PER_ADDRESS.spend(address)
+    ATTEMPTS_PER_ADDRESS.spend(network_of(address))
     ATTEMPTS_PER_NAME.spend(digest(username.casefold()).hex())
 
 

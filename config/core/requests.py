@@ -52,7 +52,10 @@ def note_caller(caller_id: object) -> None:
 
 
 def begin_request(request: HttpRequest) -> str:
-    """Note the request's address and its id: the proxy's when it looks like one, else a new one."""
+    """Forget the thread's last request; note this one's address and its id, which is returned.
+
+    The id is the one that a proxy sent, when it looks like one, else a new one.
+    """
     offered = request.META.get("HTTP_X_REQUEST_ID", "")
     request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
     _request_id.set(request_id)
@@ -76,6 +79,15 @@ def client_address(request: HttpRequest) -> str:
         hops = [hop.strip() for hop in str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
         candidate = hops[-settings.TRUSTED_PROXY_COUNT] if len(hops) >= settings.TRUSTED_PROXY_COUNT else peer
     return _canonical(candidate) or _canonical(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
+
+
+def network_of(address: str) -> str:
+    """What a limit counts `address` as: itself, or for IPv6 its /64, all of which one host may use.
+
+    RFC 4291, section 2.5.1: the last 64 bits are the host's.
+    """
+    canonical = _canonical(address)
+    return str(ipaddress.ip_network((canonical, 64), strict=False)) if ":" in canonical else canonical or address
 
 
 def _meta_name(header: str) -> str:

@@ -182,6 +182,20 @@ def test_an_address_that_guesses_has_to_wait_while_the_right_secret_goes_on(nobo
     assert check(nobody_api, code, secret).json() == {"data": {"status": "pending"}}
 
 
+def test_the_addresses_of_one_ipv6_network_share_their_guesses(client):
+    def guess(address, number):
+        return client.get(PATH, {"code": f"{number:08x}", "secret": "0" * 32}, REMOTE_ADDR=address).status_code
+
+    assert [guess(f"2001:db8::{number:x}", number) for number in range(11)] == [200] * 10 + [429]
+    assert guess("2001:db8:0:1::1", 11) == 200
+
+
+def test_people_who_try_codes_on_the_page_do_not_shut_polling(nobody_api):
+    for _ in range(500):
+        cli_login.WRONG_CODES_OF_ALL.spend()
+    assert check(nobody_api, "00000000", "0" * 32).json() == {"data": {"status": "expired"}}
+
+
 def test_all_addresses_together_may_guess_500_times_a_minute(client):
     def guess(number):
         address = f"192.0.2.{number % 250}"

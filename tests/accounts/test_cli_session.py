@@ -45,6 +45,11 @@ def test_it_takes_an_empty_body(nobody_api, body):
         (b'{"clientName": 7}', "clientName: Not a valid string."),
         (b'{"clientName": ["a"]}', "clientName: Not a valid string."),
         (b'{"hostname": "a\\u0000b"}', "hostname: Null characters are not allowed."),
+        *[
+            (f'{{"{field}": "a\\u{point}b"}}'.encode(), f"{field}: Only printable characters are allowed.")
+            for field in ("clientName", "hostname")
+            for point in ("000a", "001b", "007f", "0085", "200b", "202e", "2028", "2066")
+        ],
         (b'{"hostname": "' + b"x" * 256 + b'"}', "hostname: Ensure this field has no more than 255 characters."),
     ],
 )
@@ -52,6 +57,12 @@ def test_it_refuses_a_malformed_body_with_a_sentence_that_names_the_field(nobody
     answer = nobody_api.request("POST", PATH, data=body, content_type="application/json")
     assert (answer.status_code, answer.json()) == (400, {"error": sentence})
     assert not CLILogin.objects.exists()
+
+
+def test_it_takes_words_of_any_language(nobody_api):
+    assert nobody_api.post(PATH, {"clientName": "crayon 🖍 CLI", "hostname": "מחשב"}).status_code == 200
+    login = CLILogin.objects.get()
+    assert (login.client_name, login.hostname) == ("crayon 🖍 CLI", "מחשב")
 
 
 def test_it_refuses_a_body_of_another_type(nobody_api):
@@ -107,3 +118,12 @@ def test_starting_a_login_erases_the_sealed_tokens_of_those_that_are_over(nobody
     )
     nobody_api.post(PATH)
     assert CLILogin.objects.get(code="00000000").sealed_token is None
+
+
+def test_the_addresses_of_one_ipv6_network_share_their_limit(client):
+    def start(address):
+        return client.post(PATH, {}, content_type="application/json", REMOTE_ADDR=address).status_code
+
+    assert [start(f"2001:db8::{number:x}") for number in range(31)] == [200] * 30 + [429]
+    assert start("2001:db8:0:1::1") == 200
+    assert CLILogin.objects.filter(address="2001:db8::1d").exists()

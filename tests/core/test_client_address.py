@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from config.core.requests import client_address
+from config.core.requests import client_address, network_of
 
 
 def address(peer="10.0.0.1", **headers):
@@ -55,3 +55,20 @@ def test_a_named_header_counts_alone(settings):
 )
 def test_one_address_has_one_spelling(peer, expected):
     assert address(peer) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_limits_count_the_network_that_one_host_may_use(given, expected):
+    assert network_of(given) == expected
