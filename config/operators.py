@@ -51,6 +51,15 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
         response: HttpResponseBase = super().login(request, context)
         return response
 
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """End this browser's session, with its audit row. Looking at the address (GET) ends nothing."""
+        from accounts.services.tokens import end_own_browser_session  # noqa: PLC0415 - needs the app registry
+
+        if request.method == "POST" and request.user.is_authenticated:
+            end_own_browser_session(session_key=request.session.session_key, user=request.user)
+        response: HttpResponse = super().logout(request, extra_context)
+        return response
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """An operator's own password, with its audit row."""
         from accounts.services.operators import auditing_password_of  # noqa: PLC0415 - needs the app registry

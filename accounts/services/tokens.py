@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 
 from accounts import audit
@@ -100,3 +101,13 @@ def end_browser_session(*, session_id: int, user: User) -> None:
         raise NoSuchApp
     session.end()
     audit.record("browser_session.ended", actor=user, target_type="UserSession", target_id=str(session_id))
+
+
+@transaction.atomic
+def end_own_browser_session(*, session_key: str | None, user: User) -> None:
+    """Sign the browser with this session out, as its person asked; its row in their list goes with it."""
+    SessionStore(session_key).delete()
+    listed = UserSession.objects.filter(session_key=session_key or "", user=user).first()
+    if listed is not None:
+        listed.delete()
+    audit.record("user.signed_out", actor=user, target=user)

@@ -3,6 +3,8 @@
 from contextvars import Context
 
 import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
@@ -94,6 +96,10 @@ def changes(alice, code):
             lambda: people.suspend(user=alice, by=None),
             lambda: not User.objects.get().is_active,
         ),
+        "sign out": (
+            lambda: tokens.end_own_browser_session(session_key="visibly-fake-session", user=alice),
+            lambda: not UserSession.objects.exists() or not Session.objects.exists(),
+        ),
         "revoke everything": (
             lambda: people.revoke_everything(user=alice, by=alice, now=now),
             lambda: AccessToken.objects.get().revoked_at is not None,
@@ -101,10 +107,12 @@ def changes(alice, code):
     }
 
 
-@pytest.mark.parametrize("name", ["approve", "deny", "revoke", "suspend", "revoke everything"])
+@pytest.mark.parametrize("name", ["approve", "deny", "revoke", "suspend", "sign out", "revoke everything"])
 def test_a_change_that_cannot_be_recorded_is_not_made(alice, started, name):
     token_of(alice)
     code, _ = started()
+    UserSession.objects.create(user=alice, ip="127.0.0.1", session_key="visibly-fake-session", user_agent="")
+    Session.objects.create(session_key="visibly-fake-session", session_data="", expire_date=timezone.now())
     change, was_made = changes(alice, code)[name]
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")

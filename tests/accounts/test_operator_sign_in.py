@@ -1,6 +1,7 @@
 """/admin/login/: operators enter with GitHub or a password, and guessing is limited and noted."""
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.test import Client
 
 from accounts.models import AuditEvent, User
@@ -89,6 +90,14 @@ def test_an_address_that_guesses_too_often_has_to_wait_even_with_the_right_passw
     assert "Too many requests" in refused.content.decode()
 
 
+def test_the_addresses_of_one_ipv6_network_share_their_attempts(client, operator):
+    statuses = [
+        attempt(client, username=f"person-{number}", password="wrong", REMOTE_ADDR=f"2001:db8::{number:x}").status_code
+        for number in range(11)
+    ]
+    assert statuses == [200] * 10 + [429]
+
+
 def test_a_name_is_limited_from_many_addresses_together(client, operator):
     addresses = [f"203.0.113.{number}" for number in range(22)]
     names = ["operator", "OPERATOR"] * 11
@@ -124,5 +133,9 @@ def test_somebody_who_is_signed_in_and_no_operator_is_told_so(alice):
 
 def test_an_operator_signs_out(client, operator):
     attempt(client)
+    assert client.get("/admin/logout/").status_code == 405
+    assert client.get("/admin/").status_code == 200
     assert client.post("/admin/logout/").status_code in {200, 302}
     assert client.get("/admin/").status_code == 302
+    assert not UserSession.objects.exists()
+    assert AuditEvent.objects.get(action="user.signed_out").actor_id == operator.pk
