@@ -42,6 +42,9 @@ DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {"connect_timeout": 5, "application_name": "crayon-server"}  # type: ignore[operator]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
+if DATABASE_PREPARED_STATEMENTS:
+    # Django's None would forbid preparing altogether. Its own cursors never do; `config.core.database` does.
+    DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 1  # type: ignore[index]
 REDIS_URL = env.secret("REDIS_URL", "")
 if REDIS_URL:
     CACHES = {
