@@ -4,7 +4,6 @@ The JSON API has no session, cookie, form or message, so its requests go from he
 view: no other middleware runs for them. Pages take the ordinary way through all of it.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,13 +15,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
-from config.core.api import as_application_error, failure
+from config.core.api import failure, logged_error
 from config.core.errors import ApplicationError, Malformed, Unauthenticated
 from config.core.logs import write_access
 from config.core.pages import error_response
 from config.core.requests import REQUEST_ID_HEADER, begin_request, is_for_machines
-
-logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -82,7 +79,7 @@ class RequestMiddleware:
         try:
             request.get_host()
         except DisallowedHost as exc:
-            return error_response(request, _logged(exc), title="Unknown host")
+            return error_response(request, logged_error(exc), title="Unknown host")
         if "%00" in request.META.get("QUERY_STRING", ""):
             # No form or link of ours has a NUL, and PostgreSQL refuses to look for one.
             return error_response(request, Malformed(), title="Bad request")
@@ -93,7 +90,7 @@ class RequestMiddleware:
         """Show a page's ApplicationErrors, and a database that is away, as what they are."""
         if not isinstance(exception, ApplicationError | OperationalError | InterfaceError):
             return None
-        return error_response(request, _logged(exception))
+        return error_response(request, logged_error(exception))
 
 
 def _drop_odd_cookies(request: HttpRequest) -> None:
@@ -114,10 +111,8 @@ def _serve_machine(request: HttpRequest) -> HttpResponseBase:
         if getattr(match.func, "login_required", True):
             raise Unauthenticated  # noqa: TRY301 - the same
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
-        if callable(render := getattr(response, "render", None)):
-            response = render()
     except Exception as exc:  # noqa: BLE001 - whatever it is, machines get JSON
-        return failure(_logged(exc))
+        return failure(logged_error(exc))
     return response
 
 
@@ -125,13 +120,6 @@ def _serve_machine(request: HttpRequest) -> HttpResponseBase:
 def _match(path: str) -> ResolverMatch:
     """The view for a path. Walking the address tables costs more than most views do."""
     return resolve(path)
-
-
-def _logged(exc: Exception) -> ApplicationError:
-    error = as_application_error(exc)
-    if error.status >= ApplicationError.status:
-        logger.warning("answering %s", error.status, exc_info=exc)
-    return error
 
 
 def _log(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:

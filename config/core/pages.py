@@ -1,4 +1,4 @@
-"""Error pages, and the same errors as JSON where machines call."""
+"""Error pages. Machines get the same errors as JSON from the middleware."""
 
 import sys
 
@@ -7,15 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from config.core.api import as_application_error, failure
+from config.core.api import as_application_error
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
-from config.core.requests import is_for_machines
 
 
 def error_response(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
-    """The error as the contract's JSON or as a page, by the request's address."""
-    if is_for_machines(request.path):
-        return failure(error)
+    """The error as a page."""
     context = {"error": error, "title": title}
     if error.status >= ApplicationError.status:
         # A page about our own trouble asks for nobody: finding out who is signed in needs the database.
@@ -28,10 +25,8 @@ def error_response(request: HttpRequest, error: ApplicationError, *, title: str 
 
 
 @login_not_required
-def not_found(request: HttpRequest, exception: object = None, **_path: str) -> HttpResponse:  # noqa: ARG001 - Django's signature
+def not_found(request: HttpRequest, exception: object = None) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """404."""
-    if is_for_machines(request.path):
-        return error_response(request, NotFound())
     return error_response(request, NotFound("There is nothing at this address."), title="Page not found")
 
 

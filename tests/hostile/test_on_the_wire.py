@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 SECRET = "not-a-secret-0123456789abcdef"
-TOO_LONG = "The address or the headers of this request are too long."
+TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."
 UNREADABLE = "This is not a request that can be read."
 
 
