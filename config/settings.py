@@ -39,7 +39,16 @@ DATABASES = {
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"] |= {"connect_timeout": 5, "application_name": "crayon-server"}  # type: ignore[operator]
+DATABASES["default"]["OPTIONS"] |= {  # type: ignore[operator]
+    "connect_timeout": 5,
+    "application_name": "crayon-server",
+    # A server that goes silent, without closing its connections, is given up within half a minute.
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 if DATABASE_PREPARED_STATEMENTS:
@@ -150,6 +159,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Not "no-referrer": browsers then send `Origin: null` with our own forms, and CSRF protection refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+# No page takes files, so none is ever written to the disk.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 APPEND_SLASH = False
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account-apps"

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
-from config.core.api import failure, logged_error
+from config.core.api import TooLarge, failure, logged_error
 from config.core.errors import ApplicationError, Malformed, Unauthenticated
 from config.core.logs import write_access
 from config.core.pages import error_response
@@ -83,6 +83,9 @@ class RequestMiddleware:
         if "%00" in request.META.get("QUERY_STRING", ""):
             # No form or link of ours has a NUL, and PostgreSQL refuses to look for one.
             return error_response(request, Malformed(), title="Bad request")
+        if _announced_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            # Django counts only a form's text, so a file of any size would be read to its end.
+            return error_response(request, TooLarge(), title="Too large")
         _drop_odd_cookies(request)
         return self.get_response(request)
 
@@ -91,6 +94,14 @@ class RequestMiddleware:
         if not isinstance(exception, ApplicationError | OperationalError | InterfaceError):
             return None
         return error_response(request, logged_error(exception))
+
+
+def _announced_length(request: HttpRequest) -> int:
+    """Bytes of the body; one without a length is empty to Django."""
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
 
 
 def _drop_odd_cookies(request: HttpRequest) -> None:

@@ -72,6 +72,17 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(calm, len
     assert (answer.status, answer.sentence) == (413, "The request's body is too large.")
 
 
+@pytest.mark.parametrize("path", ["/auth/github", "/auth/sign-out", "/admin/login/", "/nowhere"])
+def test_a_form_that_is_announced_too_large_is_refused_before_it_comes(quiet_server, path):
+    lines = ("Content-Type: multipart/form-data; boundary=x", f"Content-Length: {300 << 20}")
+    answer = send(
+        quiet_server,
+        request("POST", path, *lines),
+        b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n',
+    )
+    assert (answer.status, b"Too large" in answer.body) == (413, True)
+
+
 @pytest.mark.parametrize("body", [b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n"])
 def test_chunks_that_do_not_add_up_are_refused(calm, body):
     answer = send(calm, request("POST", "/api/auth/cli/session", JSON, CHUNKED), body)
@@ -160,6 +171,12 @@ def test_malformed_utf8_in_the_path_is_unknown_or_refused(calm, path, status, se
     token = token_of(make_person("alice"))
     answer = send(calm, request("GET", path, f"Authorization: Bearer {token}"))
     assert (answer.status, answer.sentence) == (status, sentence)
+
+
+@pytest.mark.parametrize("line", ["SCRIPT_NAME: /api", "SCRIPT_NAME: /elsewhere", "PATH_INFO: /_/health"])
+def test_no_header_changes_the_address_that_is_asked(calm, line):
+    answer = send(calm, request("GET", "/api/integrations", line))
+    assert answer.status == 401
 
 
 @pytest.mark.parametrize("host", ["evil.example.com", "localhost\x7f", "localhost, evil.example.com"])
