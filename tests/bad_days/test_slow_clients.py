@@ -12,9 +12,11 @@ from tests.hostile.wire import read_answer, request, send
 
 # More than one worker has threads.
 MANY = 30
+FORM_TYPE = "Content-Type: application/x-www-form-urlencoded"
 HALF_A_HEAD = b"GET /_/health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer not-a-secret-0123"
 HEAD = request("POST", "/api/auth/cli/session", "Content-Type: application/json", "Content-Length: 50")
-FORM = request("POST", "/auth/github", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 50")
+# Without the cookie the form would be refused unread.
+FORM = request("POST", "/auth/github", f"Cookie: csrf={'a' * 32}", FORM_TYPE, "Content-Length: 50")
 CHUNKED = request("POST", "/api/auth/cli/session", "Transfer-Encoding: chunked")
 
 
