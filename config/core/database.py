@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, NotSupportedError, OperationalError, connection
 
 _kept = threading.local()
 
@@ -16,11 +16,12 @@ def fetch_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | No
 
     The kept connection may have died with a restarted database. Outside a transaction a read is then
     asked once more over a fresh connection, so that a restart costs a moment rather than an error
-    for each thread. Raises OperationalError when the database stays away.
+    for each thread; so is one whose prepared statement a migration has outdated (NotSupportedError).
+    Raises OperationalError when the database stays away.
     """
     try:
         return _fetch(statement, parameters)
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError, NotSupportedError):
         if connection.in_atomic_block:
             raise
         connection.close()

@@ -1,5 +1,6 @@
 """Rows that are read by hand."""
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -17,6 +18,22 @@ def test_statements_are_prepared_unless_the_setting_says_no(settings, prepared, 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", [f"%{name}%"])
         assert cursor.fetchone() == (count,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_column_that_a_migration_changes_meanwhile_is_read_on():
+    parts = connection.settings_dict
+    with psycopg.connect(
+        user=parts["USER"], password=parts["PASSWORD"], host=parts["HOST"], port=parts["PORT"], dbname=parts["NAME"]
+    ) as migration:
+        migration.autocommit = True
+        migration.execute("CREATE TABLE changing AS SELECT 'x'::varchar(5) AS value")
+        try:
+            assert fetch_row("SELECT value FROM changing", []) == ("x",)
+            migration.execute("ALTER TABLE changing ALTER value TYPE varchar(9)")
+            assert fetch_row("SELECT value FROM changing", []) == ("x",)
+        finally:
+            migration.execute("DROP TABLE changing")
 
 
 def test_a_token_opens_the_api_without_prepared_statements_too(settings, alice_api, sandbox):
