@@ -32,8 +32,9 @@ def test_it_shows_the_code_what_asked_from_where_and_who_i_am(alices, started):
     assert f'<span class="code">{code}</span>' in page.content.decode()
     for shown in ("crayon CLI", "build-7 (as it calls itself)", "127.0.0.1", "now", "alice (alice@example.com)"):
         assert shown in text
-    assert '<button type="submit" class="primary grow" name="decision" value="approve">Approve</button>' in page.content.decode()
-    assert '<button type="submit" class="danger grow" name="decision" value="deny">Deny</button>' in page.content.decode()
+    html = page.content.decode()
+    assert '<button type="submit" class="primary grow" name="decision" value="approve">Approve</button>' in html
+    assert '<button type="submit" class="danger grow" name="decision" value="deny">Deny</button>' in html
     assert "another address" not in text
 
 
