@@ -42,7 +42,6 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     `fresh` passes by what was kept from an earlier call. Raises UnknownConnection for what is not the
     caller's, ReconnectNeeded, and the client's errors.
     """
-    nango = Nango.from_settings()
     if not is_integration_id(integration_id) or not is_connection_id(connection_id):
         raise UnknownConnection
     place, kept = credential_cache.look_up(
@@ -50,6 +49,7 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     )
     if kept is not None:
         return kept
+    nango = Nango.from_settings()
     spend_call(caller)
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     found = _ask(nango, caller, own, integration_id=integration_id, connection_id=connection_id, now=now)
