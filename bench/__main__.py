@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,7 +98,9 @@ def _bind_to_other_core() -> None:
     """PostgreSQL's processes shall not take the measured core; they inherit it from their parent."""
     for process in psutil.Process().children(recursive=True):
         if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
-            process.cpu_affinity([1])
+            # One that ended meanwhile needs no core.
+            with suppress(psutil.NoSuchProcess):
+                process.cpu_affinity([1])
 
 
 def run(groups: dict[str, list[servers.Server]], scenarios: list[Scenario], rounds: int, seconds: float) -> Results:
