@@ -13,7 +13,7 @@ RUN SECRET_KEY=only-for-this-build-step \
     PUBLIC_URL=https://build.invalid \
     DATABASE_URL=postgres://build@build.invalid/build \
     /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
-    && /opt/venv/bin/python -m compileall -q accounts config integrations
+    && /opt/venv/bin/python -m compileall -q accounts config deployments integrations
 
 FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp

@@ -1,12 +1,14 @@
 """All settings, read from the environment and loud on a bad value. The README has the table."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config import env
+from config import env, storage
 from config.core import crypto, logs
 from config.unfold import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
 
@@ -73,6 +75,7 @@ INSTALLED_APPS = [
     "config.core",
     "accounts",
     "integrations",
+    "deployments",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "config.apps.OperatorAdminConfig",
@@ -90,6 +93,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "procrastinate.contrib.django",
 ]
 MIDDLEWARE = [
     # Machines' requests go no further than this one; what follows is for pages.
@@ -133,7 +137,7 @@ STATICFILES_DIRS = [BASE_DIR / "assets"]
 # The image has its static files collected and compressed; a checkout serves them from where they lie.
 _COLLECTED = not DEBUG and (STATIC_ROOT / "staticfiles.json").is_file()
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": storage.uploads(),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if _COLLECTED or "collectstatic" in sys.argv
@@ -222,6 +226,30 @@ INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_mo
 # Only a shared cache can be told by one process to drop what another one kept.
 CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
 
+# --- Fly -------------------------------------------------------------------------------------
+FLY_API_TOKEN = env.secret("FLY_API_TOKEN", "")
+FLY_ORG = env.text("FLY_ORG", "personal")
+FLY_REGION = env.text("FLY_REGION", "iad")
+FLY_API_URL = env.url("FLY_API_URL", "https://api.machines.dev")
+FLY_PLATFORM_URL = env.url("FLY_PLATFORM_URL", "https://api.fly.io")
+FLY_APP_URL = env.url("FLY_APP_URL", "https://{app}.fly.dev")
+if "{app}" not in FLY_APP_URL:
+    raise ImproperlyConfigured("FLY_APP_URL must have {app} where the name of the app belongs.")
+FLYCTL = env.text("FLYCTL", "flyctl")
+FLY_DEPLOY_DEPOT = env.choice("FLY_DEPLOY_DEPOT", "false", ["false", "true", "auto"])
+
+# --- Deployments -----------------------------------------------------------------------------
+DEPLOYMENTS_PER_PERSON = env.integer("DEPLOYMENTS_PER_PERSON", 20, at_least=1)
+ARCHIVE_MAX_MEGABYTES = env.integer("ARCHIVE_MAX_MEGABYTES", 100, at_least=1, at_most=2000)
+ARCHIVE_MAX_EXPANDED_MEGABYTES = env.integer("ARCHIVE_MAX_EXPANDED_MEGABYTES", 1000, at_least=1, at_most=20_000)
+ARCHIVE_MAX_FILES = env.integer("ARCHIVE_MAX_FILES", 50_000, at_least=1)
+BUILD_ENVIRONMENT_PREFIXES = env.words("BUILD_ENVIRONMENT_PREFIXES", ["NEXT_PUBLIC_", "VITE_", "PUBLIC_"])
+BUILD_MINUTES = env.integer("BUILD_MINUTES", 30, at_least=1, at_most=100)
+BUILD_SILENCE_MINUTES = env.integer("BUILD_SILENCE_MINUTES", 5, at_least=1, at_most=100)
+BUILDS_PER_ORGANIZATION = env.integer("BUILDS_PER_ORGANIZATION", 2, at_least=1)
+BUILD_FOLDER = Path(env.text("BUILD_FOLDER", f"{tempfile.gettempdir()}/crayon-builds-{os.getuid()}"))
+WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2, at_least=1, at_most=50)
+
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")
 OUTGOING_CA_FILE = env.text("OUTGOING_CA_FILE", "")
@@ -237,7 +265,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "crayon server",
-    "DESCRIPTION": "Sign-in for people and their tools, and the credentials of connected accounts.",
+    "DESCRIPTION": "Sign-in for people and their tools, the credentials of connected accounts, and deployed apps.",
     "VERSION": "0.1.0",
     "SERVERS": [{"url": PUBLIC_URL}],
     "SORT_OPERATIONS": False,

@@ -1,0 +1,142 @@
+"""Builds: what became of each push, and its log."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import models
+
+from accounts.models import Organization, User
+from deployments.models.deployments import Deployment, Person
+
+# A worker says every few seconds that it is still at a build. After this long without, another may take over;
+# before that the first one has noticed that it was cut off, and has stopped (see services/building).
+HEARTBEAT_SECONDS = 3
+TAKEOVER_AFTER = timedelta(seconds=30)
+LONGEST_SENTENCE = 500
+
+
+class BuildQuerySet(models.QuerySet["Build"]):
+    """Builds."""
+
+    def of(self, person: Person) -> "BuildQuerySet":
+        """Those of the person's own apps."""
+        return self.filter(deployment__owner_id=person.id)
+
+    def running(self) -> "BuildQuerySet":
+        """Those that a worker has taken and not ended, whether it still lives or not."""
+        return self.filter(state__in=[Build.State.BUILDING, Build.State.RELEASED], finished_at=None)
+
+    def waiting(self) -> "BuildQuerySet":
+        """Those that a worker may take; a push that is still arriving isn't one."""
+        return self.filter(state=Build.State.QUEUED).exclude(accepted_at=None)
+
+    def deserted(self, *, now: datetime) -> "BuildQuerySet":
+        """Those whose worker has not been heard of for so long that it must be gone."""
+        return self.running().filter(heartbeat_at__lt=now - TAKEOVER_AFTER)
+
+
+class Build(models.Model):
+    """One push, from its arrival to its end.
+
+    `attempt` counts the workers that took it. Each writes only while the number is still its own, so that one
+    that was cut off and comes back changes nothing.
+    """
+
+    class State(models.TextChoices):
+        """queued → building → released → live; or failed, canceled, interrupted.
+
+        Released means that Fly runs the new image. With `finished_at` it also means that the app did not
+        answer at its address in time.
+        """
+
+        QUEUED = "queued"
+        BUILDING = "building"
+        RELEASED = "released"
+        LIVE = "live"
+        FAILED = "failed"
+        CANCELED = "canceled"
+        INTERRUPTED = "interrupted"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="builds")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="builds")
+    pushed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="builds")
+    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    commit = models.CharField(max_length=100, blank=True)
+    step = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
+    error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
+    # The archive's name in the storage, until the build is over.
+    archive = models.CharField(max_length=200, blank=True, editable=False)
+    archive_bytes = models.BigIntegerField(default=0)
+    # What is deployed without building, for a redeployment; else the archive is built.
+    from_image = models.CharField(max_length=300, blank=True)
+    image = models.CharField("image reference", max_length=300, blank=True)
+    # What a browser's bundle may see of the environment, sealed, until the build is over. All else is at Fly only.
+    sealed_environment = models.BinaryField(null=True, editable=False)
+    # Fly's count of changes of the app's secrets: a machine that knows an older one must not start.
+    secrets_version = models.BigIntegerField(null=True, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    # When the archive and the secrets were in place, so that it could be built.
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # Characters of the log so far.
+    log_length = models.PositiveIntegerField(default=0)
+
+    objects = BuildQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["deployment"],
+                condition=models.Q(state__in=["building", "released"], finished_at=None),
+                name="build_one_running_per_deployment",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["deployment", "-created_at"]),
+            models.Index(fields=["created_at"], name="build_unfinished", condition=models.Q(finished_at=None)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.deployment} {self.short_id}"
+
+    @property
+    def short_id(self) -> str:
+        """The first eight characters of the id, for people."""
+        return str(self.pk)[:8]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.finished_at is not None
+
+    @property
+    def seal_place(self) -> str:
+        """Where the sealed environment lies, for `config.core.crypto`."""
+        return f"deployments_build.sealed_environment:{self.pk}"
+
+
+class BuildLogChunk(models.Model):
+    """A piece of a build's log, some lines long. `start` is the number of characters before it."""
+
+    build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="log_chunks")
+    start = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        """In the order they were written."""
+
+        ordering = ("build", "start")
+        constraints = (models.UniqueConstraint(fields=["build", "start"], name="build_log_chunk_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.build_id} from {self.start}"

@@ -1,0 +1,68 @@
+"""Deployments: one app of one owner."""
+
+import uuid
+from typing import Protocol
+
+from django.conf import settings
+from django.db import models
+
+from accounts.models import Organization, User
+from deployments.models.fly_apps import FlyApp
+from deployments.names import LONGEST_APP_NAME
+
+
+class Person(Protocol):
+    """Somebody who has deployments: a User, or the Caller of an API request."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The person's id."""
+
+
+class DeploymentQuerySet(models.QuerySet["Deployment"]):
+    """Deployments."""
+
+    def of(self, person: Person) -> "DeploymentQuerySet":
+        """The person's own."""
+        return self.filter(owner_id=person.id)
+
+
+class Deployment(models.Model):
+    """An app that its owner pushes code to. Each push is a Build."""
+
+    class State(models.TextChoices):
+        """preparing → ready → destroying. A row that is destroyed is deleted."""
+
+        PREPARING = "preparing"
+        READY = "ready"
+        DESTROYING = "destroying"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # A person goes after their apps, so that nothing of theirs is left running at Fly.
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="deployments")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="deployments")
+    app_name = models.CharField(max_length=LONGEST_APP_NAME)
+    fly_app = models.OneToOneField(FlyApp, on_delete=models.PROTECT, related_name="deployment")
+    state = models.CharField(max_length=10, choices=State, default=State.PREPARING)
+    created_at = models.DateTimeField()
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        """By name."""
+
+        ordering = ("app_name",)
+        constraints = (models.UniqueConstraint(fields=["owner", "app_name"], name="deployment_once_per_owner"),)
+
+    def __str__(self) -> str:
+        return self.app_name
+
+    @property
+    def url(self) -> str:
+        """Where the app answers."""
+        return url_of(self.fly_app_id)
+
+
+def url_of(fly_name: str) -> str:
+    """The public address of an app at Fly."""
+    return settings.FLY_APP_URL.replace("{app}", fly_name)

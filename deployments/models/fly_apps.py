@@ -1,0 +1,91 @@
+"""The apps that this server has made at Fly, or means to make; and what was found to differ there."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import models
+
+# How long an attempt to make or delete an app may take; its process is gone after that.
+CLAIM_LASTS = timedelta(minutes=1)
+
+
+class FlyAppQuerySet(models.QuerySet["FlyApp"]):
+    """Apps at Fly."""
+
+    def free(self, *, now: datetime) -> "FlyAppQuerySet":
+        """Those that nobody is making or deleting right now."""
+        return self.filter(models.Q(claimed_at=None) | models.Q(claimed_at__lt=now - CLAIM_LASTS))
+
+
+class FlyApp(models.Model):
+    """One app at Fly. The row is there before Fly is asked to make it, and stays when it is gone.
+
+    So the row proves that the app is ours: an app at Fly without one is somebody else's, whatever it is called.
+    """
+
+    class State(models.TextChoices):
+        """intended → ready → deleting → gone; intended means that Fly may or may not have it yet."""
+
+        INTENDED = "intended"
+        READY = "ready"
+        DELETING = "deleting"
+        GONE = "gone"
+
+    name = models.CharField(primary_key=True, max_length=63)
+    # Its own private network (6PN): by default all apps of an organization at Fly can reach each other.
+    network = models.CharField(max_length=63)
+    # Sent when the app is made, so that asking twice makes one (Fly's `idempotency_key`).
+    idempotency_key = models.UUIDField(default=uuid.uuid4, editable=False)
+    state = models.CharField(max_length=10, choices=State, default=State.INTENDED)
+    # Which attempt is making or deleting it, and since when.
+    claim = models.UUIDField(null=True, blank=True, editable=False)
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True, blank=True)
+    gone_at = models.DateTimeField(null=True, blank=True)
+
+    objects = FlyAppQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at",)
+        verbose_name = "app at Fly"
+        verbose_name_plural = "apps at Fly"
+        indexes = (
+            models.Index(
+                fields=["created_at"],
+                name="fly_app_unfinished",
+                condition=models.Q(state__in=["intended", "deleting"]),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Discrepancy(models.Model):
+    """Something that Fly has and we don't, or the reverse, as the last comparison found it."""
+
+    class Kind(models.TextChoices):
+        """What is wrong."""
+
+        STRANGER = "stranger", "at Fly only"
+        MISSING = "missing", "gone at Fly"
+        ABANDONED = "abandoned", "ours, and used by nothing"
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    fly_name = models.CharField("name at Fly", max_length=255)
+    sentence = models.CharField(max_length=300)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-first_seen_at",)
+        verbose_name_plural = "discrepancies"
+        constraints = (models.UniqueConstraint(fields=["kind", "fly_name"], name="discrepancy_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.fly_name}: {self.get_kind_display()}"
