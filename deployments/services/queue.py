@@ -1,0 +1,28 @@
+"""Handing builds to the workers. A job only nudges: what is to be done stands in the rows."""
+
+import uuid
+from datetime import timedelta
+
+from django.db import transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+BUILDS = "builds"
+RUN_BUILD = "deployments.run_build"
+RECHECK = "deployments.recheck"
+
+
+def enqueue(build_id: uuid.UUID) -> None:
+    """Have a worker take the build. Inside a transaction the job appears with its commit; twice is once."""
+    job = app.configure_task(RUN_BUILD, queue=BUILDS, queueing_lock=f"build:{build_id}")
+    try:
+        with transaction.atomic():
+            job.defer(build_id=str(build_id))
+    except AlreadyEnqueued:
+        return
+
+
+def recheck_later(build_id: uuid.UUID, *, count: int, after: timedelta) -> None:
+    """Have a worker ask again, after a while, whether the released app answers; `count` is of such questions."""
+    job = app.configure_task(RECHECK, schedule_in={"seconds": int(after.total_seconds())})
+    job.defer(build_id=str(build_id), count=count)
