@@ -1,16 +1,17 @@
 """Builds: what became of each push, and its log."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import models
+from django.db.models.functions import Now
 
 from accounts.models import Organization, User
 from deployments.models.deployments import Deployment, Person
 
-# A worker says every few seconds that it is still at a build. After this long without, another may take over;
+# A worker says every second that it is still at a build. After this long without, another may take over;
 # before that the first one has noticed that it was cut off, and has stopped (see services/building).
-HEARTBEAT_SECONDS = 3
+HEARTBEAT_SECONDS = 1
 TAKEOVER_AFTER = timedelta(seconds=30)
 LONGEST_SENTENCE = 500
 
@@ -30,9 +31,9 @@ class BuildQuerySet(models.QuerySet["Build"]):
         """Those that a worker may take; a push that is still arriving isn't one."""
         return self.filter(state=Build.State.QUEUED).exclude(accepted_at=None)
 
-    def deserted(self, *, now: datetime) -> "BuildQuerySet":
-        """Those whose worker has not been heard of for so long that it must be gone."""
-        return self.running().filter(heartbeat_at__lt=now - TAKEOVER_AFTER)
+    def deserted(self) -> "BuildQuerySet":
+        """Those whose worker has not been heard of for so long that it must be gone, by the database's clock."""
+        return self.running().filter(heartbeat_at__lt=Now() - TAKEOVER_AFTER)
 
 
 class Build(models.Model):
@@ -71,6 +72,8 @@ class Build(models.Model):
     # What is deployed without building, for a redeployment; else the archive is built.
     from_image = models.CharField(max_length=300, blank=True)
     image = models.CharField("image reference", max_length=300, blank=True)
+    # Where the app listens inside its machine; known once the archive was looked into.
+    internal_port = models.PositiveIntegerField(null=True, blank=True)
     # What a browser's bundle may see of the environment, sealed, until the build is over. All else is at Fly only.
     sealed_environment = models.BinaryField(null=True, editable=False)
     # Fly's count of changes of the app's secrets: a machine that knows an older one must not start.

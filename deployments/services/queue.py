@@ -7,14 +7,15 @@ from django.db import transaction
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
-BUILDS = "builds"
+from config.core.jobs import LONG, SHORT
+
 RUN_BUILD = "deployments.run_build"
 RECHECK = "deployments.recheck"
 
 
 def enqueue(build_id: uuid.UUID) -> None:
     """Have a worker take the build. Inside a transaction the job appears with its commit; twice is once."""
-    job = app.configure_task(RUN_BUILD, queue=BUILDS, queueing_lock=f"build:{build_id}")
+    job = app.configure_task(RUN_BUILD, queue=LONG, queueing_lock=f"build:{build_id}")
     try:
         with transaction.atomic():
             job.defer(build_id=str(build_id))
@@ -24,5 +25,5 @@ def enqueue(build_id: uuid.UUID) -> None:
 
 def recheck_later(build_id: uuid.UUID, *, count: int, after: timedelta) -> None:
     """Have a worker ask again, after a while, whether the released app answers; `count` is of such questions."""
-    job = app.configure_task(RECHECK, schedule_in={"seconds": int(after.total_seconds())})
+    job = app.configure_task(RECHECK, queue=SHORT, schedule_in={"seconds": int(after.total_seconds())})
     job.defer(build_id=str(build_id), count=count)

@@ -1,0 +1,22 @@
+"""`manage.py worker`: do the jobs, until told to stop."""
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from config.core import worker_process
+from config.core.jobs import LONG, SHORT
+
+_SHORT_AT_ONCE = 3
+
+
+class Command(BaseCommand):
+    """Runs jobs: WORKER_CONCURRENCY builds at once, and whatever is short beside them."""
+
+    help = "Do the jobs: builds, and the upkeep that is due every few seconds. SIGTERM hands running builds over."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Work until SIGTERM or SIGINT."""
+        asyncio.run(worker_process.serve({LONG: settings.WORKER_CONCURRENCY, SHORT: _SHORT_AT_ONCE}))

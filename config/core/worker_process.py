@@ -1,0 +1,95 @@
+"""A process that does jobs: builds in one queue, everything short in another, so that neither waits for the other.
+
+procrastinate's own command ends when the database goes away and serves one queue. This one starts over.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import DatabaseError
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.exceptions import ConnectorException
+from psycopg_pool import PoolTimeout
+
+from config.core.jobs import stopping
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 2.0
+_GRACE_SECONDS = 45
+_POLL_SECONDS = 2.0
+# A worker that has said nothing for so long is dead: its jobs are given to others (config/core/tasks.py).
+HEARTBEAT_SECONDS, STALLED_SECONDS = 5.0, 20.0
+_SPARE_THREADS = 4
+
+
+async def serve(queues: Mapping[str, int]) -> None:
+    """Do the jobs of each queue, so many of it at once, until SIGTERM or SIGINT.
+
+    Then `config.core.jobs.stopping` is set, and jobs have 45 seconds to come to an end.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(sum(queues.values()) + _SPARE_THREADS, "job"))
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    while not stopped.is_set():
+        await _until_stopped_or_failed(queues, stopped)
+        if not stopped.is_set():
+            logger.warning("the workers ended; starting them again in %s s", _PAUSE_SECONDS)
+            await _wait(stopped, _PAUSE_SECONDS)
+
+
+async def _until_stopped_or_failed(queues: Mapping[str, int], stopped: asyncio.Event) -> None:
+    connector = app.connector
+    if not isinstance(connector, DjangoConnector):
+        raise TypeError("the application already has a worker's connector")
+    with app.replace_connector(connector.get_worker_connector()):
+        try:
+            async with app.open_async():
+                await _work(queues, stopped)
+        except (ConnectorException, DatabaseError, PoolTimeout, OSError) as error:
+            logger.warning("the workers lost the database: %s", type(error).__name__)
+
+
+async def _work(queues: Mapping[str, int], stopped: asyncio.Event) -> None:
+    workers = [
+        asyncio.create_task(
+            app.run_worker_async(
+                queues=[queue],
+                name=queue,
+                concurrency=concurrency,
+                fetch_job_polling_interval=_POLL_SECONDS,
+                shutdown_graceful_timeout=_GRACE_SECONDS,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                update_heartbeat_interval=HEARTBEAT_SECONDS,
+                stalled_worker_timeout=STALLED_SECONDS,
+            )
+        )
+        for queue, concurrency in queues.items()
+    ]
+    end = asyncio.create_task(stopped.wait())
+    # One that ended on its own lost the database; then all of them begin anew.
+    await asyncio.wait([*workers, end], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*workers, end):
+        task.cancel()
+    for result in await asyncio.gather(*workers, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,6 @@
+"""Carrying a build out, in a worker that may be killed at any line."""
+
+from deployments.services.building.running import run_build
+from deployments.services.building.sweeping import recheck, sweep
+
+__all__ = ["recheck", "run_build", "sweep"]

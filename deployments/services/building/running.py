@@ -1,0 +1,146 @@
+"""One attempt at a build, from the archive to an app that answers.
+
+Whatever is done at Fly can be done again: another attempt starts from the archive, or, once Fly runs the new
+image, from asking whether the app answers.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from django.utils import timezone
+
+from config.core.errors import ApplicationError, UpstreamFailed, UpstreamTimeout
+from deployments.clients.flyctl import FlyctlMissing
+from deployments.models import Build
+from deployments.services import fly_apps, queue
+from deployments.services.building import readiness
+from deployments.services.building.attempts import Attempt, Canceled, CutOff, HandedOver, take
+from deployments.services.building.context import ArchiveGone, lay_out
+from deployments.services.building.ending import tidy
+from deployments.services.building.logbook import Logbook
+from deployments.services.building.release import BuildFailed, release
+from deployments.services.building.workspace import workspace
+
+logger = logging.getLogger(__name__)
+
+_TRIES, _PAUSE_SECONDS = 5, 2.0
+_RECHECK_AFTER = timedelta(seconds=20)
+_CRASHED = "Something went wrong on our side. Push again; if it fails again, tell an operator of this server."
+_ARCHIVE_GONE = "The uploaded archive is gone, so the build can't go on. Push again."
+_NO_FLYCTL = "This server can't build: its worker has no flyctl. Tell an operator of this server."
+_CANCELED = "This build was canceled."
+Result = TypeVar("Result")
+
+
+def run_build(build_id: uuid.UUID) -> None:
+    """Work on the build until it is over, or until this worker has to let go of it. Does nothing when it is taken."""
+    attempt = take(build_id)
+    if attempt is None:
+        tidy(build_id)
+        return
+    logger.info("build %s: attempt %s", build_id, attempt.build.attempt)
+    with attempt.heartbeating():
+        _attempt(attempt)
+    tidy(build_id)
+
+
+def _attempt(attempt: Attempt) -> None:
+    """Carry it out, and turn whatever happens into the build's end."""
+    logbook = Logbook(attempt)
+    try:
+        try:
+            _carry_out(attempt, logbook)
+        finally:
+            logbook.flush()
+    except CutOff:
+        logger.warning("build %s: attempt %s was cut off", attempt.build.pk, attempt.build.attempt)
+    except HandedOver:
+        _hand_over(attempt)
+    except Canceled:
+        _end(attempt, Build.State.CANCELED, _CANCELED)
+    except ArchiveGone:
+        _end(attempt, Build.State.INTERRUPTED, _ARCHIVE_GONE)
+    except FlyctlMissing:
+        logger.exception("build %s: no flyctl", attempt.build.pk)
+        _end(attempt, Build.State.FAILED, _NO_FLYCTL)
+    except BuildFailed as failure:
+        _end(attempt, Build.State.FAILED, failure.sentence)
+    except ApplicationError as error:
+        _end(attempt, Build.State.FAILED, error.sentence)
+    except Exception:
+        logger.exception("build %s crashed", attempt.build.pk)
+        _end(attempt, Build.State.FAILED, _CRASHED)
+
+
+def _carry_out(attempt: Attempt, logbook: Logbook) -> None:
+    build = attempt.build
+    if build.attempt > 1:
+        logbook.write(f"The worker of this build went away; this is attempt {build.attempt}.")
+    if build.state != Build.State.RELEASED:
+        with workspace(build.pk, build.attempt) as folder:
+            _deploy(attempt, logbook, folder)
+    _confirm(attempt, logbook)
+
+
+def _deploy(attempt: Attempt, logbook: Logbook, folder: Path) -> None:
+    """Bring the archive to Fly, as an image that runs."""
+    attempt.note_step("Preparing the build…")
+    build = attempt.build
+    _patiently(attempt, lambda: fly_apps.ensure(fly_app_id=build.deployment.fly_app_id, now=timezone.now()))
+    attempt.require_going()
+    lay_out(attempt, logbook, folder)
+    attempt.require_going()
+    image = release(attempt, logbook, folder, ask=lambda call: _patiently(attempt, call))
+    logbook.flush()
+    attempt.note_released(image=image, now=timezone.now())
+
+
+def _confirm(attempt: Attempt, logbook: Logbook) -> None:
+    """Wait until the app answers. One that doesn't keeps its release: Fly does run it."""
+    url = attempt.build.deployment.url
+    logbook.note_step("Waiting for the app to answer…")
+    logbook.flush()
+    if readiness.wait_until_answering(url, between=attempt.require_going):
+        logbook.write(f"The app answers at {url}")
+        logbook.flush()
+        attempt.finish(Build.State.LIVE)
+        return
+    logbook.write(f"The app is released, but nothing answers at {url} yet. Its own logs may say why.")
+    logbook.flush()
+    attempt.finish(Build.State.RELEASED)
+    queue.recheck_later(attempt.build.pk, count=1, after=_RECHECK_AFTER)
+
+
+def _patiently(attempt: Attempt, call: Callable[[], Result]) -> Result:
+    """The call's result; where Fly fails or is slow, once more, a few times. All that is asked so can be repeated."""
+    for number in range(1, _TRIES):
+        try:
+            return call()
+        except (UpstreamFailed, UpstreamTimeout) as error:
+            logger.warning("build %s: try %s: %s", attempt.build.pk, number, type(error).__name__)
+            until = time.monotonic() + _PAUSE_SECONDS * number
+            while time.monotonic() < until:
+                attempt.require_going()
+                time.sleep(0.2)
+    return call()
+
+
+def _hand_over(attempt: Attempt) -> None:
+    """Let another worker take the build at once: this one is stopping."""
+    try:
+        attempt.hand_over()
+        queue.enqueue(attempt.build.pk)
+    except CutOff:
+        logger.warning("build %s: somebody else has it already", attempt.build.pk)
+
+
+def _end(attempt: Attempt, state: Build.State, sentence: str) -> None:
+    try:
+        attempt.finish(state, error=sentence)
+    except CutOff:
+        logger.warning("build %s: somebody else has it, so its end is theirs", attempt.build.pk)

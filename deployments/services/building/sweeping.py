@@ -1,0 +1,40 @@
+"""Finding what nobody is at any more. Runs every few seconds on one of the workers."""
+
+import logging
+import uuid
+from datetime import timedelta
+
+from deployments.models import Build
+from deployments.services import pushing, queue
+from deployments.services.building import readiness
+from deployments.services.building.ending import forget_archive
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+_MOST_RECHECKS = 30
+_RECHECK_EVERY = timedelta(seconds=30)
+
+
+def sweep() -> None:
+    """Give deserted and forgotten builds to a worker, and clear up after those that are over. Can be repeated."""
+    for build_id in Build.objects.deserted().values_list("pk", flat=True)[:_AT_ONCE]:
+        logger.warning("build %s: its worker is gone", build_id)
+        queue.enqueue(build_id)
+    for build_id in Build.objects.waiting().order_by("created_at").values_list("pk", flat=True)[:_AT_ONCE]:
+        queue.enqueue(build_id)
+    pushing.sweep_unaccepted()
+    for build in Build.objects.exclude(finished_at=None).exclude(archive="")[:_AT_ONCE]:
+        forget_archive(build)
+
+
+def recheck(build_id: uuid.UUID, *, count: int) -> None:
+    """See whether a released app answers by now, every half minute for a quarter of an hour."""
+    silent = Build.objects.filter(pk=build_id, state=Build.State.RELEASED).exclude(finished_at=None)
+    build = silent.select_related("deployment").first()
+    if build is None:
+        return
+    if readiness.answers(build.deployment.url):
+        silent.update(state=Build.State.LIVE)
+    elif count < _MOST_RECHECKS:
+        queue.recheck_later(build_id, count=count + 1, after=_RECHECK_EVERY)
