@@ -1,0 +1,38 @@
+"""The client of this server's organization at Fly."""
+
+from functools import lru_cache
+
+from django.conf import settings
+
+from deployments.clients.fly.apps import AppCalls
+from deployments.clients.fly.errors import FlyNotConfigured
+from deployments.clients.fly.machines import MachineCalls
+from deployments.clients.fly.volumes import VolumeCalls
+
+
+class Fly(AppCalls, MachineCalls, VolumeCalls):
+    """One organization at Fly. Safe for threads; calls share one pool.
+
+    Every method may raise ServiceFailed, FlyFailed or FlyRejected (502), ServiceTimeout (504), and
+    FlyBusy or FlyRefusesToken (503); `budget` is the number of seconds for one call. Bodies are never logged.
+    """
+
+    @classmethod
+    def from_settings(cls) -> "Fly":
+        """The configured organization's client, one for the process. Raises FlyNotConfigured."""
+        if not settings.FLY_API_TOKEN:
+            raise FlyNotConfigured
+        return _shared(
+            settings.FLY_API_URL,
+            settings.FLY_PLATFORM_URL,
+            settings.FLY_API_TOKEN,
+            settings.FLY_ORG,
+            settings.OUTGOING_PROXY_URL,
+            settings.OUTGOING_CA_FILE,
+        )
+
+
+@lru_cache(maxsize=8)
+def _shared(api_url: str, platform_url: str, token: str, org: str, *_transport: str) -> Fly:
+    # `_transport` are settings that the client's pool reads itself: other ones need another client.
+    return Fly(api_url=api_url, platform_url=platform_url, token=token, org=org)
