@@ -1,4 +1,8 @@
 # The production image: the server and nothing else. `docker build -t crayon-server .`
+# It runs the web process; `docker run … crayon-server python manage.py worker` runs a worker.
+# Name a version once you have tried it: --build-arg FLYCTL_VERSION=v0.x.y
+ARG FLYCTL_VERSION=latest
+
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv /opt/venv
@@ -15,6 +19,9 @@ RUN SECRET_KEY=only-for-this-build-step \
     /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
     && /opt/venv/bin/python -m compileall -q accounts config deployments integrations
 
+# What workers build apps with.
+FROM flyio/flyctl:${FLYCTL_VERSION} AS flyctl
+
 FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crayon
@@ -22,6 +29,7 @@ WORKDIR /app
 # Root owns the code; the server can read it and write nothing but /tmp.
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
+COPY --from=flyctl /flyctl /usr/local/bin/flyctl
 USER 10001
 EXPOSE 3000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev manage test check bench format lock clean
+.PHONY: help install dev worker manage test check bench format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ install: ## Create .venv with the locked dependencies; does nothing when they ar
 
 dev: install ## Run the server, its database and the sandbox on this machine; Ctrl-C stops them
 	@$(BIN)/python -m dev
+
+worker: install ## Run one more worker beside `make dev`, in the same state folder
+	@$(BIN)/python -m dev.manage worker
 
 manage: install ## Run manage.py on the development database (ARGS="changepassword operator")
 	@$(BIN)/python -m dev.manage $(ARGS)

@@ -56,7 +56,8 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     environment = server_environment(options, os.environ)
     sandbox = Program("sandbox", _sandbox_command(options), logs=logs)
     server = Program("server", _server_command(options), logs=logs)
-    programs = [sandbox, server]
+    worker = Program("worker", [sys.executable, "manage.py", "worker"], logs=logs)
+    programs = [sandbox, server, worker]
     running.enter_context(_stopping(sandbox))
     sandbox.start(environment)
     environment["DATABASE_URL"] = _database(options, environment, running)
@@ -64,6 +65,8 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     running.enter_context(_stopping(server))
     _say("Starting the server ...")
     server.start(environment)
+    running.enter_context(_stopping(worker))
+    worker.start(environment)
     wait_until_answering(f"{options.sandbox_url}/_sandbox/state", programs, patience=_PATIENCE)
     wait_until_answering(f"{options.server_url}/_/ready", programs, patience=_PATIENCE)
     opener = "open" if sys.platform == "darwin" else "xdg-open"

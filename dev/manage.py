@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dev.errors import DevelopmentError, FolderInUseError
 from dev.options import Options
@@ -24,12 +25,21 @@ def main(words: Sequence[str]) -> int:
         with contextlib.ExitStack() as running:
             if not is_set("DATABASE_URL", environment):
                 environment["DATABASE_URL"] = _database(options, running)
-            return subprocess.run([sys.executable, "manage.py", *words], env=environment, check=False).returncode
+            return _run([sys.executable, "manage.py", *words], environment)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except DevelopmentError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run to the end. Ctrl-C reaches the command too, which may take its time: a worker hands its builds over."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    with subprocess.Popen(command, env=environment) as child:
+        status = child.wait()
+    # A shell's way to tell of a signal.
+    return status if status >= 0 else 128 - status
 
 
 def _database(options: Options, running: contextlib.ExitStack) -> str:

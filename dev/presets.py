@@ -24,6 +24,14 @@ _NANGO = {
     "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
     "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
 }
+_FLY = {
+    "FLY_API_URL": "{sandbox}/fly",
+    "FLY_PLATFORM_URL": "{sandbox}/fly",
+    "FLY_APP_URL": "{sandbox}/fly/apps/{{app}}",
+    "FLY_API_TOKEN": "sandbox-fly-org-token",
+    "FLY_ORG": "sandbox",
+    "FLYCTL": str(Path(__file__).resolve().parents[1] / "sandbox" / "bin" / "flyctl"),
+}
 
 
 def is_set(name: str, environment: Mapping[str, str]) -> bool:
@@ -34,8 +42,8 @@ def is_set(name: str, environment: Mapping[str, str]) -> bool:
 def server_environment(options: Options, environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` with every gap filled that development can fill, but DATABASE_URL.
 
-    GitHub's settings are preset all together or not at all, and so are Nango's: a real client id
-    is of no use to the sandbox, and the sandbox's none to GitHub.
+    GitHub's settings are preset all together or not at all, and so are Nango's and Fly's: a real client
+    id is of no use to the sandbox, and the sandbox's none to GitHub.
     """
     presets = {
         "DEBUG": "true",
@@ -46,9 +54,11 @@ def server_environment(options: Options, environment: Mapping[str, str]) -> dict
             dict.fromkeys([urlsplit(options.public_url).hostname or "", "localhost", "127.0.0.1"])
         ),
         "WEB_CONCURRENCY": "1",
+        "BUILD_FOLDER": str(options.state / "builds"),
+        "STORAGE_FOLDER": str(options.state / "storage"),
         **kept_keys(options.state / "keys.json"),
     }
-    for group in (_GITHUB, _NANGO):
+    for group in (_GITHUB, _NANGO, _FLY):
         if not any(is_set(name, environment) for name in group):
             presets |= {name: value.format(sandbox=options.sandbox_url) for name, value in group.items()}
     filled = {name: value for name, value in presets.items() if not is_set(name, environment)}

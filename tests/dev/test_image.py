@@ -47,4 +47,5 @@ def test_fly_migrates_before_a_release_and_serves_only_https() -> None:
     assert service["force_https"] is True
     assert service["internal_port"] == int(fly["env"]["PORT"])
     assert [check["path"] for check in service["checks"]] == ["/_/ready"]
-    assert fly["processes"].keys() == {"web"}
+    assert fly["processes"].keys() == {"web", "worker"}
+    assert service["processes"] == ["web"]
