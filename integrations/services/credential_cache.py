@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from config.core import cache
 from config.core.crypto import CannotOpen, keyring
-from integrations import cache
 
 LONGEST_SECONDS = 300
 # Longer than anything is kept, so that a mark outlives what was kept under it.

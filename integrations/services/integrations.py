@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 import orjson
 from django.conf import settings
 
+from config.core import cache
 from config.core.errors import ApplicationError
 from config.core.outgoing import ServiceTimeout
-from integrations import cache
 from integrations.clients.nango import Nango
 
 logger = logging.getLogger(__name__)

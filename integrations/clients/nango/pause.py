@@ -3,7 +3,7 @@
 import math
 import time
 
-from integrations import cache
+from config.core import cache
 from integrations.clients.nango.errors import NangoBusy
 
 _LONGEST_PAUSE_SECONDS = 300
