@@ -1,0 +1,109 @@
+"""An app's builds, and building none: deploying again what was built before."""
+
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import audit
+from config.core.errors import Conflict, Malformed
+from deployments.models import Build, Deployment
+from deployments.models.deployments import Person
+from deployments.services import queue, stored_archives
+from deployments.services.ownership import NoSuchApp, own_app
+
+PAGE = 50
+SUPERSEDED = "A newer build took this one's place."
+
+
+class NoImage(Conflict):
+    """409: the build has made nothing that could be deployed."""
+
+    default = "This build made no image, so there is nothing to deploy again."
+
+
+class StillRunning(Conflict):
+    """409: a build of the app runs."""
+
+    default = "A build of this app is running. Wait for its end, or cancel it."
+
+
+def list_builds(*, caller: Person, app_name: str, before: uuid.UUID | None) -> list[Build]:
+    """The newest builds of the caller's app, newest first, PAGE at most; with `before` those older than that one.
+
+    Raises NoSuchApp, or Malformed when the app has no build `before`.
+    """
+    return builds_of(own_app(person=caller, app_name=app_name), before=before)
+
+
+def builds_of(deployment: Deployment, *, before: uuid.UUID | None = None, limit: int = PAGE) -> list[Build]:
+    """The same of an app that was looked up already."""
+    builds = Build.objects.filter(deployment=deployment).select_related("pushed_by").defer("sealed_environment")
+    if before is not None:
+        since = Build.objects.filter(deployment=deployment, pk=before).values_list("created_at", flat=True).first()
+        if since is None:
+            raise Malformed("before: This app has no such build.")
+        builds = builds.filter(created_at__lt=since)
+    return list(builds.order_by("-created_at")[:limit])
+
+
+def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:
+    """The newest build of each of the apps that has one, in one query."""
+    newest = Build.objects.filter(deployment__in=deployments).order_by("deployment_id", "-created_at")
+    return {build.deployment_id: build for build in newest.distinct("deployment_id").defer("sealed_environment")}
+
+
+def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
+    """Queue a new build that deploys the image of an old one; builds that wait make room for it.
+
+    Who may is for the caller to see to. Raises NoImage, StillRunning, or NoSuchApp for an app on its way out.
+    """
+    if not build.image:
+        raise NoImage
+    with transaction.atomic():
+        # One at a time: two at once would each see nothing running.
+        app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
+        if app is None or app.state == Deployment.State.DESTROYING:
+            raise NoSuchApp
+        if Build.objects.running().filter(deployment=app).exists():
+            raise StillRunning
+        supersede(deployment=app, actor=actor, now=now)
+        again = Build.objects.create(
+            deployment=app,
+            organization_id=app.organization_id,
+            pushed_by_id=actor.id,
+            commit=build.commit,
+            from_image=build.image,
+            internal_port=build.internal_port,
+            created_at=now,
+            accepted_at=now,
+        )
+        audit.record(
+            "build.redeployed",
+            actor=actor,
+            target=again,
+            organization_id=app.organization_id,
+            details={"app": app.app_name, "image_of": str(build.pk)},
+        )
+        queue.enqueue(again.pk)
+    return again
+
+
+def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> None:
+    """Cancel the app's builds that no worker has taken, since a newer one comes. Within the caller's transaction."""
+    for build in Build.objects.filter(deployment=deployment, state=Build.State.QUEUED, finished_at=None):
+        waiting = Build.objects.filter(pk=build.pk, state=Build.State.QUEUED, finished_at=None)
+        if waiting.update(state=Build.State.CANCELED, error=SUPERSEDED, finished_at=now, sealed_environment=None):
+            audit.record(
+                "build.superseded",
+                actor=actor,
+                target=build,
+                organization_id=build.organization_id,
+                details={"app": deployment.app_name},
+            )
+            _remove_archive_after_commit(build.archive)
+
+
+def _remove_archive_after_commit(name: str) -> None:
+    # The name stays in the row until the workers' sweep has seen that the archive is gone.
+    transaction.on_commit(lambda: stored_archives.remove(name), robust=True)

@@ -1,0 +1,44 @@
+"""Whose an app and a build are: looked up with their owner, so that absent and another's look the same."""
+
+import uuid
+
+from config.core.errors import NotFound
+from deployments.models import Build, Deployment
+from deployments.models.deployments import Person
+
+
+class NoSuchApp(NotFound):
+    """404: the person has no app of that name, or it is being destroyed."""
+
+    default = "You have no app of this name. Prepare it first."
+
+
+class NoSuchBuild(NotFound):
+    """404: the person's app has no such build."""
+
+    default = "There is no such build."
+
+
+def own_app(*, person: Person, app_name: str) -> Deployment:
+    """The person's app. Raises NoSuchApp."""
+    found = Deployment.objects.of(person).exclude(state=Deployment.State.DESTROYING).filter(app_name=app_name).first()
+    if found is None:
+        raise NoSuchApp
+    return found
+
+
+def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
+    """The person's app, be it on its way out. Raises NoSuchApp."""
+    found = Deployment.objects.of(person).filter(pk=deployment_id).first()
+    if found is None:
+        raise NoSuchApp("There is no such app.")
+    return found
+
+
+def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
+    """A build of the person's app, with its app and who pushed it. Raises NoSuchBuild."""
+    builds = Build.objects.of(person).select_related("deployment", "pushed_by")
+    found = builds.filter(pk=build_id, deployment=deployment_id).first()
+    if found is None:
+        raise NoSuchBuild
+    return found

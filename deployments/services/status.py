@@ -1,0 +1,97 @@
+"""How an app is, for somebody who waits for it: from our own rows alone, since the workers note what Fly says."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from config.core.database import fetch_row
+from deployments.models import Build, Deployment
+from deployments.models.deployments import Person, url_of
+
+Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]
+
+# One statement by hand: a client asks every few seconds for as long as its build takes.
+_FIND = """
+SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error, b.accepted_at, b.cancel_requested_at, b.finished_at
+  FROM deployments_deployment d
+  LEFT JOIN LATERAL (
+       SELECT state, commit, step, error, accepted_at, cancel_requested_at, finished_at
+         FROM deployments_build
+        WHERE deployment_id = d.id
+        ORDER BY created_at DESC
+        LIMIT 1) b ON true
+ WHERE d.owner_id = %s AND d.app_name = %s
+"""
+RECEIVING = "Receiving the archive…"
+WAITING = "Waiting for a worker…"
+BEGINNING = "Preparing the build…"
+STARTING = "Waiting for the app to answer…"
+CANCELING = "Canceling…"
+SILENT = "The app is released, but it doesn't answer yet. Look at its logs."
+FAILED = "The build failed. Look at its log."
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`message` is the current step for a person, `error` what went wrong; None where there is none."""
+
+    status: Word
+    url: str | None = None
+    commit: str | None = None
+    message: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """What is read of the latest build."""
+
+    state: str
+    commit: str
+    step: str
+    error: str
+    accepted_at: datetime | None
+    cancel_requested_at: datetime | None
+    finished_at: datetime | None
+
+
+def status_of(*, caller: Person, app_name: str) -> Status:
+    """How the caller's app is; `not_found` also for another's and for one that is being destroyed. One query."""
+    row = fetch_row(_FIND, [caller.id, app_name])
+    if row is None or row[1] == Deployment.State.DESTROYING:
+        return Status("not_found")
+    url = url_of(row[0])
+    return Status("idle", url) if row[2] is None else _of_build(url, _Latest(*row[2:]))
+
+
+def _of_build(url: str, build: _Latest) -> Status:
+    word, message = _word_and_message(build)
+    failed = word == "build_error"
+    return Status(
+        word,
+        url,
+        build.commit or None,
+        message=None if failed else message,
+        error=(build.error or FAILED) if failed else None,
+    )
+
+
+def _word_and_message(build: _Latest | Build) -> tuple[Word, str | None]:
+    match build.state:
+        case Build.State.LIVE:
+            return "running", None
+        case Build.State.QUEUED:
+            return "queued", (build.step or WAITING) if build.accepted_at else RECEIVING
+        case Build.State.BUILDING:
+            return "building", CANCELING if build.cancel_requested_at else build.step or BEGINNING
+        case Build.State.RELEASED if build.finished_at:
+            return "starting", SILENT
+        case Build.State.RELEASED:
+            return "starting", CANCELING if build.cancel_requested_at else build.step or STARTING
+        case _:
+            return "build_error", None
+
+
+def message_of(build: Build) -> str:
+    """The same sentence about any build, for its page; "" where its state says all."""
+    return _word_and_message(build)[1] or ""
