@@ -1,0 +1,1 @@
+"""Machines, their members, and the tokens given out for them."""
