@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from django.db import models
 
-# How long an attempt to make or delete an app may take; its process is gone after that.
-CLAIM_LASTS = timedelta(minutes=1)
+# An attempt to make or delete an app renews its claim before each question to Fly, which takes 5 seconds at the
+# most; one that didn't for so long is gone with its process.
+CLAIM_LASTS = timedelta(seconds=20)
 
 
 class FlyAppQuerySet(models.QuerySet["FlyApp"]):

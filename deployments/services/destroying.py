@@ -1,0 +1,89 @@
+"""Removing an app: the intent first, then all it has at Fly, then its row.
+
+The row goes last, so that nothing of it is left running at Fly without anybody knowing.
+"""
+
+import logging
+import uuid
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.audit import Actor, record
+from deployments.models import Deployment
+from deployments.models.builds import TAKEOVER_AFTER
+from deployments.models.deployments import DeploymentQuerySet
+from deployments.services import cancelation, fly_apps
+from deployments.services.building import ending
+from deployments.services.ownership import NoSuchApp
+
+logger = logging.getLogger(__name__)
+
+State = Deployment.State
+
+
+def destroy(*, owner: Actor, app_name: str, now: datetime) -> bool:
+    """Remove the person's own app of this name; says whether it is gone already.
+
+    What can't be done now is done by the reconciler. Raises NoSuchApp.
+    """
+    return _destroy(Deployment.objects.of(owner).filter(app_name=app_name), actor=owner, now=now)
+
+
+def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime) -> bool:
+    """Remove anybody's app, for an operator. The same otherwise."""
+    return _destroy(Deployment.objects.filter(pk=deployment_id), actor=operator, now=now)
+
+
+def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
+    """Do what is left of removing an app; False while one of its builds is still being stopped. Can be repeated.
+
+    Raises StillChanging, the Fly client's errors, and what the archives' storage raises.
+    """
+    deployment = Deployment.objects.filter(pk=deployment_id, state=State.DESTROYING).first()
+    if deployment is None:
+        return not Deployment.objects.filter(pk=deployment_id).exists()
+    # A build whose worker still lives ends within seconds; one that died is not waited for.
+    if deployment.builds.running().filter(heartbeat_at__gte=now - TAKEOVER_AFTER).exists():
+        return False
+    fly_apps.remove(fly_app_id=deployment.fly_app_id, now=now)
+    for build in deployment.builds.exclude(archive=""):
+        ending.forget_archive(build)
+    _forget(deployment)
+    return True
+
+
+def _destroy(wanted: DeploymentQuerySet, *, actor: Actor, now: datetime) -> bool:
+    deployment = _recorded(wanted, actor=actor)
+    try:
+        return finish(deployment_id=deployment.pk, now=now)
+    except Exception as error:  # noqa: BLE001 - a storage raises what it likes, and nothing is lost
+        logger.warning("deployment %s is not removed yet: %s", deployment.pk, type(error).__name__)
+        return False
+
+
+@transaction.atomic
+def _recorded(wanted: DeploymentQuerySet, *, actor: Actor) -> Deployment:
+    """The deployment, marked as to be destroyed, and its builds as to be stopped."""
+    deployment = wanted.select_for_update().first()
+    if deployment is None:
+        raise NoSuchApp
+    if deployment.state != State.DESTROYING:
+        Deployment.objects.filter(pk=deployment.pk).update(state=State.DESTROYING)
+        record(
+            "deployment.destroyed",
+            actor=actor,
+            target=deployment,
+            organization_id=deployment.organization_id,
+            details={"app": deployment.app_name, "fly_app": deployment.fly_app_id},
+        )
+    for build_id in deployment.builds.filter(finished_at=None).values_list("pk", flat=True):
+        with suppress(cancelation.AlreadyOver):
+            cancelation.cancel_build(build_id, actor)
+    return deployment
+
+
+def _forget(deployment: Deployment) -> None:
+    """Delete the row, with its builds and their logs."""
+    Deployment.objects.filter(pk=deployment.pk, state=State.DESTROYING).delete()

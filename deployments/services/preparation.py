@@ -1,0 +1,149 @@
+"""Giving a person's app its place at Fly.
+
+The deployment and the app to be made are recorded in one transaction; then Fly is asked. What a crash or a
+cut connection leaves behind is finished by the next call, by the push, by the build, or by the reconciler.
+"""
+
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Coalesce
+
+from accounts.audit import record
+from accounts.callers import Caller
+from accounts.models import User
+from config.core.errors import Conflict, Malformed
+from config.core.ratelimits import RateLimit
+from deployments.clients.fly import Fly
+from deployments.models import Deployment
+from deployments.names import LONGEST_APP_NAME, is_app_name
+from deployments.services import fly_apps
+from deployments.services.ownership import NoSuchApp
+
+State = Deployment.State
+PREPARATIONS = RateLimit("app-preparations", "60/minute")
+_MOST_NAMES = 3
+
+
+class NotAnAppName(Malformed):
+    """400: no app may be called so."""
+
+    default = (
+        f"appName must begin with a letter from a to z and have only those, digits and hyphens, "
+        f"at most {LONGEST_APP_NAME} in all."
+    )
+
+
+class QuotaReached(Conflict):
+    """409: the person has as many apps as they may."""
+
+
+class BeingRemoved(Conflict):
+    """409: the app of this name is being deleted."""
+
+    default = "This app is being removed. Please try again in a minute."
+
+
+def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
+    """The caller's app of this name, made when there is none; its address is known at once.
+
+    While another call, or Fly, is still at it, it is answered as it is. Raises NotAnAppName, QuotaReached,
+    BeingRemoved, TooManyRequests and the Fly client's errors; calling again settles those.
+    """
+    if not is_app_name(app_name):
+        raise NotAnAppName
+    Fly.from_settings()
+    deployment = _found(caller, app_name)
+    if deployment is None or deployment.state == State.PREPARING:
+        PREPARATIONS.spend(str(caller.id))
+        deployment = deployment or _intended(caller, app_name, now=now)
+    if deployment.state == State.DESTROYING:
+        raise BeingRemoved
+    if deployment.state == State.READY:
+        return deployment
+    try:
+        return finish(deployment_id=deployment.pk, now=now)
+    except fly_apps.StillChanging:
+        return Deployment.objects.get(pk=deployment.pk)
+
+
+def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
+    """Do what is left of preparing an app; one that is ready is answered as it is. Can be repeated.
+
+    Raises StillChanging, BeingRemoved, NoSuchApp and the Fly client's errors.
+    """
+    for _ in range(_MOST_NAMES):
+        deployment = Deployment.objects.filter(pk=deployment_id).first()
+        if deployment is None:
+            raise NoSuchApp
+        if deployment.state == State.DESTROYING:
+            raise BeingRemoved
+        if deployment.state == State.READY:
+            return deployment
+        try:
+            fly_apps.ensure(fly_app_id=deployment.fly_app_id, now=now)
+        except fly_apps.NoLongerOurs:
+            _rename(deployment, now=now)
+            continue
+        Deployment.objects.filter(pk=deployment_id, fly_app_id=deployment.fly_app_id, state=State.PREPARING).update(
+            state=State.READY
+        )
+    raise fly_apps.StillChanging
+
+
+def _found(caller: Caller, app_name: str) -> Deployment | None:
+    return Deployment.objects.of(caller).filter(app_name=app_name).first()
+
+
+@transaction.atomic
+def _intended(caller: Caller, app_name: str, *, now: datetime) -> Deployment:
+    """The new deployment, or the one that another call has recorded just now."""
+    # All of a person's apps are counted and made behind this lock, so that calls at once can't pass the quota.
+    User.objects.select_for_update(no_key=True).get(pk=caller.id)
+    found = _found(caller, app_name)
+    if found:
+        return found
+    _require_room(caller)
+    deployment = Deployment.objects.create(
+        owner_id=caller.id,
+        organization_id=caller.organization_id,
+        app_name=app_name,
+        fly_app=fly_apps.intend(now=now),
+        created_at=now,
+    )
+    record(
+        "deployment.prepared",
+        actor=caller,
+        target=deployment,
+        organization_id=caller.organization_id,
+        details={"app": app_name, "fly_app": deployment.fly_app_id},
+    )
+    return deployment
+
+
+def _require_room(caller: Caller) -> None:
+    """Raise QuotaReached, naming the app whose last push is longest ago."""
+    own = Deployment.objects.of(caller)
+    if own.count() < settings.DEPLOYMENTS_PER_PERSON:
+        return
+    kept = own.exclude(state=State.DESTROYING)
+    idle = kept.order_by(Coalesce(Max("builds__created_at"), "created_at")).first()
+    most = settings.DEPLOYMENTS_PER_PERSON
+    if idle is None:
+        raise QuotaReached(f"You may have {most} apps, and yours are still being removed. Try again in a minute.")
+    raise QuotaReached(
+        f"You have {most} apps, which is the most you may have. Remove one that you no longer need at "
+        f"{settings.PUBLIC_URL}/deployments/ and try again; “{idle.app_name}” has been idle the longest."
+    )
+
+
+@transaction.atomic
+def _rename(deployment: Deployment, *, now: datetime) -> None:
+    """Intend an app of another name in place of one that can't be made, unless somebody else just did."""
+    replaced = Deployment.objects.filter(pk=deployment.pk, fly_app_id=deployment.fly_app_id, state=State.PREPARING)
+    fly_app = fly_apps.intend(now=now)
+    if not replaced.update(fly_app=fly_app):
+        fly_app.delete()
