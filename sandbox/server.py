@@ -9,6 +9,8 @@ from sandbox.answers import html_answer, json_answer
 from sandbox.control import routes as control
 from sandbox.control.reading import loopback_only
 from sandbox.faults import TARGETS, Fault
+from sandbox.fly import routes as fly
+from sandbox.fly.errors import usual_failure
 from sandbox.github import routes as github
 from sandbox.nango import routes as nango
 from sandbox.world import WORLD, World
@@ -24,6 +26,7 @@ def make_application(world: World) -> web.Application:
     control.add_routes(app)
     github.add_routes(app)
     nango.add_routes(app)
+    fly.add_routes(app)
     return app
 
 
@@ -49,15 +52,18 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def answer_unmatched(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer unknown paths and methods as each target does; none of them answers 405."""
+    """Answer unknown paths and methods as each target does; only Fly answers 405."""
     try:
         return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as problem:
         target, _ = _split(request.path)
+        is_method = isinstance(problem, web.HTTPMethodNotAllowed)
     if target == "github":
         return github.unmatched(request.path)
     if target == "nango":
         return nango.unmatched()
+    if target == "fly":
+        return fly.unmatched(is_method=is_method)
     return json_answer({"error": "There is nothing at this path."}, status=404)
 
 
@@ -117,6 +123,8 @@ def _fault_answer(request: web.Request, fault: Fault, *, path: str) -> web.Respo
 
 def _usual_failure(request: web.Request, fault: Fault, *, status: int, path: str) -> web.Response:
     """Answer with what such a failure usually carries: a proxy's page, or the target's error."""
+    if fault.target == "fly":
+        return usual_failure(status, headers=fault.headers)
     if status in (502, 503, 504):
         reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}[status]
         text = f"<html><head><title>{status} {reason}</title></head><body>{reason}</body></html>"

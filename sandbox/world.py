@@ -5,6 +5,7 @@ from copy import deepcopy
 from aiohttp import web
 
 from sandbox.faults import Faults
+from sandbox.fly.state import Fly
 from sandbox.github.state import GitHub
 from sandbox.journal import Journal
 from sandbox.nango.ratelimit import RateLimiter
@@ -18,6 +19,7 @@ class World:
 
     github: GitHub
     nango: Nango
+    fly: Fly
     limiter: RateLimiter
     webhooks: Webhooks
     faults: Faults
@@ -36,6 +38,7 @@ class World:
         self.webhooks = Webhooks()
         self.github = GitHub()
         self.nango = Nango()
+        self.fly = Fly()
         self.limiter = RateLimiter()
         self.faults = Faults()
         self.journal = Journal()

@@ -52,6 +52,21 @@ class SandboxProcess:
         return f"{self.url}/nango"
 
     @property
+    def fly_url(self) -> str:
+        """The value for FLY_API_URL and FLY_PLATFORM_URL."""
+        return f"{self.url}/fly"
+
+    @property
+    def fly_url(self) -> str:
+        """The value for FLY_API_URL and FLY_PLATFORM_URL."""
+        return f"{self.url}/fly"
+
+    @property
+    def fly_app_url(self) -> str:
+        """The value for FLY_APP_URL."""
+        return f"{self.url}/fly/apps/{{app}}"
+
+    @property
     def pid(self) -> int:
         """The process id."""
         assert self._process is not None, "the sandbox is not running"

@@ -10,8 +10,6 @@ from sandbox.faults import fault_from_json
 from sandbox.nango import clock, shapes
 from sandbox.world import WORLD, World
 
-_FLY = ("apps", "machines", "volumes", "ips", "secrets", "tokens")
-
 
 async def health(request: web.Request) -> web.Response:  # noqa: ARG001
     """Say that the process is up."""
@@ -45,7 +43,7 @@ async def state(request: web.Request) -> web.Response:
         {
             "github": world.github.as_json(),
             "nango": _nango_as_json(world, origin=str(request.url.origin())),
-            "fly": {name: {} for name in _FLY},
+            "fly": world.fly.as_json(),
         }
     )
 

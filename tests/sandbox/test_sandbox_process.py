@@ -72,10 +72,10 @@ def test_the_state_has_a_place_for_everything(sandbox_process: SandboxProcess) -
     }
 
 
-def test_unknown_paths_below_fly_and_elsewhere_answer_json(
+def test_unknown_paths_outside_the_stand_ins_answer_json(
     sandbox_process: SandboxProcess, http: urllib3.PoolManager
 ) -> None:
-    for path in ("/fly/v1/apps", "/", "/_sandbox/nothing"):
+    for path in ("/", "/flying", "/_sandbox/nothing"):
         response = http.request("GET", sandbox_process.url + path)
         assert (response.status, response.json()) == (404, {"error": "There is nothing at this path."})
 
