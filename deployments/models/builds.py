@@ -1,18 +1,13 @@
 """Builds: what became of each push, and its log."""
 
 import uuid
-from datetime import timedelta
 
 from django.db import models
-from django.db.models.functions import Now
 
 from accounts.models import Organization, User
+from config.core.attempts import Attempted, deserted
 from deployments.models.deployments import Deployment, Person
 
-# A worker says every second that it is still at a build. After this long without, another may take over;
-# before that the first one has noticed that it was cut off, and has stopped (see services/building).
-HEARTBEAT_SECONDS = 1
-TAKEOVER_AFTER = timedelta(seconds=30)
 LONGEST_SENTENCE = 500
 
 
@@ -33,10 +28,10 @@ class BuildQuerySet(models.QuerySet["Build"]):
 
     def deserted(self) -> "BuildQuerySet":
         """Those whose worker has not been heard of for so long that it must be gone, by the database's clock."""
-        return self.running().filter(heartbeat_at__lt=Now() - TAKEOVER_AFTER)
+        return self.running().filter(deserted())
 
 
-class Build(models.Model):
+class Build(Attempted):
     """One push, from its arrival to its end.
 
     `attempt` counts the workers that took it. Each writes only while the number is still its own, so that one
@@ -78,8 +73,6 @@ class Build(models.Model):
     sealed_environment = models.BinaryField(null=True, editable=False)
     # Fly's count of changes of the app's secrets: a machine that knows an older one must not start.
     secrets_version = models.BigIntegerField(null=True, blank=True)
-    attempt = models.PositiveSmallIntegerField(default=0)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     # When the archive and the secrets were in place, so that it could be built.

@@ -11,8 +11,8 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.audit import Actor, record
+from config.core.attempts import TAKEOVER_AFTER
 from deployments.models import Deployment
-from deployments.models.builds import TAKEOVER_AFTER
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.services import cancelation, fly_apps
 from deployments.services.building import ending

@@ -7,7 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from deployments.models import Build, BuildLogChunk
-from deployments.services.building.attempts import Attempt, CutOff
+from deployments.services.building.attempts import BuildAttempt
 
 LONGEST_LOG = 8_000_000
 _BATCH_SECONDS = 1.0
@@ -18,12 +18,12 @@ _TOO_LONG = "\n(The log is too long; what follows is left out.)\n"
 class Logbook:
     """Collects lines and steps. `write` and `note_step` seldom touch the database; `flush` does now."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: BuildAttempt) -> None:
         self._attempt = attempt
         self._lines: list[str] = []
         self._size = 0
         self._step = ""
-        self._length = attempt.build.log_length
+        self._length = attempt.row.log_length
         self._flushed_at = time.monotonic()
 
     def write(self, line: str) -> None:
@@ -57,18 +57,16 @@ class Logbook:
             text = text[: max(0, LONGEST_LOG - self._length)] + _TOO_LONG
             self._length = LONGEST_LOG + 1
         self._attempt.patiently(lambda: _append(self._attempt, text))
-        self._length = max(self._length, self._attempt.build.log_length)
+        self._length = max(self._length, self._attempt.row.log_length)
         self._lines.clear()
         self._size = 0
 
 
-def _append(attempt: Attempt, text: str) -> None:
+def _append(attempt: BuildAttempt, text: str) -> None:
     """Add to the log, in the order of those who may: the row's length says where."""
-    build = attempt.build
+    build = attempt.row
     with transaction.atomic():
-        mine = Build.objects.filter(pk=build.pk, attempt=build.attempt, finished_at=None)
-        if not mine.update(log_length=F("log_length") + len(text)):
-            raise CutOff
+        attempt.update_now(log_length=F("log_length") + len(text))
         end = Build.objects.values_list("log_length", flat=True).get(pk=build.pk)
         BuildLogChunk.objects.create(build=build, start=end - len(text), text=text, created_at=timezone.now())
     build.log_length = end

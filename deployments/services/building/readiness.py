@@ -23,16 +23,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until_answering(url: str, *, between: Callable[[], None]) -> bool:
-    """Ask for up to 90 seconds, ever more seldom; `between` is called several times a second and may raise."""
+def wait_until_answering(url: str, *, pause: Callable[[float], None]) -> bool:
+    """Ask for up to 90 seconds, ever more seldom; `pause` waits for so many seconds, or raises."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for number in range(int(_PATIENCE_SECONDS)):
         if answers(url):
             return True
-        until = min(deadline, time.monotonic() + _PAUSES[min(number, len(_PAUSES) - 1)])
-        while time.monotonic() < until:
-            between()
-            time.sleep(0.2)
         if time.monotonic() >= deadline:
             break
+        pause(_PAUSES[min(number, len(_PAUSES) - 1)])
     return False

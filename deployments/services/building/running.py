@@ -5,7 +5,6 @@ image, from asking whether the app answers.
 """
 
 import logging
-import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,12 +13,13 @@ from typing import TypeVar
 
 from django.utils import timezone
 
+from config.core.attempts import CutOff, HandedOver
 from config.core.errors import ApplicationError, UpstreamFailed, UpstreamTimeout
 from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
 from deployments.services import fly_apps, queue
 from deployments.services.building import readiness
-from deployments.services.building.attempts import Attempt, Canceled, CutOff, HandedOver, take
+from deployments.services.building.attempts import BuildAttempt, Canceled, take
 from deployments.services.building.context import ArchiveGone, lay_out
 from deployments.services.building.ending import tidy
 from deployments.services.building.logbook import Logbook
@@ -43,13 +43,13 @@ def run_build(build_id: uuid.UUID) -> None:
     if attempt is None:
         tidy(build_id)
         return
-    logger.info("build %s: attempt %s", build_id, attempt.build.attempt)
+    logger.info("build %s: attempt %s", build_id, attempt.row.attempt)
     with attempt.heartbeating():
         _attempt(attempt)
     tidy(build_id)
 
 
-def _attempt(attempt: Attempt) -> None:
+def _attempt(attempt: BuildAttempt) -> None:
     """Carry it out, and turn whatever happens into the build's end."""
     logbook = Logbook(attempt)
     try:
@@ -58,7 +58,7 @@ def _attempt(attempt: Attempt) -> None:
         finally:
             logbook.flush()
     except CutOff:
-        logger.warning("build %s: attempt %s was cut off", attempt.build.pk, attempt.build.attempt)
+        logger.warning("build %s: attempt %s was cut off", attempt.row.pk, attempt.row.attempt)
     except HandedOver:
         _hand_over(attempt)
     except Canceled:
@@ -66,19 +66,19 @@ def _attempt(attempt: Attempt) -> None:
     except ArchiveGone:
         _end(attempt, Build.State.INTERRUPTED, _ARCHIVE_GONE)
     except FlyctlMissing:
-        logger.exception("build %s: no flyctl", attempt.build.pk)
+        logger.exception("build %s: no flyctl", attempt.row.pk)
         _end(attempt, Build.State.FAILED, _NO_FLYCTL)
     except BuildFailed as failure:
         _end(attempt, Build.State.FAILED, failure.sentence)
     except ApplicationError as error:
         _end(attempt, Build.State.FAILED, error.sentence)
     except Exception:
-        logger.exception("build %s crashed", attempt.build.pk)
+        logger.exception("build %s crashed", attempt.row.pk)
         _end(attempt, Build.State.FAILED, _CRASHED)
 
 
-def _carry_out(attempt: Attempt, logbook: Logbook) -> None:
-    build = attempt.build
+def _carry_out(attempt: BuildAttempt, logbook: Logbook) -> None:
+    build = attempt.row
     if build.attempt > 1:
         logbook.write(f"The worker of this build went away; this is attempt {build.attempt}.")
     if build.state != Build.State.RELEASED:
@@ -87,25 +87,25 @@ def _carry_out(attempt: Attempt, logbook: Logbook) -> None:
     _confirm(attempt, logbook)
 
 
-def _deploy(attempt: Attempt, logbook: Logbook, folder: Path) -> None:
+def _deploy(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
     """Bring the archive to Fly, as an image that runs."""
     attempt.note_step("Preparing the build…")
-    build = attempt.build
+    build = attempt.row
     _patiently(attempt, lambda: fly_apps.ensure(fly_app_id=build.deployment.fly_app_id, now=timezone.now()))
     attempt.require_going()
     lay_out(attempt, logbook, folder)
     attempt.require_going()
     image = release(attempt, logbook, folder, ask=lambda call: _patiently(attempt, call))
     logbook.flush()
-    attempt.note_released(image=image, now=timezone.now())
+    attempt.note_released(image=image)
 
 
-def _confirm(attempt: Attempt, logbook: Logbook) -> None:
+def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
     """Wait until the app answers. One that doesn't keeps its release: Fly does run it."""
-    url = attempt.build.deployment.url
+    url = attempt.row.deployment.url
     logbook.note_step("Waiting for the app to answer…")
     logbook.flush()
-    if readiness.wait_until_answering(url, between=attempt.require_going):
+    if readiness.wait_until_answering(url, pause=attempt.wait):
         logbook.write(f"The app answers at {url}")
         logbook.flush()
         attempt.finish(Build.State.LIVE)
@@ -113,34 +113,31 @@ def _confirm(attempt: Attempt, logbook: Logbook) -> None:
     logbook.write(f"The app is released, but nothing answers at {url} yet. Its own logs may say why.")
     logbook.flush()
     attempt.finish(Build.State.RELEASED)
-    queue.recheck_later(attempt.build.pk, count=1, after=_RECHECK_AFTER)
+    queue.recheck_later(attempt.row.pk, count=1, after=_RECHECK_AFTER)
 
 
-def _patiently(attempt: Attempt, call: Callable[[], Result]) -> Result:
+def _patiently(attempt: BuildAttempt, call: Callable[[], Result]) -> Result:
     """The call's result; where Fly fails or is slow, once more, a few times. All that is asked so can be repeated."""
     for number in range(1, _TRIES):
         try:
             return call()
         except (UpstreamFailed, UpstreamTimeout) as error:
-            logger.warning("build %s: try %s: %s", attempt.build.pk, number, type(error).__name__)
-            until = time.monotonic() + _PAUSE_SECONDS * number
-            while time.monotonic() < until:
-                attempt.require_going()
-                time.sleep(0.2)
+            logger.warning("build %s: try %s: %s", attempt.row.pk, number, type(error).__name__)
+            attempt.wait(_PAUSE_SECONDS * number)
     return call()
 
 
-def _hand_over(attempt: Attempt) -> None:
+def _hand_over(attempt: BuildAttempt) -> None:
     """Let another worker take the build at once: this one is stopping."""
     try:
         attempt.hand_over()
-        queue.enqueue(attempt.build.pk)
+        queue.enqueue(attempt.row.pk)
     except CutOff:
-        logger.warning("build %s: somebody else has it already", attempt.build.pk)
+        logger.warning("build %s: somebody else has it already", attempt.row.pk)
 
 
-def _end(attempt: Attempt, state: Build.State, sentence: str) -> None:
+def _end(attempt: BuildAttempt, state: Build.State, sentence: str) -> None:
     try:
         attempt.finish(state, error=sentence)
     except CutOff:
-        logger.warning("build %s: somebody else has it, so its end is theirs", attempt.build.pk)
+        logger.warning("build %s: somebody else has it, so its end is theirs", attempt.row.pk)
