@@ -1,7 +1,8 @@
 """A pytest plugin: the settings that tests run with, whatever the person's own environment says.
 
 Every setting that .env.example names is cleared, as itself and as NAME_FILE, but DATABASE_URL. A real
-Nango's address and key, which the contract tests want, are kept under names that no setting has.
+Nango's address and key and a real Fly's organization and token, which the contract tests want, are kept
+under names that no setting has.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 from pathlib import Path
 
 CONTRACT_NANGO = {"NANGO_SERVER_URL": "CONTRACT_NANGO_SERVER_URL", "NANGO_SECRET_KEY": "CONTRACT_NANGO_SECRET_KEY"}
+CONTRACT_FLY = {"FLY_ORG": "CONTRACT_FLY_ORG", "FLY_API_TOKEN": "CONTRACT_FLY_API_TOKEN"}
 _EXAMPLE = Path(__file__).resolve().parents[1] / ".env.example"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _TESTS = {
@@ -26,7 +28,7 @@ _TESTS = {
 
 def _clear() -> None:
     """Put the tests' settings in place of the person's. A second time, in a parallel worker, it changes nothing."""
-    for name, kept in CONTRACT_NANGO.items():
+    for name, kept in {**CONTRACT_NANGO, **CONTRACT_FLY}.items():
         if value := os.environ.get(name):
             os.environ[kept] = value
     for name in re.findall(r"^#?([A-Z][A-Z0-9_]*)=", _EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE):

@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.models.tokens import CLILogin
 from accounts.services import people, tokens
 from config.core import ratelimits
+from deployments.clients.fly import client as fly_client
 from integrations.clients.nango import client
 from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
@@ -78,6 +79,10 @@ def sandbox(sandbox_of_worker: SandboxProcess, settings: Any) -> SandboxProcess:
     settings.NANGO_SERVER_URL = sandbox_of_worker.nango_url
     settings.NANGO_SECRET_KEY = "00000000-0000-4000-8000-000000000001"
     settings.NANGO_WEBHOOK_SIGNING_KEY = "sandbox-webhook-signing-key"
+    settings.FLY_API_URL = settings.FLY_PLATFORM_URL = sandbox_of_worker.fly_url
+    settings.FLY_APP_URL = f"{sandbox_of_worker.fly_url}/apps/{{app}}"
+    settings.FLY_API_TOKEN = "sandbox-fly-org-token"
+    settings.FLY_ORG = "sandbox"
     return sandbox_of_worker
 
 
@@ -85,10 +90,16 @@ def sandbox(sandbox_of_worker: SandboxProcess, settings: Any) -> SandboxProcess:
 def _fresh_counts_and_cache() -> Iterator[None]:
     cache.clear()
     ratelimits.forget_all()
-    client._shared.cache_clear()  # what it remembers of a pause and of the list of integrations
+    _forget_clients()
     yield
     cache.clear()
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    """Let go of what they remember: of a pause, of the list of integrations, of which host made an app."""
     client._shared.cache_clear()
+    fly_client._shared.cache_clear()
 
 
 @pytest.fixture

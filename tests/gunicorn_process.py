@@ -129,6 +129,11 @@ class GunicornProcess:
             "NANGO_SERVER_URL": self._sandbox.nango_url,
             "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
             "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
+            "FLY_API_URL": self._sandbox.fly_url,
+            "FLY_PLATFORM_URL": self._sandbox.fly_url,
+            "FLY_APP_URL": f"{self._sandbox.fly_url}/apps/{{app}}",
+            "FLY_API_TOKEN": "sandbox-fly-org-token",
+            "FLY_ORG": "sandbox",
             "LOG_LEVEL": "DEBUG",
             **self._extra,
         }

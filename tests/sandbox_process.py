@@ -57,11 +57,6 @@ class SandboxProcess:
         return f"{self.url}/fly"
 
     @property
-    def fly_url(self) -> str:
-        """The value for FLY_API_URL and FLY_PLATFORM_URL."""
-        return f"{self.url}/fly"
-
-    @property
     def fly_app_url(self) -> str:
         """The value for FLY_APP_URL."""
         return f"{self.url}/fly/apps/{{app}}"
@@ -189,3 +184,39 @@ class SandboxProcess:
     def webhooks(self, *, settle: float = 5) -> list[dict[str, Any]]:
         """List the webhooks sent, after those on their way have arrived (`settle` seconds at most)."""
         return list(self.control("GET", f"/nango/webhooks?settle={settle}")["webhooks"])
+
+    def fly_settings(self, **knobs: object) -> dict[str, Any]:
+        """Turn knobs of Fly, such as app_lag_reads, secrets_lag_seconds, rate_limits; gives them all."""
+        return dict(self.control("POST", "/fly/settings", knobs))
+
+    def fly_clock(self, *, factor: float | None = None, advance: float = 0) -> None:
+        """Change the pace of Fly's machines (1 is Fly's own, 0 stands still), and skip seconds."""
+        self.control("POST", "/fly/clock", {"factor": factor, "advance": advance})
+
+    def fly_room(self, region: str, **room: int | None) -> None:
+        """Say how many machines and volumes a region takes, and how much memory (quota_mb); None is no limit."""
+        self.control("POST", f"/fly/regions/{region}", room)
+
+    def add_fly_app(self, name: str, **fields: str) -> None:
+        """Let an app appear without anybody's doing: org_slug (ours, unless said), network."""
+        self.control("POST", "/fly/apps", {"name": name, **fields})
+
+    def remove_fly_app(self, name: str) -> None:
+        """Take an app away at once, as somebody in the dashboard would."""
+        self.control("DELETE", f"/fly/apps/{quote(name, safe='')}")
+
+    def fly_app(self, name: str, **behaviour: object) -> None:
+        """Say how an app's program answers: status, delay, body, dev_health, exec; None is as usual."""
+        self.control("POST", f"/fly/apps/{quote(name, safe='')}", behaviour)
+
+    def fly_lines(self, name: str, *lines: str | dict[str, str]) -> None:
+        """Let an app write lines to its log."""
+        self.control("POST", f"/fly/apps/{quote(name, safe='')}/logs", {"lines": lines})
+
+    def fly_machine(self, machine_id: str, **change: object) -> None:
+        """Let something happen to a machine: exit_code, oom_killed, checks, host_status, state, released."""
+        self.control("POST", f"/fly/machines/{quote(machine_id, safe='')}", change)
+
+    def revoke_fly_tokens(self) -> None:
+        """Make Fly forget every deploy token."""
+        self.control("DELETE", "/fly/tokens")

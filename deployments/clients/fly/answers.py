@@ -40,6 +40,7 @@ _CAPACITY_STATUSES = frozenset({"insufficient_capacity", "volume_placement_capac
 _CAPACITY_WORDS = ("capacity", "insufficient resources", "insufficient memory", "insufficient cpu", "could not reserve")
 # Fly's 412 has no code for what it is about; the first of these words that is in its text tells.
 _PRECONDITIONS = (
+    ("unique machine name", Precondition.NAME),
     ("getting replaced", Precondition.REPLACING),
     ("still active", Precondition.STILL_ACTIVE),
     ("bound to machine", Precondition.VOLUME_BOUND),

@@ -88,6 +88,7 @@ class Precondition(StrEnum):
     VOLUME_BOUND = "volume bound"
     SECRETS_VERSION = "secrets version"
     SNAPSHOT = "snapshot"
+    NAME = "name"
     VERSION = "version"
     OTHER = "other"
 
