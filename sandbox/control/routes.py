@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from sandbox.control import github, nango, process, turning, webhooks
+from sandbox.control import fly, github, nango, process, turning, webhooks
 
 
 def add_routes(app: web.Application) -> None:
@@ -30,3 +30,13 @@ def add_routes(app: web.Application) -> None:
     router.add_delete("/_sandbox/nango/webhooks", webhooks.clear_webhooks)
     router.add_post("/_sandbox/github/people/{login}", github.change_person)
     router.add_delete("/_sandbox/github/tokens", github.revoke_tokens)
+    router.add_get("/_sandbox/fly/settings", fly.show_settings)
+    router.add_post("/_sandbox/fly/settings", fly.change_settings)
+    router.add_post("/_sandbox/fly/clock", fly.turn_clock)
+    router.add_post("/_sandbox/fly/regions/{region}", fly.change_region)
+    router.add_post("/_sandbox/fly/apps", fly.add_app)
+    router.add_post("/_sandbox/fly/apps/{app}", fly.change_app)
+    router.add_delete("/_sandbox/fly/apps/{app}", fly.remove_app)
+    router.add_post("/_sandbox/fly/apps/{app}/logs", fly.add_lines)
+    router.add_post("/_sandbox/fly/machines/{machine}", fly.change_machine)
+    router.add_delete("/_sandbox/fly/tokens", fly.revoke_tokens)

@@ -117,6 +117,14 @@ class Lifecycle:
         elif self.machine.config.get("auto_destroy"):
             self.destroy(force=True)
 
+    def force(self, state: str) -> None:
+        """Put a machine into a state, as a failure of the platform would."""
+        if state == DESTROYED:
+            self.machine.turn += 1
+            self._destroyed()
+        else:
+            self._turn(state, "platform")
+
     def destroy(self, *, force: bool) -> None:
         """Destroy a machine; until it is gone, its volume stays bound. Raises FlyError."""
         if self.machine.state == "destroying":
