@@ -1,4 +1,4 @@
-"""A pytest plugin: what happens to tests that need a browser or Node where there is none.
+"""A pytest plugin: what happens to tests that need a browser, Node or OpenSSH where there is none.
 
 On a person's machine they are skipped, and the summary says so in red. With CI=true they fail:
 a run that proves less than it should must not look like one that proves everything.
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dev.browser import chromium_path, node_path
+from dev.openssh import sshd_path
 
 _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "needs_browser": (
@@ -18,6 +19,7 @@ _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
         "no Chromium was found (chromium or google-chrome on PATH, or CHROMIUM=<path>)",
     ),
     "needs_node": (node_path, "no Node was found (node on PATH)"),
+    "needs_sshd": (sshd_path, "no OpenSSH was found (ssh and ssh-keygen on PATH, sshd there or in /usr/sbin)"),
 }
 
 

@@ -25,6 +25,9 @@ def test_page(): pass
 @pytest.mark.needs_node
 def test_script(): pass
 
+@pytest.mark.needs_sshd
+def test_login(): pass
+
 def test_plain(): pass
 """
 TELLING = """
@@ -44,7 +47,7 @@ def project() -> Iterator[Path]:
         Path(above).chmod(0o711)
         folder = Path(above) / "project"
         folder.mkdir(mode=0o711)
-        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  needs_browser\n  needs_node\n")
+        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  needs_browser\n  needs_node\n  needs_sshd\n")
         yield folder
         for state in (folder / "state" / "test").glob("*"):
             Cluster.remove(state)
@@ -83,21 +86,23 @@ def test_no_setting_of_the_person_reaches_a_test() -> None:
     assert seen["SECRET_KEY"].startswith("not-a-secret")
 
 
-def test_without_browser_and_node_their_tests_are_skipped_loudly(project: Path) -> None:
+def test_without_browser_node_and_openssh_their_tests_are_skipped_loudly(project: Path) -> None:
     (project / "test_asking.py").write_text(ASKING)
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", **NOTHING_ON_PATH))
     assert status == 0, said
     assert "1 test DID NOT RUN: no Chromium was found" in said
     assert "1 test DID NOT RUN: no Node was found" in said
-    assert "1 passed, 2 skipped" in said
+    assert "1 test DID NOT RUN: no OpenSSH was found" in said
+    assert "1 passed, 3 skipped" in said
 
 
 def test_under_ci_that_is_a_failure(project: Path) -> None:
     (project / "test_asking.py").write_text(ASKING)
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", CI="true", **NOTHING_ON_PATH))
     assert status == 1, said
-    assert "1 passed, 2 errors" in said
+    assert "1 passed, 3 errors" in said
     assert "needs_browser: no Chromium was found" in said
+    assert "needs_sshd: no OpenSSH was found" in said
 
 
 def test_two_runs_at_once_have_a_database_each_and_leave_none(project: Path) -> None:
