@@ -1,45 +1,15 @@
 """What the operators' front page says about people and access."""
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import orjson
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
-from config.core.dashboard import Figure
+from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, stacked_bars
 
-_CHART_DAYS = 14
-# Chart.js: both numbers on top of each other, whole numbers at the side. The greys are readable on light and dark.
-_CHART_OPTIONS = {
-    "animation": False,
-    "responsive": True,
-    "maintainAspectRatio": False,
-    "maxBarThickness": 22,
-    "borderRadius": 3,
-    "plugins": {"legend": {"align": "end", "labels": {"boxHeight": 8, "boxWidth": 8, "color": "#7b8494"}}},
-    "scales": {
-        "x": {"stacked": True, "grid": {"display": False}, "ticks": {"color": "#7b8494"}},
-        "y": {
-            "stacked": True,
-            "beginAtZero": True,
-            "border": {"display": False},
-            "ticks": {"color": "#7b8494", "precision": 0},
-        },
-    },
-}
 State = CLILogin.State
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Two numbers for each day, as the chart's script wants them and as a sentence for those who can't see it."""
-
-    data: str
-    options: str
-    sentence: str
 
 
 def figures(*, now: datetime) -> list[Figure]:
@@ -50,19 +20,16 @@ def figures(*, now: datetime) -> list[Figure]:
 def logins_by_day(*, now: datetime) -> Chart:
     """CLI logins approved and denied on each of the last 14 days (UTC), from the audit trail."""
     today = _midnight(now)
-    days = [(today - timedelta(days=back)).date() for back in reversed(range(_CHART_DAYS))]
-    counts = _decisions_since(today - timedelta(days=_CHART_DAYS - 1))
+    days = [(today - timedelta(days=back)).date() for back in reversed(range(CHART_DAYS))]
+    counts = _decisions_since(today - timedelta(days=CHART_DAYS - 1))
     approved = [counts.get((day, "cli_login.approved"), 0) for day in days]
     denied = [counts.get((day, "cli_login.denied"), 0) for day in days]
-    data = {
-        "labels": [f"{day:%d %b}" for day in days],
-        "datasets": [
-            {"label": "Approved", "data": approved, "backgroundColor": "var(--color-primary-500)"},
-            {"label": "Denied", "data": denied, "backgroundColor": "var(--color-base-400)"},
-        ],
-    }
-    sentence = f"{sum(approved)} CLI logins approved and {sum(denied)} denied in the last {_CHART_DAYS} days."
-    return Chart(data=orjson.dumps(data).decode(), options=orjson.dumps(_CHART_OPTIONS).decode(), sentence=sentence)
+    sentence = f"{sum(approved)} CLI logins approved and {sum(denied)} denied in the last {CHART_DAYS} days."
+    bars = [
+        Bars("Approved", approved, "var(--color-primary-500)"),
+        Bars("Denied", denied, "var(--color-base-400)"),
+    ]
+    return stacked_bars(days=days, bars=bars, sentence=sentence)
 
 
 def latest_events(*, limit: int = 8) -> list[AuditEvent]:

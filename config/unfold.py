@@ -63,6 +63,16 @@ UNFOLD: dict[str, Any] = {
                 "items": [_item("Connections", "hub", "integrations_connection_changelist")],
             },
             {
+                "title": "Deployments",
+                "items": [
+                    _item("Deployments", "deployed_code", "deployments_deployment_changelist"),
+                    _item("Builds", "construction", "deployments_build_changelist"),
+                    _item("Apps at Fly", "cloud", "deployments_flyapp_changelist"),
+                    _item("Discrepancies", "difference", "deployments_discrepancy_changelist"),
+                    _item("Jobs", "work_history", "procrastinate_procrastinatejob_changelist"),
+                ],
+            },
+            {
                 "title": "Trail",
                 "items": [_item("Audit trail", "history", "accounts_auditevent_changelist")],
             },

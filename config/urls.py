@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("", include("integrations.urls")),
+    path("", include("deployments.urls")),
     path("api/docs", docs.page, name="api-docs"),
     path("api/docs/openapi.json", docs.DocumentView.as_view(), name="openapi"),
 ]

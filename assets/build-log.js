@@ -1,0 +1,65 @@
+"use strict";
+
+// Follows a build: asks every two seconds for what is new, and loads the page anew when the build is over.
+const log = document.getElementById("log");
+const step = document.getElementById("step");
+const standing = document.getElementById("standing");
+const EVERY = 2000;
+const LATER = 10000;
+const MOST_CHARACTERS = 400000;
+let offset = Number(log.dataset.offset);
+
+function isAtEnd() {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+}
+
+function append(text) {
+  const follows = isAtEnd();
+  log.append(text);
+  // A page that is left open must not grow for ever; all of the log is there after a reload.
+  while (log.textContent.length > MOST_CHARACTERS && log.childNodes.length > 1) {
+    log.firstChild.remove();
+  }
+  if (follows) {
+    log.scrollTop = log.scrollHeight;
+  }
+}
+
+function show(news) {
+  if (news.log) {
+    append(news.log);
+  }
+  offset = news.offset;
+  standing.textContent = news.word;
+  standing.className = `badge ${news.tone}`;
+  if (step.textContent !== news.message) {
+    step.textContent = news.message;
+  }
+}
+
+async function ask() {
+  let pause = EVERY;
+  try {
+    const answer = await fetch(`${log.dataset.news}?offset=${offset}`, { headers: { Accept: "application/json" } });
+    if (answer.redirected || answer.status === 404) {
+      // Signed out, or the app is gone: the page itself says which.
+      location.reload();
+      return;
+    }
+    if (!answer.ok) {
+      throw new Error(String(answer.status));
+    }
+    const news = await answer.json();
+    show(news);
+    if (news.over) {
+      location.reload();
+      return;
+    }
+  } catch {
+    pause = LATER;
+  }
+  setTimeout(ask, pause);
+}
+
+log.scrollTop = log.scrollHeight;
+setTimeout(ask, EVERY);

@@ -1,0 +1,102 @@
+"""Deployed apps, for operators."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from accounts.admin.deeds import Deed, on_one
+from config.core.admin import OperatorAdmin
+from deployments.models import Build, Deployment
+from deployments.services import destroying
+
+_DESTROY = Deed(
+    title="Destroy",
+    icon="delete_forever",
+    variant=ActionVariant.DANGER,
+    question="Destroy this app?",
+    explanation="It is deleted at Fly with its secrets and machines, and here with its builds. This can't be undone.",
+    do=lambda app, by: destroying.destroy_any(operator=by, deployment_id=app.pk, now=timezone.now()),
+    done="{} is destroyed.",
+    not_done="{} is being destroyed; what is left is done in the background.",
+)
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(OperatorAdmin):
+    """Who deploys what, and how its latest build went."""
+
+    empty_list_text: ClassVar[str] = "No app matches. An app appears when somebody deploys for the first time."
+    list_display = ("app_name", "owner", "standing", "latest_build", "fly_app", "created_at")
+    list_filter = ("state", ("owner", AutocompleteSelectFilter), "created_at")
+    list_select_related = ("owner", "fly_app")
+    search_fields = (
+        "app_name",
+        "fly_app__name",
+        "owner__github_login",
+        "owner__username",
+        "owner__email",
+        "id__exact",
+    )
+    search_help_text = "App, name at Fly or person"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("app_name", "standing", "address", "builds", "id")}),
+        ("Whose", {"fields": ("owner", "organization")}),
+        ("At Fly", {"fields": ("fly_app", "created_at")}),
+    )
+    actions = ()
+    actions_detail = ("destroy_one",)
+    destroy_one = on_one(_DESTROY)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
+        """With the state of each app's latest build."""
+        queryset: QuerySet[Deployment] = super().get_queryset(request)
+        latest = Build.objects.filter(deployment=OuterRef("pk")).order_by("-created_at").values("state")[:1]
+        return queryset.annotate(latest_state=Subquery(latest))
+
+    @display(  # type: ignore[untyped-decorator]  # unfold is untyped
+        description="State",
+        ordering="state",
+        label={"preparing": "info", "ready": "success", "destroying": "warning"},
+    )
+    def standing(self, deployment: Deployment) -> str:
+        """Preparing, ready or destroying."""
+        return str(deployment.state)
+
+    @display(  # type: ignore[untyped-decorator]
+        description="Latest build",
+        ordering="latest_state",
+        label={
+            "queued": "info",
+            "building": "info",
+            "released": "warning",
+            "live": "success",
+            "failed": "danger",
+            "interrupted": "danger",
+        },
+    )
+    def latest_build(self, deployment: Deployment) -> str:
+        """The state of the newest build."""
+        return str(getattr(deployment, "latest_state", None) or "none yet")
+
+    @display(description="Address")  # type: ignore[untyped-decorator]
+    def address(self, deployment: Deployment) -> SafeString:
+        """Where the app answers."""
+        return format_html('<a class="text-link" href="{0}" rel="noreferrer">{0}</a>', deployment.url)
+
+    @display(description="See")  # type: ignore[untyped-decorator]
+    def builds(self, deployment: Deployment) -> SafeString:
+        """The app's builds."""
+        path = reverse("admin:deployments_build_changelist")
+        return format_html(
+            '<a class="text-link" href="{}?deployment__id__exact={}">its builds</a>', path, deployment.pk
+        )

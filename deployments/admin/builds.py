@@ -1,0 +1,166 @@
+"""Builds, for operators. Archives and what is sealed of an environment are never shown."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from accounts.admin.deeds import Deed, on_one, on_selected
+from config.core.admin import OperatorAdmin
+from deployments.models import Build
+from deployments.services import build_logs, builds, cancelation
+from deployments.services.standing import spoken, standing_of
+
+State = Build.State
+_STANDINGS = {
+    "running": ("Running", Q(state__in=[State.BUILDING, State.RELEASED], finished_at=None)),
+    "waiting": ("Waiting", Q(state=State.QUEUED)),
+    "failed": ("Failed or interrupted", Q(state__in=[State.FAILED, State.INTERRUPTED])),
+    "silent": ("Released, not answering", Q(state=State.RELEASED, finished_at__isnull=False)),
+}
+_CANCEL = Deed(
+    title="Cancel",
+    icon="cancel",
+    variant=ActionVariant.DANGER,
+    question="Cancel this build?",
+    explanation="One that waits is over at once, one that runs stops within seconds. The app stays as it is.",
+    do=lambda build, by: cancelation.cancel_build(build.pk, by),
+    done="{} is canceled.",
+    not_done="{} was canceled before.",
+)
+_REDEPLOY = Deed(
+    title="Deploy this image again",
+    icon="replay",
+    variant=ActionVariant.PRIMARY,
+    question="Deploy this image again?",
+    explanation="A new build brings the image of this one to the app. Nothing is built.",
+    do=lambda build, by: bool(builds.redeploy(build=build, actor=by, now=timezone.now())),
+    done="The image of {} is being deployed again.",
+    not_done="{} was not deployed again.",
+)
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """What an operator looks for."""
+
+    title = "what"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """The choices."""
+        return [(name, title) for name, (title, _) in _STANDINGS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Build]) -> QuerySet[Build]:  # noqa: ARG002
+        """The builds that stand so."""
+        chosen = _STANDINGS.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+@admin.register(Build)
+class BuildAdmin(OperatorAdmin):
+    """What became of each push."""
+
+    empty_list_text: ClassVar[str] = "No build matches. Each push of an app makes one."
+    list_display = ("short_id", "deployment", "standing", "pushed_by", "shown_commit", "created_at", "took", "attempt")
+    list_filter = (
+        StandingFilter,
+        "state",
+        ("deployment", AutocompleteSelectFilter),
+        ("pushed_by", AutocompleteSelectFilter),
+        "created_at",
+        "finished_at",
+    )
+    list_select_related = ("deployment", "pushed_by")
+    search_fields = (
+        "deployment__app_name",
+        "deployment__fly_app__name",
+        "commit__startswith",
+        "pushed_by__github_login",
+        "pushed_by__username",
+        "pushed_by__email",
+        "id__exact",
+    )
+    search_help_text = "App, name at Fly, commit or person"
+    date_hierarchy = "created_at"
+    fieldsets = (
+        (None, {"fields": ("deployment", "standing", "step", "error", "id")}),
+        ("What", {"fields": ("pushed_by", "organization", "commit", "archive_bytes", "image", "from_image")}),
+        (
+            "When",
+            {"fields": ("created_at", "accepted_at", "started_at", "released_at", "finished_at", "took")},
+        ),
+        ("The worker", {"fields": ("attempt", "heartbeat_at", "cancel_requested_at", "internal_port")}),
+        ("Log", {"fields": ("log_length", "end_of_log")}),
+    )
+    actions = ("cancel_selected",)
+    actions_detail = ("cancel_one", "redeploy_one")
+    cancel_one, cancel_selected = on_one(_CANCEL), on_selected(_CANCEL)
+    redeploy_one = on_one(_REDEPLOY)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Build]:
+        """All builds, without what must not be shown; how long each took can be sorted by."""
+        queryset: QuerySet[Build] = super().get_queryset(request)
+        return queryset.annotate(duration=F("finished_at") - F("started_at")).defer("sealed_environment", "archive")
+
+    @display(description="Build", ordering="id")  # type: ignore[untyped-decorator]  # unfold is untyped
+    def short_id(self, build: Build) -> str:
+        """As its owner is shown it."""
+        return build.short_id
+
+    @display(  # type: ignore[untyped-decorator]
+        description="State",
+        ordering="state",
+        label={
+            "Receiving": "info",
+            "Queued": "info",
+            "Building": "info",
+            "Starting": "info",
+            "Canceling": "warning",
+            "Not answering": "warning",
+            "Live": "success",
+            "Failed": "danger",
+            "Interrupted": "danger",
+        },
+    )
+    def standing(self, build: Build) -> str:
+        """As its owner is shown it."""
+        return standing_of(build).word
+
+    @display(description="Commit", ordering="commit")  # type: ignore[untyped-decorator]
+    def shown_commit(self, build: Build) -> str:
+        """The commit's beginning."""
+        return build.commit[:12] or "—"
+
+    @display(description="Took", ordering="duration")  # type: ignore[untyped-decorator]
+    def took(self, build: Build) -> str:
+        """How long a worker was, or has been, at it."""
+        if build.started_at is None:
+            return "—"
+        length = spoken((build.finished_at or timezone.now()) - build.started_at)
+        return length if build.finished_at else f"{length} so far"
+
+    @display(description="End of the log")  # type: ignore[untyped-decorator]
+    def end_of_log(self, build: Build) -> SafeString:
+        """Its last lines."""
+        part = build_logs.read_tail(build_id=build.pk, length=build.log_length)
+        return format_html('<pre class="crayon-log">{}</pre>', part.text or "Nothing was logged.")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Canceling until its end; deploying again afterwards, what has an image."""
+        build = self.get_object(request, str(object_id))
+        if build is None:
+            return []
+        sensible = {
+            "cancel_one": not build.is_over and build.cancel_requested_at is None,
+            "redeploy_one": build.is_over and bool(build.image),
+        }
+        offered = super().get_actions_detail(request, object_id)
+        return [item for item in offered if sensible[item.action_name.removeprefix("deployments_build_")]]

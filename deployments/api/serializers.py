@@ -1,0 +1,80 @@
+"""Shapes of the deployments API's requests and answers."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.core.api import TextField
+from deployments.models import Build
+from deployments.names import LONGEST_APP_NAME, is_app_name
+
+NAME_RULE = "Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."
+
+
+class AppNameField(TextField):
+    """An app's name, taken as it is given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=LONGEST_APP_NAME, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: object) -> str:
+        """The name, when an app can have it."""
+        name = super().to_internal_value(data)
+        if not is_app_name(name):
+            raise serializers.ValidationError(NAME_RULE)
+        return name
+
+
+class AppSerializer(serializers.Serializer[Any]):
+    """Which app."""
+
+    appName = AppNameField()  # noqa: N815 - the contract's name
+
+
+class PreparedSerializer(serializers.Serializer[Any]):
+    """Where the app answers once something was pushed to it."""
+
+    appUrl = serializers.CharField()  # noqa: N815 - the contract's name
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    """How an app is. `message` is the current step, `error` why its latest build failed; each is left out else."""
+
+    status = serializers.ChoiceField(
+        ["not_found", "idle", "queued", "building", "build_error", "starting", "running"],
+    )
+    url = serializers.CharField(allow_null=True)
+    commit = serializers.CharField(allow_null=True)
+    message = serializers.CharField(required=False)
+    error = serializers.CharField(required=False)
+
+
+class LogsSerializer(serializers.Serializer[Any]):
+    """An app's logs; null where there is nothing to have one, or Fly can't be asked."""
+
+    buildLog = serializers.CharField(  # noqa: N815 - the contract's name
+        allow_null=True,
+        allow_blank=True,
+        help_text="At most 100,000 characters: the log's end, or with `offset` what follows there.",
+    )
+    serviceLogs = serializers.CharField(allow_null=True, allow_blank=True)  # noqa: N815 - the contract's name
+    buildId = serializers.CharField(allow_null=True, help_text="The build that `buildLog` is of.")  # noqa: N815
+    nextOffset = serializers.IntegerField(help_text="The `offset` to go on with.")  # noqa: N815
+    logLength = serializers.IntegerField(help_text="Characters of the build's log so far.")  # noqa: N815
+
+
+class CanceledSerializer(serializers.Serializer[Any]):
+    """What waits is over; what runs stops within seconds."""
+
+    status = serializers.ChoiceField(["canceled"])
+
+
+class BuildSerializer(serializers.Serializer[Any]):
+    """A build."""
+
+    id = serializers.CharField()
+    status = serializers.ChoiceField(Build.State.values)
+    commit = serializers.CharField(allow_null=True)
+    startedAt = serializers.DateTimeField(allow_null=True)  # noqa: N815 - the contract's name
+    finishedAt = serializers.DateTimeField(allow_null=True)  # noqa: N815 - the contract's name
+    error = serializers.CharField(allow_null=True)

@@ -1,0 +1,164 @@
+"""The deployments API: all but receiving an archive, which has a module of its own."""
+
+import uuid
+from collections.abc import Mapping
+from typing import cast
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from accounts.callers import Caller
+from config.core.api import Endpoint, json_body, query, required, success, validated
+from config.core.errors import Malformed
+from config.core.openapi import documented
+from deployments.api import serializers
+from deployments.models import Build
+from deployments.names import LONGEST_APP_NAME, is_app_name
+from deployments.services import builds, cancelation, logs, preparation, status
+
+_TAG = "deployments"
+_APP_NAME = OpenApiParameter("appName", str, required=True, description="One of the caller's apps.")
+# More than any log has, and what PostgreSQL still takes for a number.
+_LONGEST_OFFSET = 9
+
+
+def _caller(request: Request) -> Caller:
+    return cast("Caller", request.user)
+
+
+class PrepareView(Endpoint):
+    """POST /api/deploy/prepare."""
+
+    @documented(
+        summary="Prepare an app",
+        data=serializers.PreparedSerializer(),
+        tag=_TAG,
+        request=serializers.AppSerializer,
+        errors=[409, 502, 504],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Make the app at Fly, unless it is there already, and tell its address."""
+        asked = validated(serializers.AppSerializer, json_body(request))
+        app = preparation.prepare(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
+        return success({"appUrl": app.url})
+
+
+class StatusView(Endpoint):
+    """GET /api/deploy/status."""
+
+    @documented(summary="Tell an app's status", data=serializers.StatusSerializer(), tag=_TAG, parameters=[_APP_NAME])
+    def get(self, request: Request) -> HttpResponse:
+        """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
+        found = status.status_of(caller=_caller(request), app_name=_app_name(query(request)))
+        answer = {"status": found.status, "url": found.url, "commit": found.commit}
+        if found.message:
+            answer["message"] = found.message
+        if found.error:
+            answer["error"] = found.error
+        return success(answer)
+
+
+class LogsView(Endpoint):
+    """GET /api/deploy/logs."""
+
+    @documented(
+        summary="Read an app's logs",
+        data=serializers.LogsSerializer(),
+        tag=_TAG,
+        parameters=[
+            _APP_NAME,
+            OpenApiParameter("offset", int, description="How many characters of the build's log to leave out."),
+        ],
+        errors=[404],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Give the end of the latest build's log, or what follows `offset`, and the latest lines of what runs."""
+        asked = query(request)
+        found = logs.logs_of(caller=_caller(request), app_name=_app_name(asked), offset=_offset(asked))
+        return success(
+            {
+                "buildLog": found.build,
+                "serviceLogs": found.service,
+                "buildId": found.build_id,
+                "nextOffset": found.next_offset,
+                "logLength": found.length,
+            }
+        )
+
+
+class CancelView(Endpoint):
+    """POST /api/deploy/cancel."""
+
+    @documented(
+        summary="Cancel an app's build",
+        data=serializers.CanceledSerializer(),
+        tag=_TAG,
+        request=serializers.AppSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Cancel the build of the caller's app that waits or runs."""
+        asked = validated(serializers.AppSerializer, json_body(request))
+        cancelation.cancel(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
+        return success({"status": "canceled"})
+
+
+class BuildsView(Endpoint):
+    """GET /api/deploy/builds."""
+
+    @documented(
+        summary="List an app's builds",
+        data=serializers.BuildSerializer(many=True),
+        tag=_TAG,
+        parameters=[
+            _APP_NAME,
+            OpenApiParameter("before", str, description="A build's id: answers those that are older."),
+        ],
+        errors=[404],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell the builds of the caller's app, newest first, 50 at a time."""
+        asked = query(request)
+        listed = builds.list_builds(caller=_caller(request), app_name=_app_name(asked), before=_before(asked))
+        return success([_build(build) for build in listed])
+
+
+def _build(build: Build) -> dict[str, object]:
+    return {
+        "id": build.pk,
+        "status": build.state,
+        "commit": build.commit or None,
+        "startedAt": build.started_at,
+        "finishedAt": build.finished_at,
+        "error": build.error or None,
+    }
+
+
+def _app_name(parameters: Mapping[str, str]) -> str:
+    """The query's app name. Raises Malformed for what can't be one."""
+    name = required(parameters, "appName", at_most=LONGEST_APP_NAME)
+    if not is_app_name(name):
+        raise Malformed(f"appName: {serializers.NAME_RULE}")
+    return name
+
+
+def _offset(parameters: Mapping[str, str]) -> int | None:
+    """The query's offset, if it has one. Raises Malformed for what is no number of characters."""
+    if "offset" not in parameters:
+        return None
+    value = parameters["offset"]
+    if not (value.isascii() and value.isdecimal() and len(value) <= _LONGEST_OFFSET):
+        raise Malformed("offset: A whole number of characters is required.")
+    return int(value)
+
+
+def _before(parameters: Mapping[str, str]) -> uuid.UUID | None:
+    """The query's build, if it has one. Raises Malformed for what is no id."""
+    if "before" not in parameters:
+        return None
+    try:
+        return uuid.UUID(parameters["before"])
+    except ValueError as error:
+        raise Malformed("before: This is not a build's id.") from error

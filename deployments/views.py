@@ -1,0 +1,186 @@
+"""The pages of deployed apps. They work without JavaScript; with it a build's page follows its log."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from config.core.errors import Conflict, Malformed
+from deployments.models import Build, Deployment
+from deployments.services import build_logs, builds, cancelation, destroying, standing
+from deployments.services.ownership import own_app_by_id, own_build
+from deployments.services.status import message_of
+
+_LONGEST_OFFSET = 9
+
+
+def _person(request: HttpRequest) -> User:
+    return cast("User", request.user)
+
+
+@never_cache
+@require_GET
+def deployments(request: HttpRequest) -> HttpResponse:
+    """The person's apps."""
+    apps = list(Deployment.objects.of(_person(request)))
+    latest = builds.latest_builds(apps)
+    rows = [
+        {"app": app, "latest": latest.get(app.pk), "standing": standing.standing_of_app(app, latest.get(app.pk))}
+        for app in apps
+    ]
+    return render(request, "deployments/list.html", {"rows": rows})
+
+
+@never_cache
+@require_GET
+def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
+    """One of the person's apps with its builds; `before` is the last build of the page before."""
+    app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
+    return _app_page(request, app)
+
+
+def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> HttpResponse:
+    before = _id_or_none(request.GET.get("before", ""))
+    # One more than is shown tells whether there is another page.
+    listed = builds.builds_of(app, before=before, limit=builds.PAGE + 1)
+    current = standing.current_release(app)
+    latest = listed[0] if listed and before is None else builds.latest_builds([app]).get(app.pk)
+    context = {
+        "app": app,
+        "latest": latest,
+        "standing": standing.standing_of_app(app, latest),
+        "current": current,
+        "rows": [_row(build, current) for build in listed[: builds.PAGE]],
+        "older": listed[builds.PAGE - 1].pk if len(listed) > builds.PAGE else None,
+        "is_first_page": before is None,
+        "is_there": app.state != Deployment.State.DESTROYING,
+        "complaint": complaint,
+    }
+    return render(request, "deployments/app.html", context, status=Malformed.status if complaint else 200)
+
+
+def _row(build: Build, current: Build | None) -> dict[str, Any]:
+    is_current = current is not None and current.pk == build.pk
+    return {
+        "build": build,
+        "standing": standing.standing_of(build, is_replaced=not is_current),
+        "took": standing.time_taken(build),
+        "can_be_redeployed": bool(build.image) and build.is_over and not is_current,
+    }
+
+
+@never_cache
+@require_GET
+def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
+    """A build with the end of its log, or with `from` another part of it."""
+    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    offset = _offset(request.GET, "from")
+    if offset is None:
+        part = build_logs.read_tail(build_id=found.pk, length=found.log_length)
+    else:
+        part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
+    app = found.deployment
+    current = standing.current_release(app)
+    is_there = app.state != Deployment.State.DESTROYING
+    row = _row(found, current)
+    context = {
+        **row,
+        "app": app,
+        "message": message_of(found),
+        "milestones": standing.milestones_of(found),
+        "part": part,
+        "earlier": max(0, part.start - build_logs.MOST_CHARACTERS) if part.start else None,
+        "later": part.end if offset is not None and part.end < part.length else None,
+        "follows": offset is None and not found.is_over,
+        "is_current": current is not None and current.pk == found.pk,
+        "can_be_canceled": is_there and not found.is_over and found.cancel_requested_at is None,
+        "can_be_redeployed": row["can_be_redeployed"] and is_there,
+        "push_again": found.state in standing.TO_PUSH_AGAIN,
+    }
+    return render(request, "deployments/build.html", context)
+
+
+@never_cache
+@require_GET
+def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
+    """What the build's page asks for while it is open: how the build is, and the log after `offset`."""
+    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    offset = _offset(request.GET, "offset") or 0
+    part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
+    now = standing.standing_of(found)
+    return JsonResponse(
+        {
+            "word": now.word,
+            "tone": now.tone,
+            "message": message_of(found),
+            "log": part.text,
+            "offset": part.end,
+            # Over once the reader has all of it, too.
+            "over": found.is_over and part.end >= part.length,
+        }
+    )
+
+
+@require_POST
+def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
+    """Cancel one of the person's builds."""
+    person = _person(request)
+    found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
+    try:
+        cancelation.cancel_build(found.pk, person)
+    except Conflict as error:
+        messages.warning(request, error.sentence)
+    else:
+        messages.success(request, "The build is canceled; one that runs takes a moment to stop.")
+    return redirect("build", deployment_id, build_id)
+
+
+@require_POST
+def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
+    """Deploy the image of one of the person's builds again."""
+    person = _person(request)
+    found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
+    try:
+        again = builds.redeploy(build=found, actor=person, now=timezone.now())
+    except Conflict as error:
+        messages.warning(request, error.sentence)
+        return redirect("build", deployment_id, build_id)
+    messages.success(request, f"The image of build {found.short_id} is being deployed again.")
+    return redirect("build", deployment_id, again.pk)
+
+
+@require_POST
+def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
+    """Destroy one of the person's apps, whose name they have typed."""
+    person = _person(request)
+    app = own_app_by_id(person=person, deployment_id=deployment_id)
+    if request.POST.get("name", "").strip() != app.app_name:
+        return _app_page(request, app, complaint="That is not the name of this app. Nothing was destroyed.")
+    destroying.destroy(owner=person, app_name=app.app_name, now=timezone.now())
+    messages.success(request, f"{app.app_name} is being destroyed.")
+    return redirect("deployments")
+
+
+def _offset(parameters: Mapping[str, str], name: str) -> int | None:
+    value = parameters.get(name, "")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= _LONGEST_OFFSET):
+        raise Malformed("There is no such place in the log.")
+    return int(value)
+
+
+def _id_or_none(value: str) -> uuid.UUID | None:
+    if not value:
+        return None
+    try:
+        return uuid.UUID(value)
+    except ValueError as error:
+        raise Malformed("This app has no such build.") from error
