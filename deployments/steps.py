@@ -98,15 +98,14 @@ class StepReader:
             self._close(number, closed[1])
         elif stage := _STAGE.match(text):
             name, step, count, doing = stage.groups()
+            self._make_room()
             self._stages[number] = (f"Step {step} of {count}", _shortened(doing))
             self._begin(number, _building(step, count, doing, name or ""))
         elif text.startswith("[internal] "):
             self._begin(number, "Preparing the build…")
-        elif text.startswith("exporting ") or "pushing layers" in text[:40]:
+        elif text.startswith(("exporting ", "pushing layers")):
             self._begin(number, "Pushing the image…")
-        elif _LAYER.match(text) and number in self._stages and "FROM " not in self._open.get(number, ""):
-            return
-        elif _LAYER.match(text):
+        elif _LAYER.match(text) and "FROM " in self._open.get(number, ""):
             self.step = "Downloading layers…"
 
     def _begin(self, number: str, step: str) -> None:
@@ -120,8 +119,10 @@ class StepReader:
         if error is not None:
             where, doing = self._stages.get(number, ("", ""))
             self._vertex_failure = failures.sentence_of_vertex(error, where=where, doing=doing)
-        elif len(self._stages) > _MOST_VERTICES:
-            self._stages.pop(number, None)
+
+    def _make_room(self) -> None:
+        if len(self._stages) >= _MOST_VERTICES:
+            del self._stages[next(iter(self._stages))]
 
     def _show_open(self, otherwise: str) -> None:
         # The one begun last; BuildKit names a vertex again whenever it goes on with its output.
@@ -159,6 +160,8 @@ class StepReader:
             self.step = _building(stage[1], stage[2], stage[3], "")
         elif healthy := _HEALTHY.search(line):
             self.step = f"Checking health ({healthy[1]} of {healthy[2]})…"
+        elif line.startswith("✔"):
+            return True  # the end of something; what comes next says so itself
         elif machine := _MACHINE.match(line):
             checking = "heal" in line or "check" in line
             doing = "Checking health" if checking else "Updating machines"

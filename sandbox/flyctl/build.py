@@ -178,9 +178,9 @@ class Build:
 
     def _begin(self, title: str) -> int:
         self._number += 1
+        self._open.append(self._number)
         err("")
         err(f"#{self._number} {title}")
-        self._open.append(self._number)
         return self._number
 
     def _end(self, number: int, took: float = _MOMENT) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sandbox.flyctl.api import FlyAPI, Refused
 from sandbox.flyctl.console import Failed, Interrupted, out
 
-_VISIBLE_WITHIN_SECONDS = 20
+_VISIBLE_WITHIN_SECONDS = 5
 _LEASE_WITHIN_SECONDS = 20
 _SETTLED_WITHIN_SECONDS = 60
 _WAIT_SECONDS = 300

@@ -1,0 +1,265 @@
+"""What flyctl prints becomes one sentence for the step, and one for the failure."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployments.clients.flyctl.lines import LONGEST_LINE, LineSplitter, clean, parts_of_token, redacted
+from deployments.failures import LONGEST_FAILURE, sentence_of, sentence_of_exit
+from deployments.steps import LONGEST_STEP, StepReader
+
+_SUCCESS = """\
+==> Verifying app config
+Validating /job/fly.toml
+--> Verified app config
+Waiting for remote builder fly-builder-x...
+==> Creating build context
+#1 [internal] load build definition from Dockerfile
+#1 DONE 0.0s
+#6 [build 1/4] FROM docker.io/library/node:20@sha256:194b23bd4ffb132c9a190cac099e31e17ef534cbdad6eeabbc022ed3146220ad
+#6 sha256:194b23bd 0B / 29.13MB 0.1s
+#6 DONE 0.4s
+#9 [build 4/4] RUN npm ci
+#9 0.242 added 57 packages in 1s
+#9 DONE 3.1s
+#12 exporting to image
+#12 pushing layers
+#12 DONE 0.0s
+==> Pushing image to fly
+image: registry.fly.io/crayon-a:build-0
+image size: 57 MB
+No machines in group app, launching a new machine
+> [1/1] Waiting for f956 [app] to have state: started
+> [1/1] Checking health of machine f956
+Waiting for f956 to become healthy: 1/1
+✔ [1/1] Machine f956 [app] update succeeded
+Checking DNS configuration for crayon-a.fly.dev
+{"id":"rel_1","version":2,"image_ref":"registry.fly.io/crayon-a:build-0@sha256:0a"}
+"""
+
+
+def _read(text: str) -> StepReader:
+    reader = StepReader()
+    for line in text.splitlines():
+        reader.feed(line)
+    return reader
+
+
+def test_a_deployment_is_told_step_by_step() -> None:
+    reader = StepReader()
+    told = [step for line in _SUCCESS.splitlines() if (step := reader.feed(line))]
+    assert told == [
+        "Checking the configuration…",
+        "Waiting for the builder…",
+        "Uploading the source…",
+        "Preparing the build…",
+        "Building step 1 of 4 (build): FROM docker.io/library/node:20…",
+        "Downloading layers…",
+        "Building step 4 of 4 (build): npm ci…",
+        "Pushing the image…",
+        "The image is ready.",
+        "Updating machines…",
+        "Updating machines (1 of 1)…",
+        "Checking health (1 of 1)…",
+        "Checking the address…",
+        "Released.",
+    ]
+    assert reader.image == "registry.fly.io/crayon-a:build-0@sha256:0a"
+    assert reader.failure == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("Waiting for depot builder...", "Waiting for the builder…"),
+        ("Remote builder fly-builder-x ready", "Waiting for the builder…"),
+        ("#5 [2/7] RUN --mount=type=cache,target=/root/.npm npm ci", "Building step 2 of 7: npm ci…"),
+        ("#5 [2/7] RUN /bin/sh -c npm ci", "Building step 2 of 7: npm ci…"),
+        ("#5 [stage-1 2/7] COPY . .", "Building step 2 of 7: COPY…"),
+        ("#5 [2/7] RUN " + "x" * 300, f"Building step 2 of 7: {'x' * 80}…"),
+        ("Step 3/9 : RUN make", "Building step 3 of 9: make…"),
+        ("Provisioning ips for crayon-a", "Allocating an address…"),
+        ("Running crayon-a release_command: migrate", "Running the release command…"),
+        ("Updating existing machines in 'a' with rolling strategy", "Updating machines…"),
+        ("  [2/3] Updating 9185 [app]", "Updating machines (2 of 3)…"),
+        ("Waiting for 9185 to become healthy: 0/2", "Checking health (0 of 2)…"),
+        ("Something new that nobody knows", ""),
+        ("", ""),
+    ],
+)
+def test_each_kind_of_line_has_its_step(line: str, step: str) -> None:
+    assert StepReader().feed(line) == step
+
+
+def test_the_step_begun_last_is_shown_until_it_ends() -> None:
+    reader = _read("#7 [a 1/2] RUN slow\n#8 [b 1/2] RUN fast\n#7 0.1 output")
+    assert "fast" in reader.step
+    reader.feed("#8 DONE 0.1s")
+    assert "slow" in reader.step
+    reader.feed("#7 CACHED")
+    assert "slow" in reader.step
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#7 0.1 Error: no such module",
+        "#7 0.1 image: registry.fly.io/evil:latest",
+        '#7 0.1 {"id":"x","image_ref":"registry.fly.io/evil:latest"}',
+        "#7 0.1 ERROR: looks like one",
+        "#7 0.1 Running release_command",
+    ],
+)
+def test_what_the_build_prints_is_not_taken_for_flyctls_words(line: str) -> None:
+    reader = _read(f"#7 [1/2] RUN x\n{line}")
+    assert (reader.step, reader.image, reader.failure) == ("Building step 1 of 2: x…", "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "#8 [3/4] RUN npm run build\n#8 ERROR: "
+            + (_EXITED := 'process "/bin/sh -c npm run build" did not complete successfully: exit code: 1')
+            + f"\nError: failed to fetch an image or build from source: error building: failed to solve: {_EXITED}",
+            "Step 3 of 4 failed: `npm run build` ended with exit code 1.",
+        ),
+        (
+            '#8 [3/4] RUN make\n#8 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: 137',
+            "Step 3 of 4 failed: `make` ended with exit code 137. It may have run out of memory.",
+        ),
+        (
+            '#8 [2/4] COPY x .\n#8 ERROR: failed to calculate checksum of ref a::b: "/x": not found',
+            "Step 2 of 4 failed: /x isn't in the archive.",
+        ),
+        (
+            "Error: error building: failed to solve: dockerfile parse error on line 3: unknown instruction: FOO",
+            "The Dockerfile can't be read, line 3: unknown instruction: FOO",
+        ),
+        (
+            "Error: failed to update machines: machine ID 9 lease currently held by a@b, expires at x",
+            "Another change of the app is under way. Push again.",
+        ),
+        (
+            "Error: smoke checks for 9185 failed: the app appears to be crashing",
+            "The app stops right after its start. Its logs say why.",
+        ),
+        (
+            "Error: timeout reached waiting for health checks to pass for machine 9185",
+            "The app didn't pass its health checks in time. Its logs may say why.",
+        ),
+        (
+            "Error: aborted: could not reserve resource for machine: insufficient memory available",
+            "Fly has no room for the app in its region right now. Push again in a few minutes.",
+        ),
+        (
+            'Error: organization "x" is using 9 MB of memory in ams which is over the allowed quota',
+            "Fly refuses more: the quota of the organization is used up.",
+        ),
+        (
+            "Error: Authenticate: token validation error (Request ID: 01ABC-ams) (Trace ID: 9f)",
+            "Fly did not accept this server's token for the app. Push again; tell the operator if it stays so.",
+        ),
+        ("Error: failed to update machines: something odd (Request ID: 01-a)", "Fly said: something odd"),
+    ],
+)
+def test_each_failure_becomes_a_sentence(text: str, sentence: str) -> None:
+    assert _read(text).failure == sentence
+
+
+def test_a_vertex_that_failed_says_more_than_the_last_line() -> None:
+    reader = _read('#8 [1/2] RUN a\n#8 ERROR: process "a" did not complete successfully: exit code: 2\nError: other')
+    assert reader.failure == "Step 1 of 2 failed: `a` ended with exit code 2."
+
+
+def test_a_failure_without_words_is_told_by_its_code() -> None:
+    assert StepReader().failure_after(127) == sentence_of_exit(127) == "The deployment was interrupted. Push again."
+    assert StepReader().failure_after(99) == "The deployment failed; the build log says more."
+
+
+_PIECES = st.sampled_from(
+    [
+        "#1 ", "#99999999999 ", "[internal] ", "[a 1/2] ", "[1/2] ", "RUN ", "ERROR: ", "DONE ", "CANCELED", "Error: ",
+        "image: ", '{"id":', '"image_ref"', ":1}", "exit code: ", 'process "', "sha256:", "Step 1/2 : ",
+        "release_command", "--mount=a ", "/bin/sh -c ", "…", "\x00", "line 3: ", '": not found',
+        "dockerfile parse error on ",
+    ]
+)  # fmt: skip
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.lists(_PIECES | st.text(max_size=12), max_size=10).map("".join), max_size=12))
+def test_nothing_that_is_printed_can_break_the_reader(lines: list[str]) -> None:
+    reader = StepReader()
+    for line in lines:
+        reader.feed(line)
+        assert len(reader.step) <= LONGEST_STEP
+        assert len(reader.failure) <= LONGEST_FAILURE
+        assert reader.failure_after(1)
+
+
+def test_a_build_of_very_many_steps_is_forgotten_in_part() -> None:
+    reader = StepReader()
+    for number in range(5000):
+        reader.feed(f"#{number} [1/2] RUN a")
+    assert len(reader._open) <= 500
+    assert len(reader._stages) <= 500
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id":' + "[" * 5000 + '"image_ref"', '{"id":1,"image_ref":5}', '{"id":[],"image_ref"']
+)
+def test_a_release_that_makes_no_sense_is_no_release(line: str) -> None:
+    assert _read(line).image == ""
+
+
+def test_an_error_of_nothing_is_no_failure() -> None:
+    assert sentence_of("   ") == ""
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["fm2_lJPECAAA+/=_x", "fm1r_abc", "fm1a_abc,fm2_def", "FlyV1 fm2_a,fm2_b", "Bearer abc.def", "bearer abc"],
+)
+def test_tokens_are_redacted_wherever_they_stand(secret: str) -> None:
+    assert redacted(f"before {secret} after") == "before [redacted] after"
+    assert redacted(f'"{secret}"') == '"[redacted]"'
+
+
+def test_the_own_token_is_redacted_in_whole_and_in_parts() -> None:
+    secrets = parts_of_token("FlyV1 opaque-one,opaque-two")
+    assert redacted("a FlyV1 opaque-one,opaque-two b opaque-two", secrets) == "a [redacted] b [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        (b"\x1b[1;32mok\x1b[0m", "ok"),
+        (b"\x1b]8;;https://example.com\x07link\x1b]8;;\x07", "link"),
+        (b"\x1b]0;title\x1b\\text", "text"),
+        (b"a\x00b\x08c", "abc"),
+        (b"tab\tstop", "tab stop"),
+        ("\u202etxt.exe".encode(), "txt.exe"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"fm2\x1b[0m_secret", "[redacted]"),
+    ],
+)
+def test_control_codes_are_taken_out(raw: bytes, line: str) -> None:
+    assert clean(raw) == line
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\n", b"\r", b"\r\n", b"\x1b["]), max_size=30))
+def test_lines_are_the_same_however_the_bytes_arrive(pieces: list[bytes]) -> None:
+    apart, together = LineSplitter(), LineSplitter()
+    heard = [line for piece in pieces for line in apart.feed(piece)] + apart.finish()
+    assert heard == together.feed(b"".join(pieces)) + together.finish()
+    assert all("\x1b" not in line and "\r" not in line for line in heard)
+
+
+def test_a_line_without_end_takes_no_memory() -> None:
+    splitter = LineSplitter()
+    for _ in range(2000):
+        assert splitter.feed(b"x" * 16_384) == []
+    assert len(splitter._rest) <= 16_384
+    assert splitter.feed(b"\n") == ["x" * (LONGEST_LINE - 1) + "…"]
