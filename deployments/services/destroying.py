@@ -14,8 +14,7 @@ from accounts.audit import Actor, record
 from config.core.attempts import TAKEOVER_AFTER
 from deployments.models import Deployment
 from deployments.models.deployments import DeploymentQuerySet
-from deployments.services import cancelation, fly_apps
-from deployments.services.building import ending
+from deployments.services import cancelation, fly_apps, stored_archives
 from deployments.services.ownership import NoSuchApp
 
 logger = logging.getLogger(__name__)
@@ -48,8 +47,8 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
     if deployment.builds.running().filter(heartbeat_at__gte=now - TAKEOVER_AFTER).exists():
         return False
     fly_apps.remove(fly_app_id=deployment.fly_app_id, now=now)
-    for build in deployment.builds.exclude(archive=""):
-        ending.forget_archive(build)
+    for archive in deployment.builds.exclude(archive="").values_list("archive", flat=True):
+        stored_archives.remove(archive)
     _forget(deployment)
     return True
 

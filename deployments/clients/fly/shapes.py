@@ -113,11 +113,6 @@ def apps(body: object) -> AppList:
     return AppList(listed, whole(found, "total_apps") if "total_apps" in found else len(listed))
 
 
-def made(body: object) -> str:
-    """Of `POST /v1/apps`: the app's id."""
-    return text(an_object(body, "body"), "id")
-
-
 def addresses(body: object) -> tuple[Address, ...]:
     """The answer of `GET /v1/apps/{app}/ip_assignments`."""
     return tuple(address(item) for item in items(an_object(body, "body"), "ips"))
