@@ -8,10 +8,11 @@ from sandbox.fly.clock import spelled
 from sandbox.fly.images import image_ref
 
 DESTROYED = "destroyed"
-# What a lost machine leaves: its row is kept, as Fly keeps it for a while.
-GONE = frozenset({DESTROYED})
 SETTLED = frozenset({"started", "stopped", "suspended", "failed", DESTROYED})
-HOLDS_MEMORY = frozenset({"created", "starting", "started", "stopping", "restarting", "replacing", "suspending"})
+# A suspended machine still has its place in the region; a stopped one has to find room again.
+HOLDS_MEMORY = frozenset(
+    {"created", "starting", "started", "stopping", "restarting", "replacing", "suspending", "suspended"}
+)
 
 
 @dataclass
