@@ -1,0 +1,136 @@
+"""What an archive makes of a folder, kept in memory: the only thing that paths and links are judged by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from deployments.archives import errors
+from deployments.archives.headers import Kind
+from deployments.archives.paths import DOCKERFILE, ENVIRONMENT_FILE, FLY_TOML
+from deployments.archives.reading import Limits
+
+_MOST_HOPS = 40
+# About a hundred for each link of the largest dependency folders.
+_MOST_STEPS = 5_000_000
+_SPECIAL = {(DOCKERFILE,), (FLY_TOML,), (ENVIRONMENT_FILE,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a checked archive holds.
+
+    `dockerfile` is its text. `has_fly_toml` and `has_environment_file`: whether it brought files of the names
+    `fly.toml` and `.env` along at its top; neither is ever unpacked.
+    """
+
+    files: int
+    file_bytes: int
+    dockerfile: str = field(repr=False)
+    has_fly_toml: bool
+    has_environment_file: bool
+
+
+@dataclass(slots=True)
+class Node:
+    """A file, a link or a folder; `target` is a symbolic link's."""
+
+    kind: Kind
+    children: "dict[str, Node]" = field(default_factory=dict)
+    target: tuple[str, ...] = ()
+
+
+class Tree:
+    """The folder so far. Every method raises Refused or TooLarge when something may not be."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._root = Node(Kind.FOLDER)
+        self._links: list[tuple[str, ...]] = []
+        self._count = 0
+        self._steps = 0
+        self.is_empty = True
+
+    def add(self, parts: tuple[str, ...], kind: Kind, target: tuple[str, ...] = ()) -> None:
+        """Put something at a path. Nothing is put twice, nothing behind a link, and folders may be told again."""
+        self.is_empty = False
+        if parts[:1] in _SPECIAL and (len(parts) > 1 or kind is not Kind.FILE):
+            raise errors.must_be_file(parts[0])
+        if not parts:
+            if kind is not Kind.FOLDER:
+                raise errors.damaged()
+            return
+        parent = self._folder(parts)
+        if there := parent.children.get(parts[-1]):
+            if there.kind is kind is Kind.FOLDER:
+                return
+            raise errors.twice("/".join(parts))
+        self._put(parent, parts[-1], Node(kind, target=target))
+        if kind is Kind.SYMLINK:
+            self._links.append(parts)
+
+    def require_file(self, parts: tuple[str, ...], link: str) -> None:
+        """Refuse a hard link unless it leads to a file that is unpacked, and was before it."""
+        node: Node | None = self._root
+        for part in parts:
+            node = node.children.get(part) if node else None
+        if node is None or node.kind is not Kind.FILE or parts in {(FLY_TOML,), (ENVIRONMENT_FILE,)}:
+            raise errors.link_to_nothing(link)
+
+    def require_links_inside(self) -> None:
+        """Refuse symbolic links that lead out of the folder, on whatever way."""
+        for parts in self._links:
+            self._follow(parts)
+
+    def links(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Each symbolic link's path and target."""
+        for parts in self._links:
+            yield parts, self._at(parts).target
+
+    def _folder(self, parts: tuple[str, ...]) -> Node:
+        """The folder that the path lies in; those on the way that weren't told are made."""
+        node = self._root
+        for part in parts[:-1]:
+            child = node.children.get(part)
+            if child is None:
+                child = self._put(node, part, Node(Kind.FOLDER))
+            if child.kind is not Kind.FOLDER:
+                raise errors.through_link("/".join(parts))
+            node = child
+        return node
+
+    def _put(self, parent: Node, name: str, node: Node) -> Node:
+        self._count += 1
+        if self._count > self._limits.entries:
+            raise errors.too_many(self._limits.entries)
+        parent.children[name] = node
+        return node
+
+    def _at(self, parts: tuple[str, ...]) -> Node:
+        node = self._root
+        for part in parts:
+            node = node.children[part]
+        return node
+
+    def _follow(self, link: tuple[str, ...]) -> None:
+        """Walk as a system would, from link to link; what isn't there yet is taken for a folder."""
+        way: list[tuple[str, Node | None]] = []
+        ahead = list(reversed(link))
+        hops = 0
+        while ahead:
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise errors.too_tangled()
+            part = ahead.pop()
+            if part == "..":
+                if not way:
+                    raise errors.link_leaves("/".join(link))
+                way.pop()
+                continue
+            parent = way[-1][1] if way else self._root
+            node = parent.children.get(part) if parent else None
+            if node is None or node.kind is not Kind.SYMLINK:
+                way.append((part, node))
+                continue
+            hops += 1
+            if hops > _MOST_HOPS:
+                raise errors.too_tangled()
+            ahead.extend(reversed(node.target))
