@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "accounts",
     "integrations",
     "deployments",
+    "clouddev",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "config.apps.OperatorAdminConfig",
@@ -249,6 +250,9 @@ BUILD_SILENCE_MINUTES = env.integer("BUILD_SILENCE_MINUTES", 5, at_least=1, at_m
 BUILDS_PER_ORGANIZATION = env.integer("BUILDS_PER_ORGANIZATION", 2, at_least=1)
 BUILD_FOLDER = Path(env.text("BUILD_FOLDER", f"{tempfile.gettempdir()}/crayon-builds-{os.getuid()}"))
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2, at_least=1, at_most=50)
+
+# --- Cloud dev -------------------------------------------------------------------------------
+DEV_UI_JWT_PRIVATE_KEY = env.secret("DEV_UI_JWT_PRIVATE_KEY", "")
 
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")

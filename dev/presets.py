@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.state import write_private
@@ -66,17 +69,46 @@ def server_environment(options: Options, environment: Mapping[str, str]) -> dict
 
 
 def kept_keys(path: Path) -> dict[str, str]:
-    """Return SECRET_KEY and ENCRYPTION_KEYS of this state folder, made at first and kept 0600."""
+    """Return the keys of this state folder by their settings' names, each made at first and kept 0600.
+
+    A file from before there was one of them gets it added. Raises DevelopmentError for a damaged file.
+    """
+    kept = _read_keys(path)
+    missing = {name: make() for name, make in _KEYS.items() if name not in kept}
+    if missing:
+        write_private(path, json.dumps(kept | missing, indent=1) + "\n")
+    return kept | missing
+
+
+def _read_keys(path: Path) -> dict[str, str]:
+    """The keys of the file, or none where there is no file. It has had the oldest ones from its beginning."""
     try:
         keys = json.loads(path.read_text(encoding="utf-8"))
-        return {name: str(keys[name]) for name in ("SECRET_KEY", "ENCRYPTION_KEYS")}
+        return {name: str(keys[name]) for name in _KEYS if name in keys or name in _OLDEST_KEYS}
     except FileNotFoundError:
-        keys = {
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "ENCRYPTION_KEYS": f"1:{base64.b64encode(os.urandom(32)).decode()}",
-        }
-        write_private(path, json.dumps(keys, indent=1) + "\n")
-        return keys
-    except (ValueError, KeyError) as error:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
         message = f"{path} is damaged. Restore it, or delete {path.parent} with its data to start afresh."
         raise DevelopmentError(message) from error
+
+
+def _new_secret_key() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def _new_encryption_keys() -> str:
+    return f"1:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+def _new_signing_key() -> str:
+    """An Ed25519 key in PEM on one line, as environment files want it."""
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem.decode("ascii").strip().replace("\n", "\\n")
+
+
+_OLDEST_KEYS = ("SECRET_KEY", "ENCRYPTION_KEYS")
+_KEYS = {
+    "SECRET_KEY": _new_secret_key,
+    "ENCRYPTION_KEYS": _new_encryption_keys,
+    "DEV_UI_JWT_PRIVATE_KEY": _new_signing_key,
+}

@@ -17,6 +17,10 @@ _TESTS = {
     "DEBUG": "false",
     "SECRET_KEY": "not-a-secret-only-for-tests-0123456789abcdefghijklmnopqrstuvwxyz",
     "ENCRYPTION_KEYS": "1:bm90LWEtc2VjcmV0LS1vbmx5LWZvci10ZXN0cy0zMmI=",
+    # A seed that says in base64 what it is, as the one above.
+    "DEV_UI_JWT_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----\\n"
+    "MC4CAQAwBQYDK2VwBCIEIG5vdC1hLXNlY3JldC0tb25seS1mb3ItdGVzdHMtMzJi\\n"
+    "-----END PRIVATE KEY-----",
     "PUBLIC_URL": "http://testserver",
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "GITHUB_CLIENT_ID": "sandbox-github-client",
