@@ -113,6 +113,14 @@ def show_metadata(call: Call) -> web.Response:
     return json_answer(call.machine.metadata)
 
 
+def show_metadata_key(call: Call) -> web.Response:
+    """Show one."""
+    value = call.machine.metadata.get(call.request.match_info["key"])
+    if value is None:
+        raise not_found("metadata key")
+    return json_answer({"value": value})
+
+
 def replace_metadata(call: Call) -> web.Response:
     """Replace all metadata, without a reboot."""
     return _change_metadata(call, keep=False)

@@ -12,7 +12,7 @@ from sandbox.answers import json_answer
 from sandbox.fly import identifiers
 from sandbox.fly.access import Call, is_hidden
 from sandbox.fly.clock import spelled
-from sandbox.fly.errors import FlyError, not_found, unprocessable
+from sandbox.fly.errors import unprocessable
 from sandbox.fly.state import App, Fly
 from sandbox.fly.tokens import ORGANIZATION
 
@@ -111,8 +111,3 @@ def _made_before(fly: Fly, *, name: str, key: str | None) -> App | None:
     if name in fly.apps:
         raise unprocessable("Name has already been taken", code="name_taken")
     return None
-
-
-def unmatched(path: str) -> FlyError:
-    """Refuse a path that nobody serves."""
-    return not_found(f"path {path}")

@@ -64,8 +64,8 @@ def unprocessable(text: str, *, code: str | None = None) -> FlyError:
 def stamp(response: web.Response) -> web.Response:
     """Put the ids on an answer that Fly's support asks for."""
     response.headers.setdefault("fly-request-id", identifiers.request_id())
-    response.headers.setdefault("fly-trace-id", identifiers.ulid().lower())
-    response.headers.setdefault("fly-span-id", identifiers.machine_id())
+    response.headers.setdefault("fly-trace-id", identifiers.trace_id())
+    response.headers.setdefault("fly-span-id", identifiers.span_id())
     return response
 
 

@@ -33,3 +33,13 @@ def short_id() -> str:
 def request_id() -> str:
     """Make the id of a request: a ULID and the region that answered."""
     return f"{ulid()}-iad"
+
+
+def trace_id() -> str:
+    """Make the id of a trace, as OpenTelemetry has it."""
+    return secrets.token_hex(16)
+
+
+def span_id() -> str:
+    """Make the id of a span."""
+    return secrets.token_hex(8)

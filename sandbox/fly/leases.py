@@ -4,6 +4,7 @@ Source: https://fly.io/docs/machines/api/machines-resource/#machine-leases
 """
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 from aiohttp import web
@@ -38,9 +39,7 @@ def show(call: Call) -> web.Response:
     lease = current(call.fly, machine)
     if lease is None:
         raise not_found("lease")
-    shown = _shown(machine, lease)
-    shown["data"] = {**dict(shown["data"]), "nonce": ""}  # type: ignore[call-overload]
-    return json_answer(shown)
+    return json_answer(_shown(machine, replace(lease, nonce="")))
 
 
 def release(call: Call) -> web.Response:

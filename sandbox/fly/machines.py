@@ -112,6 +112,8 @@ def changeable(call: Call) -> Machine:
     machine = call.machine
     if machine.state == DESTROYED:
         raise not_found("machine")
+    if machine.host_status == "unreachable":
+        raise FlyError(503, "unavailable: the host of the machine is unreachable")
     leases.need(call, machine)
     return machine
 

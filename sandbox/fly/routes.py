@@ -83,6 +83,7 @@ def _of_machines() -> list[tuple[str, str, Answer, str]]:
         ("GET", f"{_MACHINE}/metadata", actions.show_metadata, "metadata_get"),
         ("PUT", f"{_MACHINE}/metadata", actions.replace_metadata, "metadata_put"),
         ("PATCH", f"{_MACHINE}/metadata", actions.merge_metadata, "metadata_patch"),
+        ("GET", f"{_MACHINE}/metadata/{{key}}", actions.show_metadata_key, "metadata_get"),
         ("POST", f"{_MACHINE}/metadata/{{key}}", actions.set_metadata, "metadata_set"),
         ("DELETE", f"{_MACHINE}/metadata/{{key}}", actions.delete_metadata, "metadata_delete"),
         ("GET", f"{_MACHINE}/lease", leases.show, "lease_get"),

@@ -133,6 +133,7 @@ class Fly:
         self.clock.settle()
         now = self.clock.now()
         apps = [app for app in self.apps.values() if not app.deleting]
+        names = {app.name for app in apps}
         return {
             "apps": {app.name: app.as_json() | _more_of_app(app) for app in apps},
             "machines": {machine.id: _whole(machine) for app in apps for machine in app.living},
@@ -151,7 +152,7 @@ class Fly:
             "tokens": {
                 text: {"app": token.app, "expires_at": spelled(token.expires_at)}
                 for text, token in self.tokens.items()
-                if token.expires_at > now
+                if token.expires_at > now and token.app in names
             },
         }
 

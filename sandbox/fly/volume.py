@@ -6,8 +6,9 @@ from typing import Any
 
 from sandbox.fly.clock import spelled
 
-GONE = frozenset({"destroying", "destroyed"})
-LEAVING = GONE | {"scheduling_destroy", "pending_destroy", "waiting_for_detach", "fork_cleanup"}
+LEAVING = frozenset(
+    {"scheduling_destroy", "pending_destroy", "waiting_for_detach", "fork_cleanup", "destroying", "destroyed"}
+)
 
 
 @dataclass

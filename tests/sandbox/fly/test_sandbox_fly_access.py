@@ -24,7 +24,8 @@ def test_every_answer_bears_the_ids_that_support_asks_for(fly: FlyCaller) -> Non
     ids = {answer.headers["fly-request-id"] for answer in answers}
     assert len(ids) == 3
     assert all(len(one) == 30 and one.endswith("-iad") for one in ids)
-    assert all(answer.headers["fly-trace-id"] and answer.headers["fly-span-id"] for answer in answers)
+    assert {len(answer.headers["fly-trace-id"]) for answer in answers} == {32}
+    assert {len(answer.headers["fly-span-id"]) for answer in answers} == {16}
 
 
 def test_unknown_paths_and_methods_are_json(fly: FlyCaller) -> None:

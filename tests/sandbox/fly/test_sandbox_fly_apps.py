@@ -72,13 +72,13 @@ def test_deletion_is_accepted_and_done_later(fly: FlyCaller, sandbox_process: Sa
     fly.make_machine()
     fly.deploy_token(expiry="2h")
     assert fly("DELETE", "/v1/apps/shop?force=true").status == 202
+    left = sandbox_process.state()["fly"]
+    assert left == {"apps": {}, "machines": {}, "volumes": {}, "ips": {}, "secrets": {}, "tokens": {}}
     assert fly("GET", "/v1/apps/shop").status == 404
     assert fly("DELETE", "/v1/apps/shop").status == 202
     assert fly("POST", "/v1/apps", {"name": "shop", "org_slug": "sandbox"}).json["status"] == "name_taken"
     sandbox_process.fly_clock(advance=10)
     assert fly("DELETE", "/v1/apps/shop").status == 404
-    left = sandbox_process.state()["fly"]
-    assert left == {"apps": {}, "machines": {}, "volumes": {}, "ips": {}, "secrets": {}, "tokens": {}}
     fly.make_app("shop")
 
 

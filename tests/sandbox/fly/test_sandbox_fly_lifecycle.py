@@ -162,6 +162,9 @@ def test_the_platform_may_lose_a_machine(fly: FlyCaller, sandbox_process: Sandbo
     sandbox_process.fly_machine(machine_id, state="failed", host_status="unreachable", checks=checks)
     shown = fly.done("GET", started)
     assert (shown["state"], shown["host_status"], shown["checks"]) == ("failed", "unreachable", checks)
+    assert fly("POST", f"{started}/start", {}).status == 503
+    sandbox_process.fly_machine(machine_id, host_status="ok")
+    assert fly("POST", f"{started}/start", {}).status == 200
 
 
 def test_waiting_ends_when_the_state_is_reached(fly: FlyCaller, sandbox_process: SandboxProcess) -> None:

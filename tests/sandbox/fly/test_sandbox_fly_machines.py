@@ -194,6 +194,8 @@ def test_metadata_changes_without_a_reboot(fly: FlyCaller, sandbox_process: Sand
     path = f"{MACHINES}/{machine['id']}/metadata"
     assert fly("POST", f"{path}/b", {"value": "2"}).status == 204
     assert fly.done("GET", path) == {"a": "1", "b": "2"}
+    assert fly.done("GET", f"{path}/b") == {"value": "2"}
+    assert fly("GET", f"{path}/c").status == 404
     assert fly("DELETE", f"{path}/a").status == 204
     assert fly("DELETE", f"{path}/a").status == 404
     assert fly.done("PATCH", path, {"metadata": {"c": "3", "b": None}}) == {"c": "3"}
