@@ -58,7 +58,9 @@ def run(
             reader.feed(line)
             on_line(line)
         code = process.end()
-    return _outcome(order, code, reader, watch.reason or watch.lateness())
+    # Who was told to stop may have seen flyctl told so too, by whoever stops them all.
+    reason = watch.reason or watch.lateness() or (should_stop() if code else None)
+    return _outcome(order, code, reader, reason)
 
 
 def _outcome(order: Order, code: int, reader: StepReader, reason: StopReason | None) -> Outcome:

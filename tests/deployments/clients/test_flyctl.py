@@ -181,7 +181,7 @@ def test_each_failure_has_a_code_and_a_sentence(
 def test_a_cancelled_one_is_interrupted_and_may_clean_up(order: Order, program: Program) -> None:
     program("""
         def tidy(*_):
-            print("released the lease", flush=True)
+            os.write(1, b"released the lease")
             os._exit(127)
         signal.signal(signal.SIGINT, tidy)
         print("begun", flush=True)
@@ -225,6 +225,12 @@ def test_what_was_done_before_it_could_be_stopped_counts_as_done(order: Order, p
     """)
     outcome, _ = run(order, stop_at="image")
     assert (outcome.succeeded, outcome.stopped) == (True, None)
+
+
+def test_one_that_ended_because_everything_is_being_stopped_did_not_fail(order: Order, program: Program) -> None:
+    program("print('begun'); sys.exit(127)")
+    outcome, _ = run(order, stop_at="begun", reason=StopReason.CUT_OFF)
+    assert outcome.stopped is StopReason.CUT_OFF
 
 
 def test_silence_ends_it(order: Order, program: Program) -> None:
