@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.audit import Actor, record
-from config.core.attempts import TAKEOVER_AFTER
+from config.core.attempts import deserted
 from deployments.models import Deployment
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.services import cancelation, fly_apps, stored_archives
@@ -44,7 +44,7 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
     if deployment is None:
         return not Deployment.objects.filter(pk=deployment_id).exists()
     # A build whose worker still lives ends within seconds; one that died is not waited for.
-    if deployment.builds.running().filter(heartbeat_at__gte=now - TAKEOVER_AFTER).exists():
+    if deployment.builds.running().exclude(deserted()).exists():
         return False
     fly_apps.remove(fly_app_id=deployment.fly_app_id, now=now)
     for archive in deployment.builds.exclude(archive="").values_list("archive", flat=True):

@@ -142,7 +142,7 @@ def test_a_name_is_taken_for_every_other_key(stage, app):
         lambda fly, name: fly.assign_address(name, kind="v6"),
         lambda fly, name: fly.list_secrets(name),
         lambda fly, name: fly.set_secrets(name, {"A": "1"}),
-        lambda fly, name: fly.create_deploy_token(name, expiry="10m"),
+        lambda fly, name: fly.deploy_token(name, expiry=timedelta(minutes=10)),
         lambda fly, name: fly.list_machines(name),
         lambda fly, name: fly.list_volumes(name),
     ],
@@ -184,7 +184,7 @@ def test_secrets_are_set_and_taken_away_under_a_rising_version(stage, app):
 
 def test_a_deploy_token_is_good_for_its_app_alone(stage, app):
     other = stage.make_app()
-    fly = stage.with_token(stage.fly.create_deploy_token(app, expiry="10m"))
+    fly = stage.with_token(stage.fly.deploy_token(app, expiry=timedelta(minutes=10)))
 
     assert stage.settled(lambda: fly.list_machines(app)) == ()
     with pytest.raises((FlyRefusesToken, UnknownApp)):

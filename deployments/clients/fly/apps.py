@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Literal
 
 from config.core.outgoing import segment
@@ -100,9 +101,10 @@ class AppCalls(Calls):
         return answers.read(answer, shapes.secrets_version)
 
     # https://docs.machines.dev/#tag/apps/post/apps/{app_name}/deploy_token
-    def create_deploy_token(self, app: str, *, expiry: str) -> str:
-        """A token that is good for this app alone, for as long as `expiry` says ("2h", "40m"). Raises UnknownApp."""
-        answer = self._call("POST", app_path(app, "deploy_token"), app=app, json={"expiry": expiry})
+    def deploy_token(self, app: str, *, expiry: timedelta) -> str:
+        """A new token that is good for this app alone, for so long. Raises UnknownApp."""
+        body = {"expiry": f"{int(expiry.total_seconds())}s"}
+        answer = self._call("POST", app_path(app, "deploy_token"), app=app, json=body)
         if not answer.ok:
             raise answers.failure(answer)
         return answers.read(answer, shapes.token)

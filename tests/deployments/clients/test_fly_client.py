@@ -184,7 +184,7 @@ def test_how_long_to_wait_is_passed_on(fly, sandbox, header, seconds):
         ("GET */ip_assignments", lambda fly: fly.list_addresses("a"), {"ips": [{"shared": True}]}),
         ("POST */secrets", lambda fly: fly.set_secrets("a", {"A": "1"}), {"version": "3"}),
         ("POST */secrets", lambda fly: fly.set_secrets("a", {"A": "1"}), {"secrets": []}),
-        ("POST */deploy_token", lambda fly: fly.create_deploy_token("a", expiry="1h"), {"token": ""}),
+        ("POST */deploy_token", lambda fly: fly.deploy_token("a", expiry=timedelta(hours=1)), {"token": ""}),
         ("GET */machines", lambda fly: fly.list_machines("a"), None),
         ("GET */machines", lambda fly: fly.list_machines("a"), [{"id": "1"}]),
         ("GET /v1/orgs/sandbox/machines", lambda fly: list(fly.pages_of_machines()), {"machines": [{"id": "1"}]}),
@@ -293,7 +293,7 @@ def test_what_may_not_be_repeated_is_sent_once(fly, sandbox):
         lambda: fly.assign_address("a", kind="v6"),
         lambda: create_machine(fly),
         lambda: fly.create_volume("a", name="data", region="iad", size_gb=1, compute={}),
-        lambda: fly.create_deploy_token("a", expiry="1h"),
+        lambda: fly.deploy_token("a", expiry=timedelta(hours=1)),
         lambda: fly.update_machine("a", "1", config=CONFIG),
     ):
         sandbox.clear_requests()
@@ -333,7 +333,7 @@ def test_no_secret_is_in_a_log_a_repr_or_an_error(fly, sandbox, caplog):
     caplog.set_level(logging.DEBUG)
     sandbox.add_fly_app("crayon-a")
     fly.set_secrets("crayon-a", {"PASSWORD": "hidden-value"})
-    token = fly.create_deploy_token("crayon-a", expiry="1h")
+    token = fly.deploy_token("crayon-a", expiry=timedelta(hours=1))
     sandbox.faults(target="fly", match="POST */secrets", status=400, body={"error": "hidden-value is no good"})
     with pytest.raises(FlyRejected) as refused:
         fly.set_secrets("crayon-a", {"PASSWORD": "hidden-value"})
