@@ -6,12 +6,21 @@ import uuid
 
 from deployments.names import LONGEST_APP_NAME, is_app_name
 
-__all__ = ["LONGEST_APP_NAME", "database_name_of", "is_app_name", "is_fly_name", "linux_user_of", "new_fly_name"]
+__all__ = [
+    "LONGEST_APP_NAME",
+    "database_name_of",
+    "is_app_name",
+    "is_database_name",
+    "is_fly_name",
+    "linux_user_of",
+    "new_fly_name",
+]
 
 _FLY_PREFIX = "crayon-dev-"
 _FLY_NAME = re.compile(r"crayon-dev-[0-9a-f]{8}\Z")
 _FLY_RANDOM_BYTES = 4
 _LINUX_USER_LENGTH = 16
+_DATABASE_NAME = re.compile(r"crayon_dev_[0-9a-f]{8}\Z")
 
 
 def new_fly_name() -> str:
@@ -32,3 +41,8 @@ def linux_user_of(user_id: uuid.UUID) -> str:
 def database_name_of(fly_name: str) -> str:
     """What the role and the schema of a machine are called in the data database: `crayon_dev_…`."""
     return fly_name.replace("-", "_")
+
+
+def is_database_name(name: str) -> bool:
+    """Whether `database_name_of` may have given this name: everything else in the data database is not ours."""
+    return _DATABASE_NAME.match(name) is not None

@@ -1,0 +1,20 @@
+"""The data database: a role and two schemas in it for each machine that brings no database of its own."""
+
+from clouddev.clients.data_database.client import DataDatabase, Provisioned
+from clouddev.clients.data_database.errors import (
+    DataDatabaseBusy,
+    DataDatabaseFailed,
+    DataDatabaseMissing,
+    DataDatabaseTimeout,
+    ForeignName,
+)
+
+__all__ = [
+    "DataDatabase",
+    "DataDatabaseBusy",
+    "DataDatabaseFailed",
+    "DataDatabaseMissing",
+    "DataDatabaseTimeout",
+    "ForeignName",
+    "Provisioned",
+]

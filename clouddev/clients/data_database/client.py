@@ -1,0 +1,113 @@
+"""Provisions and drops the databases of machines.
+
+A workspace is a role, and two schemas that the role owns, in one PostgreSQL database that all share. PostgreSQL 15
+to 18; the admin need not be a superuser, but has CREATEROLE and owns the database
+(https://www.postgresql.org/docs/current/role-attributes.html). It connects directly, not by way of a pooler that
+hands out a server's connection per transaction. The database is for this purpose alone.
+
+What a workspace's role still sees of the others, as PostgreSQL shows it to everybody: pg_catalog has the names of
+schemas, tables, columns and roles, the source of functions, and in pg_stat_activity that somebody is connected
+(their statements are hidden). What all share: advisory locks, which are numbers without an owner, the names that
+one may give to new schemas, the server's time and space, and the right to connect to other databases of the server
+that grant it to PUBLIC. It may install the extensions that the server calls trusted. It may set its own time-outs
+otherwise, but not its limit of connections.
+"""
+
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+
+from clouddev.clients.data_database.catalog import find_role, is_of, names_in, owners_of_schemas
+from clouddev.clients.data_database.connecting import connected, read_url, repeated
+from clouddev.clients.data_database.dropping import drop_workspace
+from clouddev.clients.data_database.errors import ForeignName
+from clouddev.clients.data_database.making import make_extension, make_workspace
+from clouddev.names import is_database_name
+
+_QUICK_SECONDS = 10
+_PROVISION_SECONDS = 30
+_DROP_SECONDS = 120
+_DEFAULT_PORT = "5432"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What a machine gets: DATABASE_URL with the password in it, DATABASE_SCHEMA, and the host for our records."""
+
+    url: str = field(repr=False)
+    schema: str
+    host: str
+
+
+class DataDatabase:
+    """The data database, by the URL of an admin's connection. Safe for threads: each call connects for itself.
+
+    All methods raise DataDatabaseFailed (502), DataDatabaseBusy (503) or DataDatabaseTimeout (504); after the first
+    and the last a change may have been made, and the same call again finishes it.
+    """
+
+    def __init__(self, *, url: str) -> None:
+        """Raises DataDatabaseMissing (503) when the URL is empty or can't be read."""
+        self._parts = read_url(url)
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """The one of DATABASE_DATA_URL. Raises DataDatabaseMissing (503) when that is empty."""
+        return cls(url=settings.DATABASE_DATA_URL)
+
+    def __repr__(self) -> str:
+        return "<DataDatabase>"
+
+    @property
+    def host(self) -> str:
+        """Where machines find it."""
+        return str(self._parts["host"])
+
+    def provision(self, name: str) -> Provisioned:
+        """Make a workspace, or repair it, with a new password: of two calls at once the last one's password is right.
+
+        Raises ForeignName for a name that isn't a workspace's.
+        """
+        _refuse_foreign(name)
+        with connected(self._parts, doing="provisioning", seconds=_PROVISION_SECONDS) as connection:
+            repeated(connection, make_extension)
+            password = repeated(connection, lambda connection: make_workspace(connection, name))
+            database = connection.info.dbname
+        return Provisioned(url=self._url_for(name, password, database), schema=name, host=self.host)
+
+    def drop(self, name: str) -> None:
+        """End a workspace's sessions and drop all it has here, and its role; nothing happens when it is gone.
+
+        Others' objects stay, unless they stand on something in this workspace's schemas that it shared with them.
+        Raises ForeignName for a name that isn't a workspace's.
+        """
+        _refuse_foreign(name)
+        with connected(self._parts, doing="dropping", seconds=_DROP_SECONDS) as connection:
+            drop_workspace(connection, name)
+
+    def exists(self, name: str) -> bool:
+        """Whether anything of a workspace is there. Raises ForeignName for a name that isn't a workspace's."""
+        _refuse_foreign(name)
+        with connected(self._parts, doing="looking", seconds=_QUICK_SECONDS) as connection:
+            owners = owners_of_schemas(connection, name).values()
+            return find_role(connection, name) is not None or any(is_of(name, owner) for owner in owners)
+
+    def list_names(self) -> list[str]:
+        """The names of all workspaces that have anything here, sorted."""
+        with connected(self._parts, doing="listing", seconds=_QUICK_SECONDS) as connection:
+            return names_in(connection)
+
+    def _url_for(self, name: str, password: str, database: str) -> str:
+        """The admin's address with the role's name and password. Paths of our certificates are of no use there."""
+        host = self.host
+        host = f"[{host}]" if ":" in host else quote(host, safe="")
+        address = f"{host}:{self._parts.get('port', _DEFAULT_PORT)}/{quote(database, safe='')}"
+        query = urlencode({"sslmode": self._parts["sslmode"]}) if "sslmode" in self._parts else ""
+        return f"postgresql://{name}:{quote(password, safe='')}@{address}{'?' if query else ''}{query}"
+
+
+def _refuse_foreign(name: str) -> None:
+    if not is_database_name(name):
+        raise ForeignName

@@ -1,0 +1,44 @@
+"""Data databases for tests, on the tests' own PostgreSQL: as hosted ones are, with an admin that is no superuser."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from clouddev.clients.data_database import DataDatabase
+
+
+def superuser_url(database: str = "postgres") -> str:
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    return parts._replace(path=f"/{database}").geturl()
+
+
+@contextmanager
+def data_database() -> Iterator[str]:
+    """The URL of an admin with CREATEROLE and a database of its own; both are gone afterwards."""
+    name, password = f"data_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+    admin = sql.Identifier(name)
+    with psycopg.connect(superuser_url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(admin, sql.Literal(password)))
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(admin, admin))
+    address = urlsplit(superuser_url(name))
+    url = address._replace(
+        netloc=f"{name}:{password}@{address.hostname}:{address.port}", query="sslmode=disable"
+    ).geturl()
+    try:
+        yield url
+    finally:
+        database = DataDatabase(url=url)
+        for workspace in database.list_names():
+            database.drop(workspace)
+        with psycopg.connect(superuser_url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(admin))
+            connection.execute(sql.SQL("DROP ROLE {}").format(admin))
+
+
+def new_name() -> str:
+    return f"crayon_dev_{secrets.token_hex(4)}"
