@@ -1,1 +1,8 @@
-"""Machines, their members, and the tokens given out for them."""
+"""Machines, their members, the tokens given out for them, and what they run at set times."""
+
+from clouddev.models.cron import CronJob, CronRun
+from clouddev.models.machines import Machine, Member
+from clouddev.models.policies import IdlePolicy
+from clouddev.models.tokens import WebhookToken
+
+__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "Member", "WebhookToken"]

@@ -1,0 +1,72 @@
+"""Workflows that are started on a machine at set times."""
+
+import uuid
+
+from django.db import models
+
+from accounts.models import User
+from clouddev.models.machines import Machine
+
+LONGEST_NAME = 200
+
+
+class CronJob(models.Model):
+    """One workflow of one machine, and when it starts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="cron_jobs")
+    # Runs start in this person's name, as long as they may use the machine.
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="cron_jobs")
+    workflow_name = models.CharField(max_length=LONGEST_NAME)
+    cron_expression = models.CharField(max_length=100)
+    timezone = models.CharField(max_length=64)
+    input = models.JSONField(null=True, blank=True)
+    next_run_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        """By name."""
+
+        ordering = ("workflow_name",)
+        constraints = (models.UniqueConstraint(fields=["machine", "workflow_name"], name="cron_job_once_per_workflow"),)
+        indexes = (models.Index(fields=["next_run_at"], name="cron_job_due", condition=models.Q(paused_at=None)),)
+
+    def __str__(self) -> str:
+        return f"{self.workflow_name} on {self.machine}"
+
+
+class CronRun(models.Model):
+    """One start of a cron job and what became of it."""
+
+    class State(models.TextChoices):
+        """starting → running → succeeded or failed."""
+
+        STARTING = "starting"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(CronJob, on_delete=models.CASCADE, related_name="runs")
+    state = models.CharField(max_length=10, choices=State, default=State.STARTING)
+    # The time of the schedule; when it really began is `started_at`.
+    due_at = models.DateTimeField()
+    run_id = models.CharField("id on the machine", max_length=200, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-due_at",)
+        constraints = (models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),)
+        indexes = (
+            models.Index(fields=["started_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.job} at {self.due_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,154 @@
+"""Cloud dev machines and who may use them."""
+
+import uuid
+from typing import Protocol
+
+from django.db import models
+
+from accounts.models import Organization, User
+from clouddev.names import LONGEST_APP_NAME
+from config.core.attempts import Attempted, deserted
+from config.core.crypto import keyring
+from deployments.models import FlyApp
+from deployments.models.deployments import url_of
+
+LONGEST_SENTENCE = 500
+
+
+class Person(Protocol):
+    """Somebody who uses machines: a User, or the Caller of an API request."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The person's id."""
+
+
+class MachineQuerySet(models.QuerySet["Machine"]):
+    """Machines."""
+
+    def for_member(self, person: Person) -> "MachineQuerySet":
+        """Those that the person may use."""
+        return self.filter(members__user_id=person.id)
+
+    def for_owner(self, person: Person) -> "MachineQuerySet":
+        """Those that the person decides about."""
+        return self.filter(members__user_id=person.id, members__role=Member.Role.OWNER)
+
+    def unfinished(self) -> "MachineQuerySet":
+        """Those that are being made or destroyed, or shall be."""
+        return self.filter(state__in=[Machine.State.CREATING, Machine.State.UNDOING, Machine.State.DESTROYING])
+
+    def free(self) -> "MachineQuerySet":
+        """Unfinished ones that no living worker is at."""
+        return self.unfinished().filter(models.Q(heartbeat_at=None) | deserted())
+
+
+class Machine(Attempted):
+    """One machine at Fly with its volume, in an app of its own, and maybe with a schema in the data database.
+
+    The row comes before anything outside and goes after all of it. What is sealed here opens in this row only.
+    """
+
+    class State(models.TextChoices):
+        """creating → ready → destroying; or creating → undoing → failed, from where it can be created again.
+
+        Whether a ready machine runs is Fly's to say. A row that is destroyed is deleted.
+        """
+
+        CREATING = "creating"
+        READY = "ready"
+        UNDOING = "undoing"
+        FAILED = "failed"
+        DESTROYING = "destroying"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    app_name = models.CharField(max_length=LONGEST_APP_NAME)
+    fly_app = models.OneToOneField(FlyApp, on_delete=models.PROTECT, related_name="machine")
+    # A person goes after their machines, so that nothing of theirs is left running at Fly.
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="machines")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="machines")
+    region = models.CharField(max_length=10)
+    state = models.CharField(max_length=10, choices=State, default=State.CREATING)
+    step = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
+    error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
+    ssh_public_key = models.TextField(editable=False)
+    sealed_ssh_key = models.BinaryField(editable=False)
+    # What the caller wants set, until Fly has it.
+    sealed_environment = models.BinaryField(null=True, editable=False)
+    # Fly's count of changes of the app's secrets; None until they are set.
+    secrets_version = models.BigIntegerField(null=True, blank=True)
+    # The role and the schema in the data database; "" where the caller brought a database.
+    database_schema = models.CharField(max_length=63, blank=True)
+    database_host = models.CharField(max_length=255, blank=True)
+    volume_id = models.CharField(max_length=64, blank=True)
+    fly_machine_id = models.CharField(max_length=64, blank=True)
+    # The attempt before the first one at making it: a row may be made anew.
+    attempts_before = models.PositiveSmallIntegerField(default=0, editable=False)
+    # Fly's own word, as it was last heard.
+    fly_state = models.CharField(max_length=30, blank=True)
+    created_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True, blank=True)
+    last_active_at = models.DateTimeField(null=True, blank=True)
+    # Until then it is neither stopped nor deleted for being idle.
+    keep_alive_until = models.DateTimeField(null=True, blank=True)
+    # When its members were told that it is going to be stopped or deleted for want of use.
+    warned_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MachineQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at",)
+        constraints = (models.UniqueConstraint(fields=["owner", "app_name"], name="machine_once_per_owner"),)
+        indexes = (
+            models.Index(
+                fields=["heartbeat_at"],
+                name="machine_unfinished",
+                condition=models.Q(state__in=["creating", "undoing", "destroying"]),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.app_name
+
+    @property
+    def url(self) -> str:
+        """Where its apps answer."""
+        return url_of(self.fly_app_id)
+
+    def seal(self, column: str, plain: bytes) -> bytes:
+        """Encrypt something for a column of this row."""
+        return keyring().seal(plain, place=self._place(column))
+
+    def unseal(self, column: str) -> bytes:
+        """Decrypt a column of this row. Raises CannotOpen."""
+        return keyring().open(bytes(getattr(self, column)), place=self._place(column))
+
+    def _place(self, column: str) -> str:
+        return f"clouddev_machine.{column}:{self.pk}"
+
+
+class Member(models.Model):
+    """Somebody who may use a machine; owners also decide about it."""
+
+    class Role(models.TextChoices):
+        """What a member may do."""
+
+        OWNER = "owner"
+        MEMBER = "member"
+
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="machine_memberships")
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    linux_user = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        """Owners first."""
+
+        ordering = ("-role", "created_at")
+        constraints = (models.UniqueConstraint(fields=["machine", "user"], name="member_once_per_machine"),)
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"

@@ -1,0 +1,30 @@
+"""Tokens that live long enough to be worth revoking."""
+
+import uuid
+
+from django.db import models
+
+from accounts.models import User
+from clouddev.models.machines import Machine
+
+
+class WebhookToken(models.Model):
+    """A webhook token that was given out, by its `jti`; the token itself is kept nowhere.
+
+    Machines verify tokens by themselves, so revoking one here is for the record and for those who ask us.
+    """
+
+    jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="webhook_tokens")
+    made_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="webhook_tokens")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.machine} {str(self.jti)[:8]}"

@@ -1,0 +1,137 @@
+"""Creating a machine: the intent is recorded, its keys are made, and a worker does the rest."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+
+from accounts.audit import record
+from accounts.callers import Caller
+from accounts.models import Organization, User
+from clouddev import regions, sshkeys
+from clouddev.devui import Signer
+from clouddev.models import Machine, Member
+from clouddev.names import database_name_of, is_app_name, linux_user_of, new_fly_name
+from clouddev.services import queue
+from config.core.errors import Conflict, Malformed
+from config.core.ratelimits import RateLimit
+from deployments.clients.fly import Fly
+from deployments.services import fly_apps
+from deployments.services.preparation import NotAnAppName
+
+logger = logging.getLogger(__name__)
+
+CREATIONS = RateLimit("machine-creations", "30/minute")
+State = Machine.State
+
+
+class QuotaReached(Conflict):
+    """409: the person or the organization has as many machines as they may."""
+
+
+class BeingRemoved(Conflict):
+    """409: the machine of this name is on its way out."""
+
+    default = "The machine of this name is being removed. Please try again in a minute."
+
+
+class NoDatabase(Malformed):
+    """400: the caller brings no database, and this server has none to give."""
+
+    default = "envVars: Give a DATABASE_URL; this server has no database for machines."
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the caller may know at once."""
+
+    machine: Machine
+    private_key: str = field(repr=False)
+
+
+def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], region: str, now: datetime) -> Created:
+    """The caller's machine of this name, begun when there is none or when the last attempt has failed.
+
+    `region` is where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
+    TooManyRequests, and what says that this server isn't configured for machines.
+    """
+    if not is_app_name(app_name):
+        raise NotAnAppName
+    Fly.from_settings()
+    Signer.from_settings()
+    if "DATABASE_URL" not in environment and not settings.DATABASE_DATA_URL:
+        raise NoDatabase
+    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).first()
+    if machine is None or machine.state == State.FAILED:
+        CREATIONS.spend(str(caller.id))
+        machine = _intended(caller, app_name, environment, region, now=now)
+    if machine.state in {State.DESTROYING, State.UNDOING}:
+        raise BeingRemoved
+    return Created(machine, machine.unseal("sealed_ssh_key").decode())
+
+
+@transaction.atomic
+def _intended(caller: Caller, app_name: str, environment: Mapping[str, str], region: str, *, now: datetime) -> Machine:
+    """The new machine, or the one that another call has recorded just now."""
+    # Machines are counted and made behind these locks, so that calls at once can't pass a quota.
+    Organization.objects.select_for_update(no_key=True).get(pk=caller.organization_id)
+    User.objects.select_for_update(no_key=True).get(pk=caller.id)
+    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).first()
+    if machine is not None and machine.state != State.FAILED:
+        return machine
+    _require_room(caller)
+    machine = machine or Machine(owner_id=caller.id, organization_id=caller.organization_id, app_name=app_name)
+    _begin(machine, environment, region, now=now)
+    Member.objects.get_or_create(
+        machine=machine,
+        user_id=caller.id,
+        defaults={"role": Member.Role.OWNER, "linux_user": linux_user_of(caller.id), "created_at": now},
+    )
+    record(
+        "machine.create_requested",
+        actor=caller,
+        target=machine,
+        organization_id=caller.organization_id,
+        details={"app": app_name, "fly_app": machine.fly_app_id, "region": machine.region},
+    )
+    queue.enqueue(machine.pk)
+    return machine
+
+
+def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now: datetime) -> None:
+    """Fill the row for a first attempt, with a name and keys that nothing before it had."""
+    pair = sshkeys.generate(comment=f"crayon {machine.app_name}")
+    machine.fly_app = fly_apps.intend(name=new_fly_name(), now=now)
+    machine.region = region if regions.is_region(region) else settings.FLY_REGION
+    machine.state, machine.step, machine.error = State.CREATING, "Waiting for a worker…", ""
+    machine.attempts_before, machine.heartbeat_at = machine.attempt, None
+    machine.ssh_public_key = pair.public
+    machine.sealed_ssh_key = machine.seal("sealed_ssh_key", pair.private.encode())
+    machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(dict(environment)))
+    machine.secrets_version, machine.ready_at = None, None
+    machine.database_schema = "" if "DATABASE_URL" in environment else database_name_of(machine.fly_app_id)
+    machine.database_host = ""
+    machine.created_at = now
+    machine.save()
+
+
+def _require_room(caller: Caller) -> None:
+    """Raise QuotaReached, saying which quota and what to do."""
+    kept = Machine.objects.exclude(state=State.FAILED)
+    own = kept.filter(owner_id=caller.id)
+    if own.count() >= settings.MACHINES_PER_PERSON:
+        oldest = own.order_by("last_active_at", "created_at").first()
+        name = oldest.app_name if oldest else ""
+        raise QuotaReached(
+            f"You have {settings.MACHINES_PER_PERSON} machines, which is the most you may have. Destroy one that you "
+            f"no longer need and try again; “{name}” has been idle the longest."
+        )
+    if kept.filter(organization_id=caller.organization_id).count() >= settings.MACHINES_PER_ORGANIZATION:
+        raise QuotaReached(
+            f"Your organization has {settings.MACHINES_PER_ORGANIZATION} machines, which is the most it may have. "
+            "Destroy one that nobody needs and try again."
+        )
