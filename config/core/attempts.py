@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, models
 from django.db.models.functions import Now
 
+from config.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from config.core.jobs import stopping
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ TAKEOVER_AFTER = timedelta(seconds=30)
 # Well before that, so that two never work at once: what a worker has started needs a few seconds to be stopped.
 _CUT_OFF_AFTER_SECONDS = TAKEOVER_AFTER.total_seconds() * 0.6
 _PAUSE_SECONDS = 0.5
+_TRIES = 7
 
 
 class CutOff(Exception):
@@ -54,6 +56,7 @@ def deserted() -> models.Q:
 
 
 Row = TypeVar("Row", bound=Attempted)
+Result = TypeVar("Result")
 
 
 class Attempt(Generic[Row]):
@@ -153,6 +156,21 @@ class Attempt(Generic[Row]):
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return
+
+    def retry(self, call: Callable[[], Result]) -> Result:
+        """The call's result; where an upstream fails, is slow or busy, once more, for about a minute.
+
+        For what can be asked twice. Raises the last failure, or CutOff and its like meanwhile.
+        """
+        for number in range(1, _TRIES):
+            try:
+                return call()
+            except (UpstreamFailed, UpstreamTimeout, Unavailable) as error:
+                if isinstance(error, Unavailable) and error.retry_after is None:
+                    raise  # waiting won't help
+                logger.warning("%s: try %s: %s", self.row.pk, number, type(error).__name__)
+                self.wait(max(_PAUSE_SECONDS * 4 * number, error.retry_after or 0))
+        return call()
 
     def hand_over(self) -> None:
         """Let another worker go on at once."""

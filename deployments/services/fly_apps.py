@@ -49,9 +49,9 @@ class NoLongerOurs(Conflict):
     default = "This app can't be made under its name at Fly. Please try again."
 
 
-def intend(*, now: datetime) -> FlyApp:
+def intend(*, now: datetime, name: str = "") -> FlyApp:
     """Record an app to be made at Fly, with a private network of its own. Give it a user in the same transaction."""
-    return FlyApp.objects.create(name=new_fly_name(), network=new_fly_name(), created_at=now)
+    return FlyApp.objects.create(name=name or new_fly_name(), network=new_fly_name(), created_at=now)
 
 
 def ensure(

@@ -6,18 +6,16 @@ image, from asking whether the app answers.
 
 import logging
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from django.utils import timezone
 
 from config.core.attempts import CutOff, HandedOver
-from config.core.errors import ApplicationError, UpstreamFailed, UpstreamTimeout
+from config.core.errors import ApplicationError
 from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
-from deployments.services import fly_apps, queue
+from deployments.services import preparation, queue
 from deployments.services.building import readiness
 from deployments.services.building.attempts import BuildAttempt, Canceled, take
 from deployments.services.building.context import ArchiveGone, lay_out
@@ -28,13 +26,11 @@ from deployments.services.building.workspace import workspace
 
 logger = logging.getLogger(__name__)
 
-_TRIES, _PAUSE_SECONDS = 5, 2.0
 _RECHECK_AFTER = timedelta(seconds=20)
 _CRASHED = "Something went wrong on our side. Push again; if it fails again, tell an operator of this server."
 _ARCHIVE_GONE = "The uploaded archive is gone, so the build can't go on. Push again."
 _NO_FLYCTL = "This server can't build: its worker has no flyctl. Tell an operator of this server."
 _CANCELED = "This build was canceled."
-Result = TypeVar("Result")
 
 
 def run_build(build_id: uuid.UUID) -> None:
@@ -91,11 +87,11 @@ def _deploy(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
     """Bring the archive to Fly, as an image that runs."""
     attempt.note_step("Preparing the build…")
     build = attempt.row
-    _patiently(attempt, lambda: fly_apps.ensure(fly_app_id=build.deployment.fly_app_id, now=timezone.now()))
+    build.deployment = attempt.retry(lambda: preparation.finish(deployment_id=build.deployment_id, now=timezone.now()))
     attempt.require_going()
     lay_out(attempt, logbook, folder)
     attempt.require_going()
-    image = release(attempt, logbook, folder, ask=lambda call: _patiently(attempt, call))
+    image = release(attempt, logbook, folder)
     logbook.flush()
     attempt.note_released(image=image)
 
@@ -114,17 +110,6 @@ def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
     logbook.flush()
     attempt.finish(Build.State.RELEASED)
     queue.recheck_later(attempt.row.pk, count=1, after=_RECHECK_AFTER)
-
-
-def _patiently(attempt: BuildAttempt, call: Callable[[], Result]) -> Result:
-    """The call's result; where Fly fails or is slow, once more, a few times. All that is asked so can be repeated."""
-    for number in range(1, _TRIES):
-        try:
-            return call()
-        except (UpstreamFailed, UpstreamTimeout) as error:
-            logger.warning("build %s: try %s: %s", attempt.row.pk, number, type(error).__name__)
-            attempt.wait(_PAUSE_SECONDS * number)
-    return call()
 
 
 def _hand_over(attempt: BuildAttempt) -> None:

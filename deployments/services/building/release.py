@@ -1,0 +1,82 @@
+"""Having flyctl build the image and bring it to Fly."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+
+from config.core.attempts import CutOff, HandedOver
+from deployments.clients import flyctl
+from deployments.clients.fly import Fly
+from deployments.clients.flyctl import Limits, Order, StopReason
+from deployments.models import Build
+from deployments.services.building.attempts import BuildAttempt, Canceled
+from deployments.services.building.context import config_of, context_of
+from deployments.services.building.logbook import Logbook
+from deployments.steps import StepReader
+
+# Longer than a build may take, since flyctl asks Fly to the very end.
+_TOKEN_LASTS_LONGER_MINUTES = 10
+
+
+class BuildFailed(Exception):
+    """The build came to a bad end; `sentence` is for the person who pushed."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(sentence)
+
+
+def release(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> str:
+    """Build and deploy what lies in the folder; answers the image's reference.
+
+    Raises BuildFailed, FlyctlMissing, Canceled, CutOff or HandedOver.
+    """
+    build = attempt.row
+    app = build.deployment.fly_app_id
+    minutes = settings.BUILD_MINUTES + _TOKEN_LASTS_LONGER_MINUTES
+    token = attempt.retry(lambda: Fly.from_settings().deploy_token(app, expiry=timedelta(minutes=minutes)))
+    order = Order(
+        app=app,
+        folder=folder,
+        context=context_of(folder),
+        config=config_of(folder),
+        deploy_token=token,
+        label=label_of(build),
+        image=build.from_image or None,
+        secrets_version=build.secrets_version,
+    )
+    limits = Limits(total=settings.BUILD_MINUTES * 60, silence=settings.BUILD_SILENCE_MINUTES * 60)
+    steps = StepReader()
+
+    def on_line(line: str) -> None:
+        logbook.write(line)
+        logbook.note_step(steps.step)
+
+    def should_stop() -> StopReason | None:
+        logbook.flush_if_due()
+        return _reason_to_stop(attempt)
+
+    outcome = flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
+    # What was not asked for may also be done: a deployment that ended well before it could be stopped has.
+    if outcome.succeeded:
+        return outcome.image or build.from_image
+    if outcome.stopped in {StopReason.CUT_OFF, StopReason.CANCELED}:
+        attempt.require_going()
+        raise CutOff if outcome.stopped == StopReason.CUT_OFF else Canceled
+    raise BuildFailed(outcome.failure or "The build failed; its log says why.")
+
+
+def label_of(build: Build) -> str:
+    """The image's tag: which build it came from."""
+    return f"build-{build.pk.hex}"
+
+
+def _reason_to_stop(attempt: BuildAttempt) -> StopReason | None:
+    try:
+        attempt.require_going()
+    except Canceled:
+        return StopReason.CANCELED
+    except (CutOff, HandedOver):
+        return StopReason.CUT_OFF
+    return None

@@ -1,0 +1,35 @@
+"""What workers do for deployments. The services hold what is done; these are the ways in."""
+
+import uuid
+
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from config.core.jobs import LONG, SHORT
+from deployments.services import building, queue, reconciliation
+
+
+@app.task(name=queue.RUN_BUILD, queue=LONG)
+def run_build(build_id: str) -> None:
+    """Carry a build out, unless somebody else does."""
+    building.run_build(uuid.UUID(build_id))
+
+
+@app.task(name=queue.RECHECK, queue=SHORT)
+def recheck(build_id: str, count: int) -> None:
+    """Ask again whether a released app answers."""
+    building.recheck(uuid.UUID(build_id), count=count)
+
+
+@app.periodic(cron="*/10 * * * * *")
+@app.task(name="deployments.sweep", queue=SHORT, queueing_lock="deployments.sweep")
+def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
+    """Find builds that nobody is at."""
+    building.sweep()
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="deployments.reconcile", queue=SHORT, queueing_lock="deployments.reconcile")
+def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Compare what Fly has with what we have."""
+    reconciliation.reconcile(now=timezone.now())
