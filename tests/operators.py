@@ -9,8 +9,11 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, CLILogin, User
 from accounts.services import people
+from deployments.models import Build
+from deployments.services import queue
 from integrations.models import Connection
 from tests.conftest import APIClient, make_person, token_of
+from tests.deployments.builders import make_build, make_deployment, make_discrepancy
 
 PASSWORD = "visibly-fake-password-1"
 
@@ -20,6 +23,11 @@ LISTS = (
     "/admin/accounts/accesstoken/",
     "/admin/accounts/clilogin/",
     "/admin/accounts/auditevent/",
+    "/admin/deployments/deployment/",
+    "/admin/deployments/build/",
+    "/admin/deployments/flyapp/",
+    "/admin/deployments/discrepancy/",
+    "/admin/procrastinate/procrastinatejob/",
     "/admin/integrations/connection/",
 )
 
@@ -65,11 +73,15 @@ def fill(alice: User, bob: User) -> None:
     connection_of(alice)
     connection_of(bob, needs_reconnect=True)
     people.suspend(user=bob, by=alice)
+    shop = make_deployment(alice, "shop")
+    make_build(shop, state=Build.State.LIVE, log="Built.\n")
+    queue.enqueue(make_build(shop, sealed_environment=b"visibly-fake-sealed-value").pk)
+    make_discrepancy()
 
 
 def every_page(browser: Client) -> list[str]:
     """The address of every page there is to look at, with those that should be refused."""
-    pages = ["/admin/", "/admin/accounts/", "/admin/integrations/", "/admin/password_change/"]
+    pages = ["/admin/", "/admin/accounts/", "/admin/deployments/", "/admin/integrations/", "/admin/password_change/"]
     models = {path: _model_of(path) for path in LISTS}
     for path, model in models.items():
         pages += [path, f"{path}?q=alice", f"{path}?q=nobody-like-this", f"{path}?o=1", f"{path}?e=1", f"{path}add/"]
@@ -98,6 +110,8 @@ def secrets_in_the_database() -> dict[str, str]:
         if login.sealed_token:
             found |= dict.fromkeys(spellings(bytes(login.sealed_token)), "a sealed token")
         found[login.code] = "a code"
+    for build in Build.objects.exclude(sealed_environment=None):
+        found |= dict.fromkeys(spellings(bytes(build.sealed_environment or b"")), "a sealed environment")
     found |= {user.password: "a password's hash" for user in User.objects.all() if user.has_usable_password()}
     found |= {session.session_key: "a session key" for session in UserSession.objects.all()}
     return found

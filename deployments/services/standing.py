@@ -17,14 +17,14 @@ _WORDS: dict[str, tuple[str, Tone]] = {
     State.CANCELED: ("Canceled", "plain"),
     State.INTERRUPTED: ("Interrupted", "bad"),
 }
-_ENDED = {
+_ENDED: dict[str, str] = {
     State.RELEASED: "No answer in time",
     State.LIVE: "The app answers",
     State.FAILED: "Failed",
     State.CANCELED: "Canceled",
     State.INTERRUPTED: "Interrupted",
 }
-TO_PUSH_AGAIN = frozenset({State.FAILED, State.INTERRUPTED})
+TO_PUSH_AGAIN: frozenset[str] = frozenset({State.FAILED, State.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,12 @@ TABLES = {
     "accounts/clilogin": (),
     "accounts/organization": (),
     "accounts/user": ("approve_one", "suspend_one", "restore_one", "revoke_one"),
+    "deployments/build": ("cancel_one", "redeploy_one"),
+    "deployments/deployment": ("destroy_one",),
+    "deployments/discrepancy": (),
+    "deployments/flyapp": (),
     "integrations/connection": (),
+    "procrastinate/procrastinatejob": (),
 }
 
 # What the dialog of an action sends when its button is pressed.
@@ -80,7 +85,7 @@ ADMIN: dict[str, list[Visit]] = {
     "admin/accounts/user/<path:object_id>/set_password/": [
         Visit("GET", _SET_PASSWORD, operators(_SET_PASSWORD, _PASSWORD)),
     ],
-    "admin/^(?P<app_label>accounts|integrations)/$": [
+    "admin/^(?P<app_label>accounts|integrations|deployments|procrastinate)/$": [
         Visit("GET", "/admin/accounts/", operators("/admin/accounts/", 200)),
     ],
     "admin/(?P<url>.*)$": [

@@ -7,11 +7,15 @@ from typing import Any
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, Membership, Organization, User
 from accounts.services import cli_login
+from deployments.models import Build, Deployment, Discrepancy, FlyApp
+from deployments.services import queue
 from integrations.models import Connection
 from tests.conftest import make_person, token_of
+from tests.deployments.builders import make_build, make_deployment, make_discrepancy
 
 _ROWS: dict[str, Any] = {
     "accounts/accesstoken": AccessToken,
@@ -19,7 +23,12 @@ _ROWS: dict[str, Any] = {
     "accounts/clilogin": CLILogin,
     "accounts/organization": Organization,
     "accounts/user": User,
+    "deployments/build": Build,
+    "deployments/deployment": Deployment,
+    "deployments/discrepancy": Discrepancy,
+    "deployments/flyapp": FlyApp,
     "integrations/connection": Connection,
+    "procrastinate/procrastinatejob": ProcrastinateJob,
 }
 
 
@@ -43,12 +52,18 @@ class Scene:
             created_at=timezone.now(),
         )
         AuditEvent.objects.create(at=timezone.now(), action="user.signed_up")
+        self.app = make_deployment(self.alice, "shop")
+        self.build = make_build(self.app)
+        queue.enqueue(self.build.pk)
+        make_discrepancy()
         self.words = {
             "{connection}": connection_id,
             "{token}": str(AccessToken.objects.get(user=self.alice).pk),
             "{session}": str(self.alice.usersession_set.get().pk),
             "{code}": self.login.code,
             "{secret}": self.login.secret,
+            "{app}": str(self.app.pk),
+            "{build}": str(self.build.pk),
             "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
         }
 

@@ -2,8 +2,9 @@
 
 An entry is (method, path, body) and what each kind of caller gets. In paths and bodies `{connection}`
 is alice's connection, `{token}` and `{session}` the ids of her app and browser, `{code}` and
-`{secret}` of her CLI login. `absent` is the same question about a thing that isn't there: whoever
-gets a 404 for alice's must get that very answer.
+`{secret}` of her CLI login, `{app}` and `{build}` the ids of her deployed app "shop" and its build.
+`absent` is the same question about a thing that isn't there: whoever gets a 404 for alice's must get
+that very answer.
 """
 
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ def with_token(*, alice: int, others: int) -> dict[str, int]:
 
 
 _ADDRESS = {"integration_id": "acme", "connection_id": "{connection}"}
+_NO_SHOP = {"shop": "no-such-app"}
 _NO_SUCH = {"{connection}": "no-such-connection", "acme": "slack"}
 
 CALLS: dict[str, list[Call]] = {
@@ -105,6 +107,29 @@ CALLS: dict[str, list[Call]] = {
     "api/connections/delete": [
         Call("POST", "/api/connections/delete", with_token(alice=200, others=404), body=_ADDRESS, absent=_NO_SUCH)
     ],
+    # What somebody else prepares is an app of their own.
+    "api/deploy/prepare": [
+        Call("POST", "/api/deploy/prepare", with_token(alice=200, others=200), body={"appName": "shop"})
+    ],
+    # An app of somebody else has the status of one that was never there.
+    "api/deploy/status": [
+        Call("GET", "/api/deploy/status?appName=shop", with_token(alice=200, others=200), absent=_NO_SHOP)
+    ],
+    "api/deploy/logs": [
+        Call("GET", "/api/deploy/logs?appName=shop", with_token(alice=200, others=404), absent=_NO_SHOP)
+    ],
+    "api/deploy/cancel": [
+        Call(
+            "POST",
+            "/api/deploy/cancel",
+            with_token(alice=200, others=404),
+            body={"appName": "shop"},
+            absent=_NO_SHOP,
+        )
+    ],
+    "api/deploy/builds": [
+        Call("GET", "/api/deploy/builds?appName=shop", with_token(alice=200, others=404), absent=_NO_SHOP)
+    ],
     # Nango is known by its signature; a person's token opens nothing here.
     "webhooks/nango": [Call("POST", "/webhooks/nango", public(401), body={"type": "auth"})],
     "api/docs": [Call("GET", "/api/docs", public(200))],
@@ -137,6 +162,11 @@ def operators_late(path: str, status: int | str, superuser: int | str | None = N
 _HOME = "/account/apps"
 _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
+_APPS, _APP = "/deployments/", "/deployments/{app}/"
+_BUILD, _NO_BUILD = "/deployments/{app}/builds/{build}", {"{build}": "00000000-0000-4000-8000-00000000bbbb"}
+_NO_DEPLOYMENT = {"{app}": "00000000-0000-4000-8000-00000000aaaa"}
+_DESTROY, _NEWS = f"{_APP}destroy", f"{_BUILD}/news"
+_CANCEL, _REDEPLOY = f"{_BUILD}/cancel", f"{_BUILD}/redeploy"
 
 VISITS: dict[str, list[Visit]] = {
     "": [Visit("GET", "/", everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)))],
@@ -178,6 +208,30 @@ VISITS: dict[str, list[Visit]] = {
     "account/revoke-all": [
         Visit("POST", "/account/revoke-all", signed_in("/account/revoke-all", "/auth/sign-in")),
         Visit("GET", "/account/revoke-all", signed_in("/account/revoke-all", 405)),
+    ],
+    "deployments": [Visit("GET", "/deployments", signed_in("/deployments", _APPS))],
+    "deployments/": [Visit("GET", _APPS, signed_in(_APPS, 200))],
+    "deployments/<uuid:deployment_id>/": [
+        Visit("GET", _APP, signed_in(_APP, 404, alice=200), absent=_NO_DEPLOYMENT),
+    ],
+    "deployments/<uuid:deployment_id>/destroy": [
+        Visit("POST", _DESTROY, signed_in(_DESTROY, 404, alice=_APPS), form={"name": "shop"}, absent=_NO_DEPLOYMENT),
+        Visit("GET", _DESTROY, signed_in(_DESTROY, 405)),
+    ],
+    "deployments/<uuid:deployment_id>/builds/<uuid:build_id>": [
+        Visit("GET", _BUILD, signed_in(_BUILD, 404, alice=200), absent=_NO_BUILD),
+    ],
+    "deployments/<uuid:deployment_id>/builds/<uuid:build_id>/news": [
+        Visit("GET", _NEWS, signed_in(_NEWS, 404, alice=200), absent=_NO_BUILD),
+    ],
+    "deployments/<uuid:deployment_id>/builds/<uuid:build_id>/cancel": [
+        Visit("POST", _CANCEL, signed_in(_CANCEL, 404, alice=_BUILD), absent=_NO_BUILD),
+        Visit("GET", _CANCEL, signed_in(_CANCEL, 405)),
+    ],
+    # The build has made no image: alice is led back to it and told so.
+    "deployments/<uuid:deployment_id>/builds/<uuid:build_id>/redeploy": [
+        Visit("POST", _REDEPLOY, signed_in(_REDEPLOY, 404, alice=_BUILD), absent=_NO_BUILD),
+        Visit("GET", _REDEPLOY, signed_in(_REDEPLOY, 405)),
     ],
     "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", everybody(400))],
     "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", everybody(400))],

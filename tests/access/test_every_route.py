@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from config.core import ratelimits
+from deployments.models import Build, Deployment
 from integrations.models import Connection
 from tests.access.admin_table import ADMIN
 from tests.access.scene import Scene, browser_of, headers_of, row_of
@@ -122,15 +123,25 @@ def _headers_that_count(answer: Any) -> dict[str, str]:
 def test_nobody_else_changes_what_is_alices(scene, sandbox, caller):
     headers = headers_of(caller, scene)
     client = scene.browser if caller == "browser" else browser_of(None)
-    before = (Connection.objects.values().get(), sandbox.state()["nango"]["connections"])
+    before = _what_is_alices(scene, sandbox)
 
     for call in (call for calls in CALLS.values() for call in calls):
         ratelimits.forget_all()
         ask(client, scene, call, headers, {})
 
-    assert (Connection.objects.values().get(), sandbox.state()["nango"]["connections"]) == before
+    assert _what_is_alices(scene, sandbox) == before
     alices = AccessToken.objects.get(pk=scene.words["{token}"])
     assert (alices.revoked_at is None) == (caller != "revoked")
+
+
+def _what_is_alices(scene: Scene, sandbox: Any) -> list[Any]:
+    app, build = Deployment.objects.filter(pk=scene.app.pk), Build.objects.filter(pk=scene.build.pk)
+    return [
+        Connection.objects.values().get(),
+        sandbox.state()["nango"]["connections"],
+        app.values().get(),
+        build.values().get(),
+    ]
 
 
 def test_a_token_that_does_not_work_is_refused_in_the_same_words_whatever_is_wrong_with_it(scene):
@@ -227,7 +238,9 @@ def test_a_form_without_its_token_changes_nothing(scene, visit):
 
 
 def _what_there_is(scene: Scene) -> list[Any]:
-    kept = [list(model.objects.order_by("pk").values()) for model in (AccessToken, CLILogin, Connection)]
+    kept = [
+        list(model.objects.order_by("pk").values()) for model in (AccessToken, CLILogin, Connection, Deployment, Build)
+    ]
     persons = list(User.objects.order_by("pk").values("pk", "is_active", "password", "is_staff"))
     return [
         *kept,

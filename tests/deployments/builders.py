@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from deployments.models import Build, BuildLogChunk, Deployment, FlyApp
+from deployments.models import Build, BuildLogChunk, Deployment, Discrepancy, FlyApp
 from deployments.names import new_fly_name
 
 State = Build.State
@@ -61,3 +61,11 @@ def append_log(build: Build, text: str, *, chunk: int = 64_000) -> None:
         BuildLogChunk.objects.create(build=build, start=build.log_length, text=piece, created_at=timezone.now())
         build.log_length += len(piece)
     build.save(update_fields=["log_length"])
+
+
+def make_discrepancy(fly_name: str = "crayon-00000000000000ff", kind: str = Discrepancy.Kind.STRANGER) -> Discrepancy:
+    """Something that differs between Fly and us."""
+    now = timezone.now()
+    return Discrepancy.objects.create(
+        kind=kind, fly_name=fly_name, sentence="Nobody here knows it.", first_seen_at=now, last_seen_at=now
+    )

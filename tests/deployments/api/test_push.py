@@ -1,0 +1,450 @@
+"""POST /api/deploy/push: what is taken in, what is refused, and that a build waits afterwards or nothing is left."""
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from django.core.files.storage import storages
+from django.utils import timezone
+
+from accounts.models import AuditEvent
+from config.core.crypto import keyring
+from deployments.models import Build, Deployment, FlyApp
+from deployments.services import pushing
+from procrastinate.contrib.django.models import ProcrastinateJob
+from tests.deployments.attacks import ATTACKS
+from tests.deployments.builders import make_build, make_deployment
+from tests.deployments.packing import entry, packed
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/deploy/push"
+ARCHIVE = packed(entry("app.js", b"run()"))
+RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and push again."
+NO_APP = "You have no app of this name. Prepare it first."
+State = Build.State
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, settings: Any) -> Path:
+    """Where archives are stored."""
+    place = tmp_path / "storage"
+    options = {"location": str(place), "file_permissions_mode": 0o600}
+    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": default}
+    return place
+
+
+@pytest.fixture
+def shop(alice, sandbox) -> Deployment:
+    """alice's app, at Fly too."""
+    app = make_deployment(alice)
+    sandbox.add_fly_app(app.fly_app_id)
+    return app
+
+
+def body_of(archive: bytes = ARCHIVE, **more: object) -> dict[str, object]:
+    return {"appName": "shop", "archive": base64.b64encode(archive).decode(), **more}
+
+
+def push_raw(api: Any, archive: bytes = ARCHIVE, query: str = "appName=shop", kind: str = "application/gzip") -> Any:
+    return api.request("POST", f"{PATH}?{query}", data=archive, content_type=kind)
+
+
+def refusal(answer: Any) -> tuple[int, str]:
+    assert list(answer.json()) == ["error"]
+    return answer.status_code, answer.json()["error"]
+
+
+def stored(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def secrets_at_fly(sandbox: Any, app: Deployment) -> dict[str, str]:
+    found = sandbox.state()["fly"]["secrets"]
+    return dict(found.get(app.fly_app_id, {}))
+
+
+def nothing_is_left(folder: Path) -> bool:
+    return not Build.objects.filter(finished_at=None).exists() and stored(folder) == [] and not jobs()
+
+
+def jobs() -> list[dict[str, str]]:
+    return list(ProcrastinateJob.objects.filter(task_name="deployments.run_build").values_list("args", flat=True))
+
+
+# --- taken in -----------------------------------------------------------------------------------
+
+
+def test_a_push_waits_to_be_built(alice_api, alice, shop, folder, sandbox):
+    variables = {"DATABASE_URL": "postgres://not-a-secret", "VITE_COLOR": "red\nand 'blue'", "PORT": "1"}
+    answer = alice_api.post(PATH, body_of(envVars=variables, commitHash="abc123"))
+
+    build = Build.objects.get()
+    assert (answer.status_code, answer.json()) == (200, {"data": {"status": "deploying", "buildId": str(build.pk)}})
+    assert (build.state, build.commit, build.deployment, build.pushed_by) == (State.QUEUED, "abc123", shop, alice)
+    assert build.archive_bytes == len(ARCHIVE)
+    assert build.accepted_at is not None
+    assert build.archive == f"builds/{build.pk}.tar.gz"
+    assert stored(folder) == [build.archive]
+    assert (folder / build.archive).read_bytes() == ARCHIVE
+    assert jobs() == [{"build_id": str(build.pk)}]
+    event = AuditEvent.objects.get(action="build.pushed")
+    assert (event.actor_id, event.details["app"], event.details["commit"]) == (alice.pk, "shop", "abc123")
+
+
+def test_variables_become_secrets_and_only_the_browsers_are_kept_sealed_until_the_build(alice_api, shop, sandbox):
+    variables = {"DATABASE_URL": "postgres://not-a-secret", "VITE_COLOR": "red", "JSON": '{\n "a": "b"\n}'}
+    alice_api.post(PATH, body_of(envVars=variables))
+    build = Build.objects.get()
+    calls = [entry for entry in sandbox.requests("fly") if entry["method"] == "POST"]
+    assert [entry["path"] for entry in calls] == [f"/v1/apps/{shop.fly_app_id}/secrets"]
+    assert build.secrets_version is not None
+    sealed = bytes(build.sealed_environment)
+    assert b"red" not in sealed
+    assert orjson.loads(keyring().open(sealed, place=build.seal_place)) == {"VITE_COLOR": "red"}
+    assert set(_names_at_fly(sandbox, shop)) == set(variables)
+
+
+def _names_at_fly(sandbox: Any, app: Deployment) -> list[str]:
+    state = sandbox.state()["fly"]
+    return [row["name"] for row in state["secrets"].values() if row["app"] == app.fly_app_id]
+
+
+def test_without_variables_fly_is_not_asked_and_what_was_known_still_counts(alice_api, shop, sandbox):
+    make_build(shop, state=State.LIVE, secrets_version=7)
+    assert alice_api.post(PATH, body_of()).status_code == 200
+    build = Build.objects.latest("created_at")
+    assert (build.secrets_version, build.sealed_environment) == (7, None)
+    assert [entry for entry in sandbox.requests("fly") if entry["method"] == "POST"] == []
+
+
+def test_the_bare_archive_is_taken_too(alice_api, shop, folder):
+    for kind in ("application/gzip", "application/x-gzip", "APPLICATION/GZIP; x=y"):
+        answer = push_raw(alice_api, query="appName=shop&commitHash=abc", kind=kind)
+        assert answer.status_code == 200, answer.content
+        build = Build.objects.latest("accepted_at")
+        assert (build.commit, (folder / build.archive).read_bytes()) == ("abc", ARCHIVE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"appName": "shop", "archive": "{0}"}}',
+        '{{"archive": "{0}", "appName": "shop"}}',
+        ' \n{{"archive"\t:\r\n"{0}" , "appName":"shop","x":{{"archive":"y"}},"z":["archive"],"e":"\\"archive\\""}}\n ',
+        '{{"\\u0061rchive": "{0}", "appName": "shop", "commitHash": null, "envVars": null}}',
+    ],
+)
+@pytest.mark.parametrize("escaped", ["plain", "slashes", "unicode"])
+def test_json_may_be_written_in_any_way(alice_api, shop, folder, text, escaped):
+    archive = packed(entry("x", bytes(range(256)) * 300))
+    encoded = base64.b64encode(archive).decode()
+    assert "/" in encoded
+    if escaped == "slashes":
+        encoded = encoded.replace("/", "\\/")
+    if escaped == "unicode":
+        encoded = "".join(f"\\u{ord(letter):04x}" for letter in encoded[:99]) + encoded[99:]
+    answer = alice_api.request("POST", PATH, data=text.format(encoded).encode(), content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    assert (folder / Build.objects.get().archive).read_bytes() == archive
+
+
+def test_a_commit_is_optional(alice_api, shop):
+    for commit in ({}, {"commitHash": None}, {"commitHash": ""}):
+        assert alice_api.post(PATH, body_of(**commit)).status_code == 200
+    assert set(Build.objects.values_list("commit", flat=True)) == {""}
+
+
+def test_an_app_that_is_only_half_prepared_is_finished_first(alice_api, alice, sandbox):
+    app = make_deployment(alice, state=Deployment.State.PREPARING)
+    FlyApp.objects.update(state=FlyApp.State.INTENDED, ready_at=None)
+    assert alice_api.post(PATH, body_of(envVars={"A": "1"})).status_code == 200
+    app.refresh_from_db()
+    assert app.state == Deployment.State.READY
+    assert set(sandbox.state()["fly"]["apps"]) == {app.fly_app_id}
+
+
+def test_a_newer_push_takes_the_place_of_one_that_waits(alice_api, shop, folder):
+    alice_api.post(PATH, body_of())
+    first = Build.objects.get()
+    answer = alice_api.post(PATH, body_of())
+    first.refresh_from_db()
+    assert (first.state, first.error) == (State.CANCELED, "A newer push took its place.")
+    assert first.finished_at is not None
+    second = Build.objects.get(pk=answer.json()["data"]["buildId"])
+    assert (second.state, stored(folder)) == (State.QUEUED, [second.archive])
+    assert AuditEvent.objects.filter(action="build.canceled", target_id=str(first.pk)).exists()
+
+
+def test_pushes_to_other_apps_are_left_alone(alice_api, bob, shop, folder):
+    others = [make_build(make_deployment(bob)), make_build(make_deployment(shop.owner, "blog"))]
+    alice_api.post(PATH, body_of())
+    assert {Build.objects.get(pk=other.pk).state for other in others} == {State.QUEUED}
+
+
+# --- refused ------------------------------------------------------------------------------------
+
+
+def test_before_prepare_it_says_what_to_do(alice_api, sandbox, folder):
+    assert refusal(alice_api.post(PATH, body_of())) == (404, NO_APP)
+    assert refusal(push_raw(alice_api)) == (404, NO_APP)
+    assert nothing_is_left(folder)
+
+
+def test_another_persons_app_is_as_absent_as_none(bob_api, shop, folder):
+    assert refusal(bob_api.post(PATH, body_of())) == (404, NO_APP)
+    assert refusal(push_raw(bob_api)) == (404, NO_APP)
+    assert nothing_is_left(folder)
+
+
+def test_an_app_that_is_being_destroyed_is_absent(alice_api, shop, folder):
+    Deployment.objects.update(state=Deployment.State.DESTROYING)
+    assert refusal(alice_api.post(PATH, body_of())) == (404, NO_APP)
+
+
+@pytest.mark.parametrize("state", [State.BUILDING, State.RELEASED])
+def test_while_a_build_runs_another_is_refused(alice_api, shop, folder, state):
+    make_build(shop, state=state)
+    assert refusal(alice_api.post(PATH, body_of())) == (409, RUNNING)
+    assert refusal(push_raw(alice_api)) == (409, RUNNING)
+    assert Build.objects.count() == 1
+    assert stored(folder) == []
+
+
+def test_while_a_build_is_being_canceled_it_says_so(alice_api, shop):
+    make_build(shop, state=State.BUILDING, cancel_requested_at=timezone.now())
+    sentence = "The last build of this app is still being canceled. Push again in a few seconds."
+    assert refusal(alice_api.post(PATH, body_of())) == (409, sentence)
+
+
+@pytest.mark.parametrize("state", [State.LIVE, State.FAILED, State.CANCELED, State.INTERRUPTED])
+def test_builds_that_are_over_hinder_nobody(alice_api, shop, state):
+    make_build(shop, state=state)
+    assert alice_api.post(PATH, body_of()).status_code == 200
+
+
+def test_without_a_token_the_body_is_not_read(nobody_api, shop):
+    answer = nobody_api.request("POST", PATH, data=b"", content_type="application/json", CONTENT_LENGTH=str(1 << 40))
+    assert answer.status_code == 401
+
+
+def test_on_a_server_without_fly_the_missing_setting_is_named(alice_api, shop, settings):
+    settings.FLY_API_TOKEN = ""
+    for answer in (alice_api.post(PATH, body_of()), push_raw(alice_api)):
+        status, sentence = refusal(answer)
+        assert (status, "FLY_API_TOKEN" in sentence) == (503, True)
+
+
+@pytest.mark.parametrize("attack", ["nothing", "text", "a path that climbs", "a symlink to the root", "no Dockerfile"])
+def test_an_archive_that_may_not_be_is_refused_in_both_forms(alice_api, shop, folder, attack):
+    archive, sentence = ATTACKS[attack]
+    assert refusal(alice_api.post(PATH, body_of(archive))) == (400, sentence)
+    assert refusal(push_raw(alice_api, archive)) == (400, sentence)
+    assert not Build.objects.exists()
+    assert nothing_is_left(folder)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(alice_api, shop, settings, folder):
+    settings.ARCHIVE_MAX_EXPANDED_MEGABYTES = 1
+    archive = packed(entry("zeros", bytes(2 << 20)))
+    status, sentence = refusal(alice_api.post(PATH, body_of(archive)))
+    assert (status, sentence.startswith("archive: Unpacked, the archive is larger than 1 MB.")) == (413, True)
+    settings.ARCHIVE_MAX_EXPANDED_MEGABYTES, settings.ARCHIVE_MAX_FILES = 10, 1
+    assert refusal(push_raw(alice_api, packed(entry("a"))))[0] == 413
+    assert nothing_is_left(folder)
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "counted"])
+def test_an_archive_that_is_too_large_is_refused(alice_api, shop, settings, announced, folder):
+    settings.ARCHIVE_MAX_MEGABYTES = 1
+    much = ((1 << 20) + 1 if not announced else 8 << 20) * b"x"
+    sentence = (
+        "archive: The archive is larger than 1 MB. Leave out what the build can fetch or make, such as node_modules."
+    )
+    assert refusal(alice_api.post(PATH, body_of(much))) == (413, sentence)
+    assert refusal(push_raw(alice_api, much)) == (413, sentence)
+    assert nothing_is_left(folder)
+
+
+def test_too_much_beside_the_archive_is_refused(alice_api, shop):
+    answer = alice_api.post(PATH, body_of(x="x" * (3 << 20)))
+    assert refusal(answer) == (413, "The body holds more than 2 MB beside the archive.")
+
+
+def test_more_than_a_megabyte_of_archive_is_fine_here(alice_api, shop, folder):
+    archive = packed(entry("noise", Path("/dev/urandom").open("rb").read(3 << 20)))
+    assert alice_api.post(PATH, body_of(archive)).status_code == 200
+    assert push_raw(alice_api, archive).status_code == 200
+
+
+GOOD = base64.b64encode(ARCHIVE).decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"archive": GOOD}, "appName: This field is required."),
+        ({"appName": "shop"}, "archive: This field is required."),
+        ({"appName": 7, "archive": GOOD}, "appName: Not a valid string."),
+        ({"appName": "../x", "archive": GOOD}, "appName: Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."),
+        ({"appName": "shop", "archive": None}, "archive: This field may not be null."),
+        ({"appName": "shop", "archive": 7}, "archive: Not a valid string."),
+        ({"appName": "shop", "archive": [GOOD]}, "archive: Not a valid string."),
+        ({"appName": "shop", "archive": {"archive": GOOD}}, "archive: Not a valid string."),
+        ({"appName": "shop", "archive": ""}, "archive: The archive is empty."),
+        ({"appName": "shop", "archive": GOOD[:-1]}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD + "="}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": "QQ==" + GOOD}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD[:8] + "\n" + GOOD[8:]}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD[:8] + "-_-_" + GOOD[8:]}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD[:8] + '"' + GOOD[8:]}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD[:8] + "\\" + GOOD[8:]}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": "é" * 40}, "archive: This is not valid base64."),
+        ({"appName": "shop", "archive": GOOD, "commitHash": "x" * 101}, "commitHash: Ensure this field has no more than 100 characters."),
+        ({"appName": "shop", "archive": GOOD, "commitHash": "a\nb"}, "commitHash: Control characters are not allowed."),
+        ({"appName": "shop", "archive": GOOD, "commitHash": 7}, "commitHash: Not a valid string."),
+        ({"appName": "shop", "archive": GOOD, "envVars": ["A"]}, 'envVars: Expected a dictionary of items but got type "list".'),
+        ({"appName": "shop", "archive": GOOD, "envVars": {"A": 1}}, "envVars.A: Not a valid string."),
+        ({"appName": "shop", "archive": GOOD, "envVars": {"A": None}}, "envVars.A: This field may not be null."),
+        ({"appName": "shop", "archive": GOOD, "envVars": {"A": "x\0"}}, "envVars.A: Null characters are not allowed."),
+        ({"appName": "shop", "archive": GOOD, "envVars": {"A-B": "x"}}, "envVars: A-B is not a name for a variable. Use letters, digits and underscores, no digit first, 200 at most."),
+        ({"appName": "shop", "archive": GOOD, "envVars": {"VITE_A": "'\"`"}}, "envVars.VITE_A: A .env file can't hold this value: it mixes too many kinds of quotes."),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_wrong_is_named(alice_api, shop, folder, sandbox, body, sentence):
+    assert refusal(alice_api.post(PATH, body)) == (400, sentence)
+    assert nothing_is_left(folder)
+    assert sandbox.requests("fly") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"", "appName: This field is required."),
+        (b"nope", "The body is not valid JSON."),
+        (b'"text"', "The body must be a JSON object."),
+        (b'["archive", "archive"]', "The body must be a JSON object."),
+        (b'[{"archive": "QQ=="}]', "The body must be a JSON object."),
+        (b'{"archive": "QQ==', "The body is not valid JSON."),
+        (b'{"archive": "QQ=="', "The body is not valid JSON."),
+        (b'{"archive": "QQ==" "QQ=="}', "The body is not valid JSON."),
+        (b'{"archive": "QQ=="}{}', "The body is not valid JSON."),
+        (b'{"archive" "QQ=="}', "The body is not valid JSON."),
+        (b'{"archive": "QQ==", "archive": "QQ=="}', "archive: This field is given more than once."),
+        (b'{"archive": "QQ==", "\\u0061rchive": 7}', "archive: This field is given more than once."),
+        (b'{"appName": "a", "appName": "b"}', "appName: This field is given more than once."),
+        (b'{"x": {"a": 1, "a": 2}}', "A name is given more than once in an object of the body."),
+        (b'{"x": "\\ud800"}', "The body is not valid JSON."),
+        (b'{"x": "\xff"}', "The body is not valid JSON."),
+        (b'{"x": NaN}', "The body is not valid JSON."),
+        (b'{"a":' * 5000, "The body is not valid JSON."),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "The body is not valid JSON."),
+        (b"[" * 100_000, "The body is not valid JSON."),
+        (b"}" * 100, "The body is not valid JSON."),
+        (b'{"archive": "\\u0051\\u0051=\\u003d", "x": 1, }', "The body is not valid JSON."),
+        (b'{"archive": "QQ\\=="}', "archive: This is not valid base64."),
+        (b'{"archive": "QQ\\u00=="}', "archive: This is not valid base64."),
+        (b'{"archive": "QQ\\u005c/=="}', "archive: This is not valid base64."),
+        (b'{"archive": "QQ==\\"}', "archive: This is not valid base64."),
+    ],
+)
+def test_what_is_no_json_object_is_refused(alice_api, shop, folder, text, sentence):
+    answer = alice_api.request("POST", PATH, data=text, content_type="application/json")
+    assert refusal(answer) == (400, sentence)
+    assert nothing_is_left(folder)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-tar", "multipart/form-data; boundary=x", "\xff"])
+def test_another_type_is_refused(alice_api, shop, kind):
+    sentence = "Send JSON, with `Content-Type: application/json`, or the archive itself, with `application/gzip`."
+    assert refusal(push_raw(alice_api, kind=kind)) == (415, sentence)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("", "appName: This field is required."),
+        ("appName=", "appName: This field may not be blank."),
+        ("appName=shop&appName=shop", "The parameter appName is given more than once."),
+        ("appName=shop&commitHash=a%0Ab", "commitHash: Control characters are not allowed."),
+        ("appName=shop&commitHash=a%00b", "commitHash: Null characters are not allowed."),
+    ],
+)
+def test_a_parameter_that_is_wrong_is_named(alice_api, shop, folder, query, sentence):
+    assert refusal(push_raw(alice_api, query=query)) == (400, sentence)
+    assert nothing_is_left(folder)
+
+
+def test_pushing_without_end_is_limited(alice_api, alice, shop):
+    for _ in range(30):
+        pushing.PUSHES.spend(str(alice.pk))
+    answer = alice_api.post(PATH, body_of())
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) >= 1
+
+
+# --- when something fails on the way ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"status": 422}, {"status": 404}])
+def test_when_fly_does_not_take_the_secrets_the_push_fails_as_a_whole(
+    alice_api, shop, sandbox, folder, caplog, when, fault
+):
+    caplog.set_level(logging.DEBUG)
+    how = {"drop": when} if "drop" in fault else fault
+    sandbox.faults(target="fly", match=f"POST /v1/apps/{shop.fly_app_id}/secrets", times=5, **how)
+
+    answer = alice_api.post(PATH, body_of(envVars={"TOKEN": "not-a-secret"}))
+
+    assert answer.status_code in {502, 503, 504}
+    build = Build.objects.get()
+    assert (build.state, build.error, build.archive) == (State.FAILED, answer.json()["error"], "")
+    assert build.finished_at is not None
+    assert nothing_is_left(folder)
+    assert "not-a-secret" not in caplog.text + answer.content.decode()
+
+    sandbox.clear_faults()
+    assert alice_api.post(PATH, body_of(envVars={"TOKEN": "not-a-secret"})).status_code == 200
+    assert _names_at_fly(sandbox, shop) == ["TOKEN"]
+
+
+def test_when_the_storage_fails_nothing_is_left(alice_api, shop, folder, sandbox):
+    folder.write_bytes(b"a file where the folder should be")
+    answer = alice_api.post(PATH, body_of(envVars={"A": "1"}))
+    assert refusal(answer) == (503, "The archive can't be stored right now. Push again in a moment.")
+    assert Build.objects.get().state == State.FAILED
+    assert _names_at_fly(sandbox, shop) == []
+    folder.unlink()
+    assert alice_api.post(PATH, body_of()).status_code == 200
+
+
+def test_a_push_that_a_crash_left_behind_is_ended_and_its_archive_removed(alice, shop, folder):
+    now = timezone.now()
+    left, young = (
+        make_build(shop, accepted_at=None, created_at=now - ago, archive=f"builds/{name}.tar.gz")
+        for name, ago in (("left", timedelta(minutes=11)), ("young", timedelta(minutes=9)))
+    )
+    for build in (left, young):
+        storages["default"].save(build.archive, _file())
+    pushing.sweep_unaccepted(now=now)
+    pushing.sweep_unaccepted(now=now)
+    left.refresh_from_db()
+    young.refresh_from_db()
+    assert (left.state, left.archive) == (State.INTERRUPTED, "")
+    assert left.error == "The push was interrupted on our side before the build could begin. Push again."
+    assert left.finished_at is not None
+    assert (young.state, young.finished_at, stored(folder)) == (State.QUEUED, None, [young.archive])
+    assert AuditEvent.objects.filter(action="build.interrupted").count() == 1
+
+
+def _file() -> Any:
+    from django.core.files.base import ContentFile
+
+    return ContentFile(ARCHIVE)
