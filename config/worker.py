@@ -19,8 +19,10 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
-# Seconds: for the next bytes of a request, for all of them, for a client to take some of the answer,
-# and for it to hang up after we did.
+from config.core.bodies import LARGE_BODIES, SLOWEST_RATE
+
+# Seconds: for the next bytes of a request, for all of them (large bodies earn more), for a client to take some
+# of the answer, and for it to hang up after we did.
 READ_SECONDS, REQUEST_SECONDS, WRITE_SECONDS, LEAVE_SECONDS = 5, 10, 30, 2
 _LAST_WORDS = 1 << 20
 
@@ -44,15 +46,24 @@ _REFUSALS: tuple[tuple[tuple[type[Exception], ...], tuple[int, str, str]], ...] 
 
 
 class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn is untyped
-    """Reads a request from a socket, and adds up how many seconds the client has let us wait."""
+    """Reads a request from a socket, and adds up how many seconds the client has let us wait.
+
+    With `is_large`, every 64 KB that came of the body earn it another second.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
+        self.begin_request()
+
+    def begin_request(self) -> None:
+        """Forget what came before."""
         self.waited = 0.0
+        self.earned = 0.0
+        self.is_large = False
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """The next bytes. Raises TimeoutError, an OSError like all that Django expects of a body."""
-        if self.waited > REQUEST_SECONDS:
+        if self.waited > REQUEST_SECONDS + self.earned:
             raise TimeoutError
         began = time.monotonic()
         try:
@@ -60,6 +71,8 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn is untyped
         except BlockingIOError:
             raise TimeoutError from None
         self.waited += time.monotonic() - began
+        if self.is_large:
+            self.earned += len(received) / SLOWEST_RATE
         return received
 
 
@@ -71,7 +84,7 @@ class Parser(RequestParser):  # type: ignore[misc]  # gunicorn is untyped
         self.unreader = Unreader(sock)
 
     def __next__(self) -> Any:
-        self.unreader.waited = 0.0
+        self.unreader.begin_request()
         try:
             return super().__next__()
         except TimeoutError:
@@ -102,11 +115,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Let Django answer, and give up on a client that takes too long to send or to receive."""
+        if isinstance(conn.parser, Parser):
+            conn.parser.unreader.is_large = req.path in LARGE_BODIES
         try:
             return super().handle_request(req, conn)
         except (BlockingIOError, TimeoutError):
             self.log.warning("gave up on a request from %s: too slow", _shown(conn.client))
             return False
+        finally:
+            # What a view left unread is dropped in ordinary time.
+            if isinstance(conn.parser, Parser):
+                conn.parser.unreader.begin_request()
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Keep the connection, or hang up; never wait here, in the main loop, as gunicorn would."""

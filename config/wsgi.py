@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from config.core.bodies import LARGE_BODIES
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -18,7 +20,8 @@ _django = get_wsgi_application()
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Serve a request."""
-    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+    chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+    if chunked and environ.get("PATH_INFO") not in LARGE_BODIES:
         _measure_body(environ)
     return _django(environ, start_response)
 

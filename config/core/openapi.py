@@ -1,6 +1,6 @@
 """Describing endpoints in the OpenAPI document: the envelope, and the errors that every route may answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -49,7 +49,7 @@ def documented(  # noqa: PLR0913 - an operation has this many parts
     summary: str,
     data: Any,
     tag: str,
-    request: type[serializers.Serializer[Any]] | None = None,
+    request: type[serializers.Serializer[Any]] | Mapping[str, Any] | None = None,
     parameters: Sequence[OpenApiParameter] = (),
     errors: Sequence[int] = (),
     public: bool = False,

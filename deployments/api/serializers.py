@@ -31,6 +31,50 @@ class AppSerializer(serializers.Serializer[Any]):
     appName = AppNameField()  # noqa: N815 - the contract's name
 
 
+class CommitField(TextField):
+    """The name of a commit, or any short word for what is pushed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=100, allow_blank=True, required=False, **options)
+
+    def to_internal_value(self, data: object) -> str:
+        """The text, when all of it can be seen."""
+        commit = super().to_internal_value(data)
+        if not commit.isprintable():
+            raise serializers.ValidationError("Control characters are not allowed.")
+        return commit
+
+
+class PushSerializer(AppSerializer):
+    """What is pushed, as JSON."""
+
+    archive = TextField(
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="A tar archive compressed with gzip, as base64 (RFC 4648, section 4), a Dockerfile at its top.",
+    )
+    envVars = serializers.DictField(  # noqa: N815 - the contract's name
+        child=TextField(allow_blank=True, trim_whitespace=False),
+        required=False,
+        allow_null=True,
+        help_text="Environment variables. They become secrets of the app; those that aren't named stay as they are.",
+    )
+    commitHash = CommitField(allow_null=True)  # noqa: N815 - the contract's name
+
+
+class RawPushSerializer(AppSerializer):
+    """The query of a push whose body is the archive itself."""
+
+    commitHash = CommitField()  # noqa: N815 - the contract's name
+
+
+class PushedSerializer(serializers.Serializer[Any]):
+    """What was pushed waits to be built."""
+
+    status = serializers.ChoiceField(["deploying"])
+    buildId = serializers.CharField()  # noqa: N815 - the contract's name
+
+
 class PreparedSerializer(serializers.Serializer[Any]):
     """Where the app answers once something was pushed to it."""
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployments.archives.headers import Kind
-from deployments.archives.reading import Limits, Source
+from deployments.archives.inflating import Source
+from deployments.archives.reading import Limits
 from deployments.archives.tree import Contents
 from deployments.archives.walking import Walk, hard_target
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from deployments.archives import errors, paths
 from deployments.archives.headers import Kind
+from deployments.archives.inflating import Source
 from deployments.archives.paths import DOCKERFILE, ENVIRONMENT_FILE, FLY_TOML
-from deployments.archives.reading import Entry, Limits, Source, entries
+from deployments.archives.reading import Entry, Limits, entries
 from deployments.archives.tree import Contents, Tree
 
 _LARGEST_DOCKERFILE = 1 << 20

@@ -1,6 +1,14 @@
-"""Removing uploaded archives from the storage, a folder or an S3-compatible store."""
+"""Uploaded archives in the storage, a folder or an S3-compatible store: their limits, and removing them."""
 
+from django.conf import settings
 from django.core.files.storage import default_storage
+
+from deployments.archives import Limits
+
+
+def limits() -> Limits:
+    """What an archive may hold."""
+    return Limits(expanded=settings.ARCHIVE_MAX_EXPANDED_MEGABYTES << 20, entries=settings.ARCHIVE_MAX_FILES)
 
 
 def remove(name: str) -> None:

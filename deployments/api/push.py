@@ -1,0 +1,41 @@
+"""POST /api/deploy/push."""
+
+from typing import cast
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from accounts.callers import Caller
+from config.core.api import Endpoint, success
+from config.core.openapi import documented
+from deployments.api.receiving import received
+from deployments.api.serializers import PushedSerializer, PushSerializer
+from deployments.services import pushing
+
+
+class PushView(Endpoint):
+    """POST /api/deploy/push: the archive as base64 in JSON, or bare."""
+
+    @documented(
+        summary="Push an app",
+        data=PushedSerializer(),
+        tag="deployments",
+        request={"application/json": PushSerializer, "application/gzip": OpenApiTypes.BINARY},
+        parameters=[
+            OpenApiParameter("appName", str, description="With `application/gzip`: one of the caller's apps."),
+            OpenApiParameter("commitHash", str, description="With `application/gzip`: the commit that is pushed."),
+        ],
+        errors=[404, 409, 502, 504],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Take in an archive with a Dockerfile at its top, and have it built.
+
+        Environment variables can come with JSON only: addresses end up in logs, and secrets must not.
+        """
+        caller = cast("Caller", request.user)
+        with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers
+            build = pushing.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
+        return success({"status": "deploying", "buildId": str(build.pk)})

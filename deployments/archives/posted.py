@@ -1,0 +1,227 @@
+"""Reading the JSON form of a push as it arrives: its archive goes to a file, only the rest is kept.
+
+The rest of the text, with an empty string in the archive's place, must be a JSON object by itself. So what is
+JSON is decided by a parser, and all that is done here is to find where that one string begins and ends.
+"""
+
+import binascii
+import json
+import re
+from collections.abc import Iterable
+from typing import IO
+
+import orjson
+
+from config.core.errors import Malformed
+from deployments.archives.errors import TooLarge
+
+MEMBER = "archive"
+# More than the largest environment, with most of its characters escaped.
+MOST_BESIDE = 2 << 20
+_NOT_JSON = "The body is not valid JSON."
+_NOT_BASE64 = "archive: This is not valid base64."
+_STRUCTURE = re.compile(rb'["{}\[\]:,]')
+_END_OF_STRING = re.compile(rb'["\\]')
+# A backslash and what it needs to be whole, at the end of a piece.
+_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+_ESCAPE = re.compile(rb"\\(?:(/)|u00([2-7][0-9A-Fa-f]))")
+
+
+class TooLargeBeside(TooLarge):
+    """413: there is too much in the body beside the archive."""
+
+    default = f"The body holds more than {MOST_BESIDE >> 20} MB beside the archive."
+
+
+class Given(dict[str, object]):
+    """The members of the object; `archive` is "" here when it was a string. Values never show in a repr."""
+
+    def __repr__(self) -> str:
+        return f"<Given {sorted(self)}>"
+
+
+def read_posted(pieces: Iterable[bytes], archive: IO[bytes], *, most: int, too_large: TooLarge) -> Given:
+    """Read the whole body; the archive's bytes are written to the file `archive`.
+
+    Raises Malformed for what is not JSON, no object, has a name twice, or holds an archive that is not strict
+    base64 (RFC 4648, section 4); `too_large` for an archive of more than `most` bytes; TooLargeBeside.
+    """
+    reader = _Reader(_Base64(archive, most=most, too_large=too_large))
+    for piece in pieces:
+        reader.feed(piece)
+    return reader.finish()
+
+
+class _Reader:
+    """Follows the text's structure, which it need not understand where it is wrong: the parser comes later."""
+
+    def __init__(self, base64: "_Base64") -> None:
+        self._base64 = base64
+        self._rest = bytearray()
+        self._depth = 0
+        self._is_object = False
+        self._in_string = False
+        self._in_archive = False
+        self._skip = 0
+        self._string_began = 0
+        self._awaits_value = False
+        self._name = ""
+        self._names: set[str] = set()
+
+    def feed(self, piece: bytes) -> None:
+        position = 0
+        while position < len(piece):
+            if self._in_archive:
+                position = self._read_archive(piece, position)
+            elif self._in_string:
+                position = self._read_string(piece, position)
+            else:
+                position = self._read_structure(piece, position)
+            if len(self._rest) > MOST_BESIDE:
+                raise TooLargeBeside
+
+    def finish(self) -> Given:
+        if self._in_archive:
+            raise Malformed(_NOT_JSON)
+        text = bytes(self._rest)
+        try:
+            # orjson takes the last of two members with one name; which one a caller meant can't be known.
+            json.loads(text or b"{}", object_pairs_hook=_require_once)
+            body = orjson.loads(text or b"{}")
+        except (ValueError, RecursionError) as error:
+            raise Malformed(_NOT_JSON) from error
+        if not isinstance(body, dict):
+            raise Malformed("The body must be a JSON object.")
+        return Given(body)
+
+    def _keep(self, piece: bytes, begin: int, end: int) -> int:
+        self._rest += memoryview(piece)[begin:end]
+        return end
+
+    def _read_structure(self, piece: bytes, position: int) -> int:
+        found = _STRUCTURE.search(piece, position)
+        if found is None:
+            return self._keep(piece, position, len(piece))
+        end = self._keep(piece, position, found.end())
+        match found[0]:
+            case b'"':
+                self._begin_string()
+            case b"{" | b"[":
+                self._is_object = self._is_object or (self._depth == 0 and found[0] == b"{")
+                self._depth += 1
+                self._awaits_value = False
+            case b"}" | b"]":
+                self._depth -= 1
+            case b":":
+                self._awaits_value = True
+            case _:
+                self._awaits_value = False
+        return end
+
+    def _begin_string(self) -> None:
+        if self._depth == 1 and self._awaits_value and self._name == MEMBER:
+            self._in_archive = True
+            self._base64.begin()
+        else:
+            self._in_string = True
+            self._string_began = len(self._rest) - 1
+
+    def _read_string(self, piece: bytes, position: int) -> int:
+        if self._skip:
+            self._skip = 0
+            return self._keep(piece, position, position + 1)
+        found = _END_OF_STRING.search(piece, position)
+        if found is None:
+            return self._keep(piece, position, len(piece))
+        end = self._keep(piece, position, found.end())
+        if found[0] == b"\\":
+            self._skip = 1
+        else:
+            self._in_string = False
+            self._note_name()
+        return end
+
+    def _note_name(self) -> None:
+        """Remember the name of the member whose value comes next, if that is what the string was."""
+        if self._depth != 1 or self._awaits_value or not self._is_object:
+            return
+        try:
+            self._name = str(orjson.loads(self._rest[self._string_began :]))
+        except orjson.JSONDecodeError as error:
+            raise Malformed(_NOT_JSON) from error
+        if self._name in self._names:
+            raise Malformed(f"{_shown(self._name)}: This field is given more than once.")
+        self._names.add(self._name)
+
+    def _read_archive(self, piece: bytes, position: int) -> int:
+        # No escape that base64 could need holds a quote, so the next one ends it.
+        end = piece.find(b'"', position)
+        self._base64.feed(piece[position : len(piece) if end < 0 else end])
+        if end < 0:
+            return len(piece)
+        self._base64.finish()
+        self._in_archive = self._awaits_value = False
+        return self._keep(piece, end, end + 1)
+
+
+class _Base64:
+    """Decodes a JSON string's base64 into a file, four characters by four."""
+
+    def __init__(self, file: IO[bytes], *, most: int, too_large: TooLarge) -> None:
+        self._file = file
+        self._most = most
+        self._too_large = too_large
+        self._begun = False
+        self._held = b""
+        self._ended = False
+
+    def begin(self) -> None:
+        if self._begun:
+            raise Malformed(f"{MEMBER}: This field is given more than once.")
+        self._begun = True
+
+    def feed(self, text: bytes) -> None:
+        text = self._held + text
+        whole = len(text)
+        if b"\\" in text[-6:] and (cut := _CUT_ESCAPE.search(text)):
+            whole = cut.start()
+        plain = text[:whole]
+        if b"\\" in plain:
+            plain = _ESCAPE.sub(_unescaped, plain)
+        fours = len(plain) - len(plain) % 4
+        self._held = plain[fours:] + text[whole:]
+        if fours:
+            self._write(plain[:fours])
+
+    def finish(self) -> None:
+        if self._held:
+            raise Malformed(_NOT_BASE64)
+
+    def _write(self, text: bytes) -> None:
+        if self._ended:
+            raise Malformed(_NOT_BASE64)
+        try:
+            data = binascii.a2b_base64(text, strict_mode=True)
+        except binascii.Error as error:
+            raise Malformed(_NOT_BASE64) from error
+        self._ended = text.endswith(b"=")
+        self._most -= len(data)
+        if self._most < 0:
+            raise self._too_large
+        self._file.write(data)
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    letter = escape[1] or bytes([int(escape[2], 16)])
+    if letter == b"\\":
+        raise Malformed(_NOT_BASE64)
+    return letter
+
+
+def _require_once(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Malformed("A name is given more than once in an object of the body.")
+
+
+def _shown(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:60]

@@ -1,0 +1,261 @@
+"""Taking in what is pushed: archive, environment, and then, in one moment, the right to be built.
+
+The build's row comes first, so that whatever a crash leaves behind can be found. Until it is accepted no worker
+takes it; what never was is ended by `sweep_unaccepted`.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import IO
+
+import orjson
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, transaction
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from accounts.callers import Caller
+from config.core.crypto import keyring
+from config.core.errors import ApplicationError, Conflict, Unavailable
+from config.core.ratelimits import RateLimit
+from deployments import archives
+from deployments.clients.fly import Fly, UnknownApp
+from deployments.environment import Environment, split
+from deployments.models import Build, Deployment
+from deployments.services import preparation, queue, stored_archives
+from deployments.services.ownership import NoSuchApp, own_app
+
+logger = logging.getLogger(__name__)
+
+State = Build.State
+PUSHES = RateLimit("pushes", "30/minute")
+# Storing an archive and telling Fly the secrets takes a minute at most; the process that was at it is gone.
+_LEFT_BEHIND_AFTER = timedelta(minutes=10)
+_AT_ONCE = 100
+_SUPERSEDED = "A newer push took its place."
+_LEFT_BEHIND = "The push was interrupted on our side before the build could begin. Push again."
+_CRASHED = "Something went wrong on our side while the push was taken in. Push again."
+
+
+class BuildRunning(Conflict):
+    """409: a build of this app is under way."""
+
+    default = "A build of this app is running already. Wait until it is over, or cancel it, and push again."
+
+
+class BuildStopping(Conflict):
+    """409: a build of this app is being canceled."""
+
+    default = "The last build of this app is still being canceled. Push again in a few seconds."
+
+
+class StorageFailed(Unavailable):
+    """503: the archive could not be stored."""
+
+    default = "The archive can't be stored right now. Push again in a moment."
+
+
+class NotYetAtFly(Unavailable):
+    """503: Fly doesn't show the app, though it was prepared."""
+
+    default = "Fly doesn't show this app yet. Push again in a minute."
+
+
+class TookTooLong(Unavailable):
+    """503: the push was given up before it could be accepted."""
+
+    default = "The push took too long. Push again."
+
+
+class PushCanceled(Conflict):
+    """409: somebody canceled the push while it was taken in."""
+
+    default = "This push was canceled."
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What somebody sends: `archive` is a file on disk, at its beginning; without `variables` none change."""
+
+    archive: IO[bytes] = field(repr=False)
+    variables: Mapping[str, str] | None = field(default=None, repr=False)
+    commit: str = ""
+
+
+def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
+    """The caller's app, when something may be pushed to it now.
+
+    Raises NoSuchApp, BuildRunning, BuildStopping, or FlyNotConfigured.
+    """
+    Fly.from_settings()
+    app = own_app(person=caller, app_name=app_name)
+    _require_idle(app)
+    return app
+
+
+def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Build:
+    """Take in a push; its build waits for a worker.
+
+    Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, StorageFailed,
+    NotYetAtFly, PushCanceled, the Fly client's errors and TooManyRequests. After any of them nothing will be built;
+    what Fly has been told of secrets by then stays so until the next push.
+    """
+    app = require_pushable(caller=caller, app_name=app_name)
+    PUSHES.spend(str(caller.id))
+    environment = split(push.variables or {}, build_prefixes=settings.BUILD_ENVIRONMENT_PREFIXES)
+    push.archive.seek(0)
+    archives.check(push.archive, limits=stored_archives.limits())
+    build = _begun(caller, app, push, now=now)
+    try:
+        _store(build, push.archive)
+        app = preparation.finish(deployment_id=app.pk, now=now)
+        version = _tell_fly(app, environment)
+        _accept(caller, build, environment, version)
+    except Exception as error:
+        _give_up(build, error.sentence if isinstance(error, ApplicationError) else _CRASHED)
+        raise
+    return build
+
+
+def sweep_unaccepted(*, now: datetime | None = None) -> None:
+    """End pushes whose process went away while it took them in. Can be repeated."""
+    before = (now or timezone.now()) - _LEFT_BEHIND_AFTER
+    left = Build.objects.filter(state=State.QUEUED, accepted_at=None, finished_at=None, created_at__lt=before)
+    for build in left.select_related("deployment", "pushed_by")[:_AT_ONCE]:
+        _end(build, State.INTERRUPTED, _LEFT_BEHIND)
+
+
+def _require_idle(app: Deployment) -> None:
+    running = Build.objects.running().filter(deployment=app).first()
+    if running is not None:
+        raise BuildStopping if running.cancel_requested_at else BuildRunning
+
+
+def _begun(caller: Caller, app: Deployment, push: Push, *, now: datetime) -> Build:
+    """The row of the build, which names the archive before there is one."""
+    build_id = uuid.uuid4()
+    return Build.objects.create(
+        id=build_id,
+        deployment=app,
+        organization_id=app.organization_id,
+        pushed_by_id=caller.id,
+        commit=push.commit,
+        archive=f"builds/{build_id}.tar.gz",
+        archive_bytes=push.archive.seek(0, 2),
+        created_at=now,
+    )
+
+
+def _store(build: Build, archive: IO[bytes]) -> None:
+    archive.seek(0)
+    try:
+        saved = default_storage.save(build.archive, File(archive))
+    except Exception as error:  # whatever the storage's client raises
+        logger.exception("the archive of build %s can't be stored", build.pk)
+        raise StorageFailed from error
+    if saved != build.archive:
+        # Nobody would ever find it again; names are random, so this is a storage that changes them.
+        default_storage.delete(saved)
+        logger.error("the storage has renamed %s to %s", build.archive, saved)
+        raise StorageFailed
+
+
+def _tell_fly(app: Deployment, environment: Environment) -> int | None:
+    """Set the secrets, all in one call. Gives the latest version known, for machines to wait for."""
+    if environment.secrets:
+        try:
+            return Fly.from_settings().set_secrets(app.fly_app_id, environment.secrets)
+        except UnknownApp as error:
+            raise NotYetAtFly from error
+    known: int | None = Build.objects.filter(deployment=app).aggregate(latest=Max("secrets_version"))["latest"]
+    return known
+
+
+def _accept(caller: Caller, build: Build, environment: Environment, version: int | None) -> None:
+    """Let the build wait for a worker in place of all that waited before it.
+
+    Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled or TookTooLong.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        # Pushes at once pass here one after the other.
+        app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
+        if app is None or app.state == Deployment.State.DESTROYING:
+            raise NoSuchApp
+        superseded = _supersede(caller, app, now=now)
+        _require_idle(app)
+        if not _unaccepted(build).update(
+            accepted_at=now,
+            secrets_version=version,
+            sealed_environment=_sealed(build, environment),
+        ):
+            canceled = Build.objects.filter(pk=build.pk, state=State.CANCELED).exists()
+            raise PushCanceled if canceled else TookTooLong
+        _record("build.pushed", build, caller, commit=build.commit, bytes=build.archive_bytes)
+        queue.enqueue(build.pk)
+    for other in superseded:
+        _remove_archive(other)
+
+
+def _supersede(caller: Caller, app: Deployment, *, now: datetime) -> list[Build]:
+    """Cancel what waits. One that a worker takes at this moment is left to it."""
+    canceled = []
+    for other in Build.objects.waiting().filter(deployment=app, finished_at=None).select_related("deployment"):
+        waits = Build.objects.filter(pk=other.pk, state=State.QUEUED, finished_at=None)
+        if waits.update(state=State.CANCELED, error=_SUPERSEDED, finished_at=now, sealed_environment=None):
+            _record("build.canceled", other, caller, error=_SUPERSEDED)
+            canceled.append(other)
+    return canceled
+
+
+def _sealed(build: Build, environment: Environment) -> bytes | None:
+    if not environment.build_time:
+        return None
+    return keyring().seal(orjson.dumps(dict(environment.build_time)), place=build.seal_place)
+
+
+def _give_up(build: Build, sentence: str) -> None:
+    """End a build that isn't accepted; when the database is away, the sweep does."""
+    try:
+        _end(build, State.FAILED, sentence)
+    except DatabaseError:
+        logger.warning("build %s is left to the sweep", build.pk)
+
+
+def _end(build: Build, state: Build.State, sentence: str) -> None:
+    """End a build that isn't accepted; one that is, is none of ours any more."""
+    with transaction.atomic():
+        if not _unaccepted(build).update(state=state, error=sentence, finished_at=timezone.now()):
+            return
+        _record(f"build.{state}", build, build.pushed_by, error=sentence)
+    _remove_archive(build)
+
+
+def _unaccepted(build: Build) -> QuerySet[Build]:
+    return Build.objects.filter(pk=build.pk, state=State.QUEUED, accepted_at=None, finished_at=None)
+
+
+def _remove_archive(build: Build) -> None:
+    """Remove the archive; where that fails now, the workers' sweep does it by the name that stays in the row."""
+    try:
+        stored_archives.remove(build.archive)
+    except Exception:
+        logger.exception("the archive of build %s can't be removed yet", build.pk)
+        return
+    Build.objects.filter(pk=build.pk).update(archive="")
+
+
+def _record(action: str, build: Build, actor: audit.Actor | None, **details: str | int) -> None:
+    audit.record(
+        action,
+        actor=actor,
+        target=build,
+        organization_id=build.organization_id,
+        details={"app": build.deployment.app_name, **details},
+    )
