@@ -59,7 +59,7 @@ def run(
             on_line(line)
         code = process.end()
     # Who was told to stop may have seen flyctl told so too, by whoever stops them all.
-    reason = watch.reason or watch.lateness() or (should_stop() if code else None)
+    reason = watch.reason or watch.lateness(time.monotonic()) or (should_stop() if code else None)
     return _outcome(order, code, reader, reason)
 
 
@@ -102,18 +102,21 @@ class _Watch:
         self._next_at = time.monotonic() + _CHECK_SECONDS
 
     def _decide(self, now: float) -> None:
-        self.reason = self._exceeded(now) or self._should_stop() or self.lateness()
+        self.reason = self._exceeded(now) or self._should_stop()
+        # Taken once, and before the guard hears it: however long we are frozen from here on, it shows as lateness.
+        spoke_at = time.monotonic()
+        self.reason = self.reason or self.lateness(spoke_at)
         if self.reason is None:
             self._process.beat()
-            self._beat_at = time.monotonic()
+            self._beat_at = spoke_at
         elif self.reason is StopReason.CUT_OFF:
             self._process.desert()
         else:
             self._process.stop()
 
-    def lateness(self) -> StopReason | None:
+    def lateness(self, now: float) -> StopReason | None:
         """Cut off, when we were frozen or kept busy for so long that the guard has given us up, or is about to."""
-        late = time.monotonic() - self._beat_at > self._limits.patience * _EARLIER_THAN_GUARD
+        late = now - self._beat_at > self._limits.patience * _EARLIER_THAN_GUARD
         return StopReason.CUT_OFF if late else None
 
     def _exceeded(self, now: float) -> StopReason | None:
