@@ -1,0 +1,27 @@
+"""Destroying a machine: the intent first; a worker removes all it has, and its row last."""
+
+from django.db import transaction
+
+from accounts import audit
+from clouddev.models import Machine
+from clouddev.services import at_fly, queue
+
+State = Machine.State
+
+
+def destroy(*, machine: Machine, actor: audit.Actor) -> None:
+    """Have the machine removed with its volume and its database. Doing so twice is fine."""
+    with transaction.atomic():
+        # A worker that is making it finds the state changed, and stops; its heartbeat must run out before another one
+        # removes what it was making.
+        changed = Machine.objects.filter(pk=machine.pk).exclude(state=State.DESTROYING)
+        if changed.update(state=State.DESTROYING, step="Waiting for a worker…", error="", sealed_environment=None):
+            audit.record(
+                "machine.destroyed",
+                actor=actor,
+                target=machine,
+                organization_id=machine.organization_id,
+                details={"app": machine.app_name, "fly_app": machine.fly_app_id},
+            )
+        queue.enqueue(machine.pk)
+    at_fly.forget_states()

@@ -1,0 +1,112 @@
+"""Starting and stopping a machine. Fly is asked for its state first, and only what has an effect is sent."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from accounts import audit
+from clouddev.models import Machine
+from clouddev.services import at_fly
+from config.core.errors import Conflict, Unavailable
+from deployments.clients.fly import (
+    Fly,
+    InsufficientCapacity,
+    LeaseHeld,
+    PreconditionFailed,
+    UnknownApp,
+    UnknownMachine,
+)
+from deployments.clients.fly import Machine as FlyMachine
+
+State = Machine.State
+_STARTABLE = frozenset({"stopped", "suspended", "created", "failed"})
+_STOPPABLE = frozenset({"started", "starting", "suspended"})
+# A machine that has just stopped, or whose image is prepared, can't be started for some seconds.
+_PAUSES = (0.5, 1.0, 1.5)
+_BUSY_FOR_SECONDS = 5
+
+
+class NotReady(Conflict):
+    """409: the machine is being made or removed, or could not be made."""
+
+
+class StillBusy(Unavailable):
+    """503: Fly is changing the machine's state right now."""
+
+    default = "The machine is changing its state at Fly. Please try again in a few seconds."
+
+
+class GoneAtFly(Conflict):
+    """409: Fly has no machine any more."""
+
+    default = "Fly no longer has this machine. Destroy it and create it again."
+
+
+def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
+    """Start it; says how many machines were started, 0 when it runs already. Raises NotReady, StillBusy, GoneAtFly."""
+    return _change(machine, actor, "machine.started", _STARTABLE, lambda fly, found: _started(fly, machine, found), now)
+
+
+def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
+    """Stop it; says how many were stopped. Raises NotReady, StillBusy, GoneAtFly."""
+    return _change(
+        machine, actor, "machine.stopped", _STOPPABLE,
+        lambda fly, found: fly.stop_machine(machine.fly_app_id, found.id), now,
+    )  # fmt: skip
+
+
+def _change(  # noqa: PLR0913, PLR0917 - what the two ways have in common
+    machine: Machine,
+    actor: audit.Actor,
+    action: str,
+    states: frozenset[str],
+    call: Callable[[Fly, FlyMachine], None],
+    now: datetime,
+) -> int:
+    require_ready(machine)
+    fly = Fly.from_settings()
+    try:
+        found = [item for item in fly.list_machines(machine.fly_app_id) if item.state in states]
+        for item in found:
+            call(fly, item)
+    except (UnknownApp, UnknownMachine) as error:
+        raise GoneAtFly from error
+    except (PreconditionFailed, LeaseHeld) as error:
+        raise StillBusy(retry_after=_BUSY_FOR_SECONDS) from error
+    at_fly.forget_states()
+    if found:
+        audit.record(action, actor=actor, target=machine, organization_id=machine.organization_id)
+    _row(machine).update(last_active_at=now, warned_at=None)
+    return len(found)
+
+
+def _started(fly: Fly, machine: Machine, found: FlyMachine) -> None:
+    """Start one machine, and wait a little for Fly to be able to."""
+    for pause in _PAUSES:
+        try:
+            fly.start_machine(machine.fly_app_id, found.id)
+        except PreconditionFailed:
+            time.sleep(pause)
+        except InsufficientCapacity as error:
+            raise InsufficientCapacity(
+                f"Fly has no room for the machine in {found.region} right now. Try again in a few minutes."
+            ) from error
+        else:
+            return
+    fly.start_machine(machine.fly_app_id, found.id)
+
+
+def require_ready(machine: Machine) -> None:
+    """Raise NotReady, saying what the machine is instead."""
+    if machine.state == State.CREATING:
+        raise NotReady("The machine is still being made. Please try again when it is running.")
+    if machine.state in {State.FAILED, State.UNDOING}:
+        raise NotReady("The machine could not be made. Create it again.")
+    if machine.state == State.DESTROYING:
+        raise NotReady("The machine is being destroyed.")
+
+
+def _row(machine: Machine) -> "QuerySet[Machine]":
+    return Machine.objects.filter(pk=machine.pk)

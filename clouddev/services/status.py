@@ -1,0 +1,65 @@
+"""How a machine is, as its people's tools ask every few seconds."""
+
+from dataclasses import dataclass
+
+from clouddev.models import Machine
+from clouddev.models.machines import Person
+from clouddev.services import at_fly
+from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
+
+_HEALTH_SECONDS = 3.0
+_SERVER_ERROR = 500
+State = Machine.State
+# What a machine is called before it is Fly's to say how it is.
+_OWN_WORDS: dict[str, str] = {
+    State.CREATING: "creating",
+    State.UNDOING: "error",
+    State.FAILED: "error",
+    State.DESTROYING: "destroying",
+}
+_STARTING = ("starting", "The machine is starting…")
+# Fly's words, and ours for one that has started but whose dev server doesn't answer yet.
+_SHOWN = {
+    "booting": ("starting", "The machine runs; its dev server is starting…"),
+    **dict.fromkeys(("starting", "created", "creating", "restarting", "replacing", "updating"), _STARTING),
+    **dict.fromkeys(("stopped", "suspended"), ("stopped", "")),
+    at_fly.UNKNOWN: (at_fly.UNKNOWN, "Fly can't be asked about the machine right now."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One of the contract's words, or Fly's; `url` is None when there is no machine."""
+
+    status: str
+    url: str | None = None
+    message: str = ""
+    error: str = ""
+
+
+def status_of(*, person: Person, app_name: str) -> Status:
+    """The state of the machine of this name that the person may use. One question to Fly, one to the machine."""
+    machine = Machine.objects.for_member(person).filter(app_name=app_name).order_by("created_at").first()
+    if machine is None:
+        return Status("not_found")
+    return status_of_machine(machine)
+
+
+def status_of_machine(machine: Machine) -> Status:
+    """The same, of a machine that was looked up."""
+    if machine.state in _OWN_WORDS:
+        return Status(_OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
+    word = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)
+    if word == "started":
+        word = "running" if is_healthy(machine) else "booting"
+    status, message = _SHOWN.get(word, (word, ""))
+    return Status(status, machine.url, message=message)
+
+
+def is_healthy(machine: Machine) -> bool:
+    """Whether the dev server answers below 500, within three seconds. The host is ours by its pattern; no redirects."""
+    service = Service(name="The machine", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS)
+    try:
+        return service.call("GET", "/dev/__health", repeatable=False).status < _SERVER_ERROR
+    except (ServiceFailed, ServiceTimeout):
+        return False

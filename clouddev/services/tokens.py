@@ -1,0 +1,122 @@
+"""What opens a machine: its SSH key, and tokens that it verifies by itself."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from django.db import transaction
+
+from accounts import audit
+from clouddev.devui import LIFETIMES, Signer, Use
+from clouddev.models import Machine, Member, WebhookToken
+from clouddev.models.machines import Person
+from clouddev.names import linux_user_of
+from clouddev.services.access import NoSuchMachine
+from clouddev.services.provisioning.shape import SSH_PORT
+from config.core.errors import Conflict, Malformed
+
+USUAL_LIFETIME = "30d"
+
+
+class AlreadyRevoked(Conflict):
+    """409: the token is revoked, or over."""
+
+    default = "This token is revoked already."
+
+
+@dataclass(frozen=True, slots=True)
+class SSHAccess:
+    """How to get in by SSH."""
+
+    linux_user: str
+    host: str
+    private_key: str = field(repr=False)
+    port: int = SSH_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token and when it ends."""
+
+    expires_at: datetime
+    token: str = field(repr=False)
+
+
+def ssh_access(*, machine: Machine, now: datetime) -> SSHAccess:
+    """The machine's key; all members come in as the one user whose home it has."""
+    _note_use(machine, now)
+    return SSHAccess(
+        linux_user=linux_user_of(machine.owner_id),
+        host=_host(machine),
+        private_key=machine.unseal("sealed_ssh_key").decode(),
+    )
+
+
+def mcp_token(*, machine: Machine, person: Person, now: datetime) -> str:
+    """A dev-UI token in the name of the member's user on the machine, for a day."""
+    member = _member(machine, person)
+    _note_use(machine, now)
+    return Signer.from_settings().sign(
+        user_id=person.id, app=machine.fly_app_id, login=member.linux_user, use=Use.MCP, now=now
+    )
+
+
+def browser_token(*, machine: Machine, person: Person, login: str, now: datetime) -> str:
+    """A dev-UI token in the name of the person's GitHub login, for a day."""
+    _member(machine, person)
+    _note_use(machine, now)
+    return Signer.from_settings().sign(user_id=person.id, app=machine.fly_app_id, login=login, use=Use.BROWSER, now=now)
+
+
+def issue_webhook_token(
+    *, machine: Machine, person: Person, actor: audit.Actor, expires_in: str, now: datetime
+) -> IssuedToken:
+    """A token for whoever calls the machine's webhooks; `expires_in` is one of the contract's words. Kept by its id."""
+    if expires_in not in LIFETIMES:
+        raise Malformed(f"expiresIn: Say one of {', '.join(LIFETIMES)}.")
+    member = _member(machine, person)
+    lifetime = LIFETIMES[expires_in]
+    signer = Signer.from_settings()
+    with transaction.atomic():
+        row = WebhookToken.objects.create(
+            machine=machine, made_by_id=person.id, created_at=now, expires_at=now + lifetime
+        )
+        audit.record(
+            "webhook_token.issued", actor=actor, target=row, organization_id=machine.organization_id,
+            details={"app": machine.app_name, "expires_in": expires_in},
+        )  # fmt: skip
+    token = signer.sign(
+        user_id=person.id,
+        app=machine.fly_app_id,
+        login=member.linux_user,
+        use=Use.WEBHOOK,
+        now=now,
+        lifetime=lifetime,
+        jti=row.pk,
+    )
+    return IssuedToken(expires_at=row.expires_at, token=token)
+
+
+def revoke_webhook_token(*, jti: uuid.UUID, actor: audit.Actor, now: datetime) -> None:
+    """Put a token on the revocation list. Raises AlreadyRevoked."""
+    with transaction.atomic():
+        if not WebhookToken.objects.filter(pk=jti, revoked_at=None, expires_at__gt=now).update(revoked_at=now):
+            raise AlreadyRevoked
+        audit.record("webhook_token.revoked", actor=actor, target_type="WebhookToken", target_id=str(jti))
+
+
+def _member(machine: Machine, person: Person) -> Member:
+    member = machine.members.filter(user_id=person.id).first()
+    if member is None:
+        raise NoSuchMachine
+    return member
+
+
+def _note_use(machine: Machine, now: datetime) -> None:
+    Machine.objects.filter(pk=machine.pk).update(last_active_at=now, warned_at=None)
+
+
+def _host(machine: Machine) -> str:
+    """The name that SSH connects to."""
+    return urlsplit(machine.url).hostname or ""
