@@ -3,7 +3,7 @@
 
 readonly longest_pause=30 # seconds between two starts of something that keeps ending
 readonly steady=60        # seconds after which a start counts as a good one
-readonly grace=30         # tenths of a second between asking to end and ending; Fly allows 5 s in all
+readonly grace=2          # seconds between asking to end and ending; Fly allows 5 in all
 found=()
 
 say() { printf 'crayon: %s\n' "$*" >&2; }
@@ -48,15 +48,16 @@ find_processes() {
     done
 }
 
-# Asks all in `found` to end and makes them, when they don't.
+# Asks all in `found` to end and makes them, when they don't. Looking takes time too, so the clock decides.
 end_found() {
-    local tenth
+    local until
     ((${#found[@]} > 0)) || return 0
     kill -TERM "${found[@]}" 2>/dev/null || true
-    for ((tenth = 0; tenth < grace; tenth++)); do
+    until=$((${EPOCHREALTIME/./} + grace * 1000000))
+    while ((${EPOCHREALTIME/./} < until)); do
         find_processes "${found[@]}"
         ((${#found[@]} > 0)) || return 0
-        sleep 0.1
+        sleep 0.05
     done
     kill -KILL "${found[@]}" 2>/dev/null || true
 }
