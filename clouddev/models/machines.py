@@ -71,6 +71,8 @@ class Machine(Attempted):
     state = models.CharField(max_length=10, choices=State, default=State.CREATING)
     step = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
+    # Whose home the machine has: the Linux user of whoever made it, also after a transfer.
+    dev_user = models.CharField(max_length=32)
     ssh_public_key = models.TextField(editable=False)
     sealed_ssh_key = models.BinaryField(editable=False)
     # What the caller wants set, until Fly has it.

@@ -109,6 +109,7 @@ def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now
     machine.region = region if regions.is_region(region) else settings.FLY_REGION
     machine.state, machine.step, machine.error = State.CREATING, "Waiting for a worker…", ""
     machine.attempts_before, machine.heartbeat_at = machine.attempt, None
+    machine.dev_user = linux_user_of(machine.owner_id)
     machine.ssh_public_key = pair.public
     machine.sealed_ssh_key = machine.seal("sealed_ssh_key", pair.private.encode())
     machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(dict(environment)))

@@ -11,7 +11,6 @@ from accounts import audit
 from clouddev.devui import LIFETIMES, Signer, Use
 from clouddev.models import Machine, Member, WebhookToken
 from clouddev.models.machines import Person
-from clouddev.names import linux_user_of
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
 from config.core.errors import Conflict, Malformed
@@ -47,7 +46,7 @@ def ssh_access(*, machine: Machine, now: datetime) -> SSHAccess:
     """The machine's key; all members come in as the one user whose home it has."""
     _note_use(machine, now)
     return SSHAccess(
-        linux_user=linux_user_of(machine.owner_id),
+        linux_user=machine.dev_user,
         host=_host(machine),
         private_key=machine.unseal("sealed_ssh_key").decode(),
     )

@@ -89,6 +89,10 @@ def _set_defaults(connection: psycopg.Connection, name: str) -> None:
     for setting, value in _DEFAULTS.items():
         statement = sql.SQL("ALTER ROLE {} SET {} = {}")
         connection.execute(statement.format(role, sql.Identifier(setting), sql.Literal(value)))
+    # PostgreSQL lets everybody use new functions and types, and so see their names in information_schema.
+    for kind in (sql.SQL("ROUTINES"), sql.SQL("TYPES")):
+        statement = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} REVOKE ALL ON {} FROM PUBLIC")
+        connection.execute(statement.format(role, kind))
 
 
 def _make_schemas(connection: psycopg.Connection, name: str) -> None:
