@@ -1,6 +1,7 @@
 "use strict";
 
-// Follows a build: asks every two seconds for what is new, and loads the page anew when the build is over.
+// Shows the end of a build's log first. While the build goes on, asks every two seconds for what is new, and
+// loads the page anew when it is over.
 const log = document.getElementById("log");
 const step = document.getElementById("step");
 const standing = document.getElementById("standing");
@@ -62,4 +63,6 @@ async function ask() {
 }
 
 log.scrollTop = log.scrollHeight;
-setTimeout(ask, EVERY);
+if (log.dataset.news) {
+  setTimeout(ask, EVERY);
+}

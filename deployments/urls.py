@@ -12,6 +12,7 @@ urlpatterns = [
     path("deployments", RedirectView.as_view(pattern_name="deployments")),
     path("deployments/", views.deployments, name="deployments"),
     path("deployments/<uuid:deployment_id>/", views.deployment, name="deployment"),
+    path("deployments/<uuid:deployment_id>/logs", views.logs, name="deployment-logs"),
     path("deployments/<uuid:deployment_id>/destroy", views.destroy, name="deployment-destroy"),
     path(_BUILD, views.build, name="build"),
     path(f"{_BUILD}/news", views.news, name="build-news"),

@@ -16,6 +16,7 @@ from config.core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
 from deployments.services import build_logs, builds, cancelation, destroying, standing
 from deployments.services.ownership import own_app_by_id, own_build
+from deployments.services.service_logs import service_logs
 from deployments.services.status import message_of
 
 _LONGEST_OFFSET = 9
@@ -44,6 +45,16 @@ def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """One of the person's apps with its builds; `before` is the last build of the page before."""
     app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
     return _app_page(request, app)
+
+
+@never_cache
+@require_GET
+def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
+    """What one of the person's apps says at Fly, as of now."""
+    app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
+    is_released = standing.current_release(app) is not None
+    said = service_logs(fly_name=app.fly_app_id) if is_released else None
+    return render(request, "deployments/logs.html", {"app": app, "is_released": is_released, "said": said})
 
 
 def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> HttpResponse:
@@ -98,6 +109,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
         "part": part,
         "earlier": max(0, part.start - build_logs.MOST_CHARACTERS) if part.start else None,
         "later": part.end if offset is not None and part.end < part.length else None,
+        "at_end": offset is None and bool(part.text or not found.is_over),
         "follows": offset is None and not found.is_over,
         "is_current": current is not None and current.pk == found.pk,
         "can_be_canceled": is_there and not found.is_over and found.cancel_requested_at is None,

@@ -111,6 +111,16 @@ CALLS: dict[str, list[Call]] = {
     "api/deploy/prepare": [
         Call("POST", "/api/deploy/prepare", with_token(alice=200, others=200), body={"appName": "shop"})
     ],
+    "api/deploy/push": [
+        Call(
+            "POST",
+            "/api/deploy/push",
+            # The archive holds nothing, which alice alone is told.
+            with_token(alice=400, others=404),
+            body={"appName": "shop", "archive": ""},
+            absent=_NO_SHOP,
+        )
+    ],
     # An app of somebody else has the status of one that was never there.
     "api/deploy/status": [
         Call("GET", "/api/deploy/status?appName=shop", with_token(alice=200, others=200), absent=_NO_SHOP)
@@ -213,6 +223,9 @@ VISITS: dict[str, list[Visit]] = {
     "deployments/": [Visit("GET", _APPS, signed_in(_APPS, 200))],
     "deployments/<uuid:deployment_id>/": [
         Visit("GET", _APP, signed_in(_APP, 404, alice=200), absent=_NO_DEPLOYMENT),
+    ],
+    "deployments/<uuid:deployment_id>/logs": [
+        Visit("GET", f"{_APP}logs", signed_in(f"{_APP}logs", 404, alice=200), absent=_NO_DEPLOYMENT),
     ],
     "deployments/<uuid:deployment_id>/destroy": [
         Visit("POST", _DESTROY, signed_in(_DESTROY, 404, alice=_APPS), form={"name": "shop"}, absent=_NO_DEPLOYMENT),

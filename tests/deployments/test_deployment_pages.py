@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.models import AuditEvent
@@ -145,6 +146,30 @@ def test_a_stranger_is_sent_to_sign_in(shop):
     assert (answer.status_code, answer["Location"]) == (302, f"/auth/sign-in?next={page_of(shop)}")
 
 
+# --- what an app says ----------------------------------------------------------------------------
+
+
+def test_what_an_app_says_is_shown_and_never_run(alices, shop, sandbox):
+    sandbox.add_fly_app(shop.fly_app_id)
+    sandbox.fly_lines(shop.fly_app_id, "<script>alert(1)</script>")
+    make_build(shop, state=State.LIVE)
+    html = alices.get(f"{page_of(shop)}logs").content.decode()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert f'href="{page_of(shop)}logs"' in alices.get(page_of(shop)).content.decode()
+
+
+def test_an_app_that_said_nothing_was_never_released_or_cannot_be_asked_says_which(alices, shop, sandbox, settings):
+    path = f"{page_of(shop)}logs"
+    assert "Nothing of this app was released yet" in text_of(alices.get(path))
+    make_build(shop, state=State.LIVE)
+    settings.FLY_API_TOKEN = ""
+    assert "Fly can't be asked right now." in text_of(alices.get(path))
+    cache.clear()
+    settings.FLY_API_TOKEN = "sandbox-fly-org-token"
+    sandbox.add_fly_app(shop.fly_app_id)
+    assert "The app has said nothing lately." in text_of(alices.get(path))
+
+
 # --- destroying ----------------------------------------------------------------------------------
 
 
@@ -214,7 +239,7 @@ def test_a_build_that_failed_says_why_and_to_push_again(alices, shop, state):
     text = text_of(page)
     assert "Step 3 of 7 failed. Once that is put right, run crayon deploy to push again." in text
     assert ("Cancel this build" in text, "refresh" in page.content.decode()) == (False, False)
-    assert "build-log.js" not in page.content.decode()
+    assert "data-news" not in page.content.decode()
 
 
 def test_a_release_that_does_not_answer_points_to_the_logs(alices, shop):

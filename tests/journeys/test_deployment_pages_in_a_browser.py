@@ -116,7 +116,7 @@ def test_a_build_is_canceled_with_the_keyboard_alone(server, signed_in):
     alice.shoot("deployments-5-canceled")
 
 
-def test_apps_and_builds_fit_on_every_screen(server, signed_in):
+def test_apps_and_builds_fit_on_every_screen(server, sandbox, signed_in):
     alice = signed_in()
     now = timezone.now()
     shop_with(State.LIVE, created_at=now - 30 * HOUR, commit="0" * 40)
@@ -129,15 +129,22 @@ def test_apps_and_builds_fit_on_every_screen(server, signed_in):
         make_deployment(user, "n" * 63)
         for name, state in (("blog", State.LIVE), ("docs", State.BUILDING), ("news", State.INTERRUPTED)):
             make_build(make_deployment(user, name), state=state, commit="4f2a91c", error="")
-        silent = make_build(make_deployment(user, "quiet"), state=State.RELEASED, finished_at=now)
+        silent = make_build(
+            make_deployment(user, "quiet"), state=State.RELEASED, created_at=now - HOUR, finished_at=now
+        )
         return f"/deployments/{silent.deployment_id}/builds/{silent.pk}"
 
     silent = in_database(make_others)
+    logs_of_app = silent.partition("builds")[0]
+    name = in_database(lambda: Deployment.objects.get(app_name="quiet").fly_app_id)
+    sandbox.add_fly_app(name)
+    sandbox.fly_lines(name, "listening on 0.0.0.0:8080", *[f"GET /page/{number} 200" for number in range(40)])
     for name, path in {
         "6-list": "/deployments/",
         "7-app": failed.partition("builds")[0],
         "8-failed": failed,
         "9-silent": silent,
+        "16-logs": f"{logs_of_app}logs",
     }.items():
         alice.page.goto(f"{server.url}{path}")
         fits(alice.page)
