@@ -3,6 +3,7 @@
 import re
 
 LONGEST_FAILURE = 400
+LEASE_HELD = "Another change of the app is under way. Push again."
 _OUT_OF_MEMORY = 137
 _EXIT = re.compile(r'process "(.*)" did not complete successfully: (?:exit code: (\d{1,9})|(.*))')
 _NOT_FOUND = re.compile(r'"([^"]+)": not found')
@@ -33,7 +34,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"insufficient (?:capacity|memory|resources)|could not reserve resource|no capacity",
             "Fly has no room for the app in its region right now. Push again in a few minutes.",
         ),
-        (r"lease currently held|failed to acquire lease", "Another change of the app is under way. Push again."),
+        (r"lease currently held|failed to acquire lease", LEASE_HELD),
         (
             r"token validation error|unauthorized|not authorized|could not find app",
             "Fly did not accept this server's token for the app. Push again; tell the operator if it stays so.",

@@ -77,6 +77,8 @@ def configuration(*, style: str, level: str) -> dict[str, Any]:
             "django.db.backends": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
             "requests": {"level": "ERROR"},
+            # A line for each of the jobs that run every few seconds says nothing.
+            "procrastinate": {"level": "WARNING"},
             # Refused requests are in the access log; crashes are logged here with their traceback.
             "django.request": {"level": "ERROR"},
         },

@@ -1,5 +1,6 @@
 """Having flyctl build the image and bring it to Fly."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from django.conf import settings
 from config.core.attempts import CutOff, HandedOver
 from deployments.clients import flyctl
 from deployments.clients.fly import Fly
-from deployments.clients.flyctl import Limits, Order, StopReason
+from deployments.clients.flyctl import Limits, Order, Outcome, StopReason
+from deployments.failures import LEASE_HELD
 from deployments.models import Build
 from deployments.services.building.attempts import BuildAttempt, Canceled
 from deployments.services.building.context import config_of, context_of
@@ -16,7 +18,8 @@ from deployments.services.building.logbook import Logbook
 from deployments.steps import StepReader
 
 # Longer than a build may take, since flyctl asks Fly to the very end.
-_TOKEN_LASTS_LONGER_MINUTES = 10
+_TOKEN_LASTS_LONGER = timedelta(minutes=15)
+_LONGEST_LEASE_SECONDS, _LEASE_PAUSE_SECONDS = 330.0, 15.0
 
 
 class BuildFailed(Exception):
@@ -30,13 +33,32 @@ class BuildFailed(Exception):
 def release(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> str:
     """Build and deploy what lies in the folder; answers the image's reference.
 
+    A deployment that died may hold its lease on a machine for up to five minutes: this one waits for it.
     Raises BuildFailed, FlyctlMissing, Canceled, CutOff or HandedOver.
     """
+    order = _order(attempt, folder)
+    until = time.monotonic() + _LONGEST_LEASE_SECONDS
+    while True:
+        outcome = _run(attempt, logbook, order)
+        # What was not asked for may also be done: a deployment that ended well before it could be stopped has.
+        if outcome.succeeded:
+            return outcome.image or attempt.row.from_image
+        if outcome.stopped in {StopReason.CUT_OFF, StopReason.CANCELED}:
+            attempt.require_going()
+            raise CutOff if outcome.stopped == StopReason.CUT_OFF else Canceled
+        if outcome.failure != LEASE_HELD or time.monotonic() > until:
+            raise BuildFailed(outcome.failure or "The build failed; its log says why.")
+        logbook.note_step("Waiting for an interrupted deployment to let go of the app…")
+        logbook.flush()
+        attempt.wait(_LEASE_PAUSE_SECONDS)
+
+
+def _order(attempt: BuildAttempt, folder: Path) -> Order:
     build = attempt.row
     app = build.deployment.fly_app_id
-    minutes = settings.BUILD_MINUTES + _TOKEN_LASTS_LONGER_MINUTES
-    token = attempt.retry(lambda: Fly.from_settings().deploy_token(app, expiry=timedelta(minutes=minutes)))
-    order = Order(
+    lasts = timedelta(minutes=settings.BUILD_MINUTES) + _TOKEN_LASTS_LONGER
+    token = attempt.retry(lambda: Fly.from_settings().deploy_token(app, expiry=lasts))
+    return Order(
         app=app,
         folder=folder,
         context=context_of(folder),
@@ -46,25 +68,23 @@ def release(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> str:
         image=build.from_image or None,
         secrets_version=build.secrets_version,
     )
+
+
+def _run(attempt: BuildAttempt, logbook: Logbook, order: Order) -> Outcome:
+    """Run flyctl once, with an eye on the attempt."""
     limits = Limits(total=settings.BUILD_MINUTES * 60, silence=settings.BUILD_SILENCE_MINUTES * 60)
-    steps = StepReader()
+    steps, folder = StepReader(), str(order.folder)
 
     def on_line(line: str) -> None:
-        logbook.write(line)
+        # Where it lies on this machine is nobody's business.
+        logbook.write(line.replace(folder, ""))
         logbook.note_step(steps.step)
 
     def should_stop() -> StopReason | None:
         logbook.flush_if_due()
         return _reason_to_stop(attempt)
 
-    outcome = flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
-    # What was not asked for may also be done: a deployment that ended well before it could be stopped has.
-    if outcome.succeeded:
-        return outcome.image or build.from_image
-    if outcome.stopped in {StopReason.CUT_OFF, StopReason.CANCELED}:
-        attempt.require_going()
-        raise CutOff if outcome.stopped == StopReason.CUT_OFF else Canceled
-    raise BuildFailed(outcome.failure or "The build failed; its log says why.")
+    return flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
 
 
 def label_of(build: Build) -> str:
