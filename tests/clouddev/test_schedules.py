@@ -143,7 +143,7 @@ class Oracle:
         while (now := now + MINUTE) <= after + HORIZON:
             shown = now.astimezone(zone)
             wall = shown.replace(tzinfo=None)
-            left_out = (before + step * MINUTE for step in range(1, int((wall - before) / MINUTE)))
+            left_out = [before + step * MINUTE for step in range(1, int((wall - before) / MINUTE))]
             before = wall
             if len(self.hours) == 24:
                 if self.matches(wall):
@@ -191,6 +191,8 @@ moments = st.builds(
 @given(expression=expressions, zone=zones, after=moments)
 @example(expression="*/10 * * * *", zone=LORD_HOWE, after=datetime(2026, 4, 4, 14, 55, 59, tzinfo=UTC))
 @example(expression="10,40 1-2 * * *", zone=LORD_HOWE, after=datetime(2026, 10, 3, 15, 29, 59, tzinfo=UTC))
+@example(expression="30 2 * * *", zone=NEW_YORK, after=datetime(2026, 3, 8, 6, 59, tzinfo=UTC))
+@example(expression="1-2 3-4 * * *", zone=NEW_YORK, after=datetime(2026, 3, 8, tzinfo=UTC))
 @example(expression="0 0 */31 * 7", zone=BERLIN, after=datetime(2026, 10, 25, tzinfo=UTC))
 def test_it_finds_what_trying_every_minute_finds(expression, zone, after):
     assert parse(expression) == expression
