@@ -4,12 +4,13 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
-from clouddev.clients.data_database import DataDatabase
+from clouddev.clients.data_database import DataDatabase, Provisioned
 
 
 def superuser_url(database: str = "postgres") -> str:
@@ -42,3 +43,22 @@ def data_database() -> Iterator[str]:
 
 def new_name() -> str:
     return f"crayon_dev_{secrets.token_hex(4)}"
+
+
+def fill(workspace: Provisioned) -> None:
+    """Put a table with a row, and a function, into a workspace."""
+    with psycopg.connect(workspace.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE plans (secret_plan text)")
+        connection.execute("INSERT INTO plans VALUES ('buy a boat')")
+        connection.execute("CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'")
+
+
+def run(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def query(url: str, statement: str) -> Any:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).fetchall()

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from clouddev.clients.data_database import DataDatabase, Provisioned
-from tests.clouddev.data_databases import data_database, new_name, superuser_url
+from tests.clouddev.data_databases import data_database, fill, new_name, superuser_url
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +33,7 @@ def ours(database: DataDatabase) -> Provisioned:
 def theirs(database: DataDatabase) -> Provisioned:
     """Another workspace, with a table, a function and a row in it."""
     theirs = database.provision(new_name())
-    with psycopg.connect(theirs.url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE plans (secret_plan text)")
-        connection.execute("INSERT INTO plans VALUES ('buy a boat')")
-        connection.execute("CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'")
+    fill(theirs)
     return theirs
 
 

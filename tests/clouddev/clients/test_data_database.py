@@ -1,11 +1,7 @@
-"""The data database: making, repairing, finding and dropping workspaces."""
+"""The data database: making, repairing and finding workspaces."""
 
-import logging
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -13,43 +9,12 @@ import pytest
 
 from clouddev.clients.data_database import (
     DataDatabase,
-    DataDatabaseBusy,
     DataDatabaseFailed,
-    DataDatabaseMissing,
-    ForeignName,
     Provisioned,
 )
-from clouddev.names import database_name_of, is_database_name, new_fly_name
-from dev.ports import free_port
-from tests.clouddev.data_databases import new_name, superuser_url
-
-FOREIGN_NAMES = [
-    "",
-    "postgres",
-    "crayon",
-    "public",
-    "pg_monitor",
-    "crayon_dev_",
-    "crayon_dev_0123abc",
-    "crayon_dev_0123abcd0",
-    "crayon_dev_0123abcd_dbos",
-    "crayon_dev_0123ABCD",
-    "crayon_dev_0123abcd\n",
-    "crayon_dev_0123abcd\x00",
-    " crayon_dev_0123abcd",
-    "crayon-dev-0123abcd",
-    "crayon_dev_x; DROP",
-    'crayon_dev_"; DROP ROLE x',
-    "crayon_dev_%s%s%s%s",
-    "crayon_dev_١٢٣٤٥٦٧٨",  # digits, but not ours
-]
+from tests.clouddev.data_databases import new_name, query, superuser_url
 
 Leftovers = Callable[[str], dict[str, int]]
-
-
-def query(url: str, statement: str) -> Any:
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(statement.encode()).fetchall()
 
 
 def test_a_machine_gets_an_address_that_works(data_url: str, database: DataDatabase) -> None:
@@ -196,45 +161,10 @@ def test_the_admin_runs_nothing_that_a_workspace_planted(
     assert not database.exists(again.schema)
 
 
-@pytest.mark.parametrize("name", FOREIGN_NAMES)
-def test_names_that_are_not_ours_are_refused_before_anything_is_asked(name: str) -> None:
-    nowhere = DataDatabase(url=f"postgresql://admin:x@127.0.0.1:{free_port()}/data")
-    for verb in (nowhere.provision, nowhere.drop, nowhere.exists):
-        with pytest.raises(ForeignName):
-            verb(name)
-
-
-def test_every_name_of_a_machine_is_a_name_of_a_workspace() -> None:
-    assert all(is_database_name(database_name_of(new_fly_name())) for _ in range(100))
-
-
 def test_what_is_there_is_listed_and_found(database: DataDatabase, ours: Provisioned, theirs: Provisioned) -> None:
     assert database.list_names() == sorted([ours.schema, theirs.schema])
     assert database.exists(ours.schema)
     assert not database.exists(new_name())
-
-
-@pytest.mark.parametrize("suffix", ["", "_dbos"])
-def test_a_schema_left_without_its_role_is_listed_and_dropped(
-    database: DataDatabase, data_url: str, leftovers: Leftovers, suffix: str
-) -> None:
-    name = new_name()
-    with psycopg.connect(data_url, autocommit=True) as admin:
-        admin.execute(f"CREATE SCHEMA {name}{suffix}; CREATE TABLE {name}{suffix}.t ()".encode())
-    assert database.list_names() == [name]
-    assert database.exists(name)
-    database.drop(name)
-    assert leftovers(name) == {}
-
-
-def test_a_role_left_without_its_schemas_is_listed_and_dropped(
-    database: DataDatabase, ours: Provisioned, leftovers: Leftovers
-) -> None:
-    with psycopg.connect(ours.url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA {ours.schema}; DROP SCHEMA {ours.schema}_dbos".encode())
-    assert database.list_names() == [ours.schema]
-    database.drop(ours.schema)
-    assert leftovers(ours.schema) == {}
 
 
 def test_workspaces_of_another_data_database_on_the_same_server_are_not_listed(
@@ -246,134 +176,6 @@ def test_workspaces_of_another_data_database_on_the_same_server_are_not_listed(
         assert name not in database.list_names()
     finally:
         as_superuser.execute(f"DROP ROLE {name}".encode())
-
-
-def test_dropping_takes_everything_of_a_workspace(
-    database: DataDatabase, ours: Provisioned, as_superuser: psycopg.Connection, leftovers: Leftovers
-) -> None:
-    with psycopg.connect(ours.url, autocommit=True) as connection:
-        for statement in (
-            "CREATE SCHEMA drizzle",
-            "CREATE TABLE drizzle.t (id serial)",
-            "CREATE TABLE parents (id int PRIMARY KEY) PARTITION BY RANGE (id)",
-            "CREATE TABLE children PARTITION OF parents FOR VALUES FROM (0) TO (9)",
-            "CREATE VIEW seen AS SELECT * FROM parents",
-            "CREATE MATERIALIZED VIEW kept AS SELECT * FROM seen",
-            "CREATE TYPE mood AS ENUM ('well')",
-            "CREATE FUNCTION f() RETURNS mood LANGUAGE sql AS $$SELECT 'well'::mood$$",
-            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
-            "CREATE PUBLICATION news",
-            "SELECT lo_create(0)",
-            f"GRANT ALL ON SCHEMA {ours.schema} TO PUBLIC",
-        ):
-            connection.execute(statement.encode())
-    database.drop(ours.schema)
-    assert leftovers(ours.schema) == {}
-    for catalog in ("pg_publication", "pg_largeobject_metadata", "pg_default_acl"):
-        assert as_superuser.execute(f"SELECT count(*) FROM {catalog}".encode()).fetchone() == (0,)
-    assert as_superuser.execute("SELECT to_regnamespace('drizzle')").fetchone() == (None,)
-
-
-def test_dropping_many_tables_takes_few_locks_at_a_time(
-    database: DataDatabase, ours: Provisioned, as_superuser: psycopg.Connection, leftovers: Leftovers
-) -> None:
-    with psycopg.connect(ours.url, autocommit=True) as connection:
-        connection.execute("DO $$BEGIN FOR n IN 1..1500 LOOP EXECUTE format('CREATE TABLE t%s ()', n); END LOOP; END$$")
-    most, done = 0, threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        dropping = pool.submit(database.drop, ours.schema)
-        dropping.add_done_callback(lambda _: done.set())
-        while not done.wait(0.002):
-            row = as_superuser.execute(
-                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation'"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            ).fetchone()
-            most = max(most, row[0] if row else 0)
-        dropping.result()
-    assert leftovers(ours.schema) == {}
-    assert 0 < most <= 400
-
-
-def test_dropping_twice_or_nothing_is_no_failure(database: DataDatabase, ours: Provisioned) -> None:
-    database.drop(ours.schema)
-    database.drop(ours.schema)
-    database.drop(new_name())
-
-
-def test_a_dropped_role_is_out_and_can_not_come_back(
-    database: DataDatabase, ours: Provisioned, leftovers: Leftovers
-) -> None:
-    stop = threading.Event()
-
-    def come_back() -> int:
-        """As a pool does that was told its connections are gone."""
-        times = 0
-        while not stop.is_set():
-            try:
-                with psycopg.connect(ours.url, autocommit=True) as connection:
-                    times += 1
-                    while True:
-                        connection.execute("SELECT pg_sleep(0.01)")
-            except psycopg.Error:
-                continue
-        return times
-
-    with ThreadPoolExecutor(4) as pool:
-        clients = [pool.submit(come_back) for _ in range(4)]
-        deadline = time.monotonic() + 10
-        while leftovers(ours.schema).get("sessions", 0) < 4 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        database.drop(ours.schema)
-        stop.set()
-    assert all(client.result() >= 1 for client in clients)
-    assert leftovers(ours.schema) == {}
-
-
-def test_dropping_waits_for_nobody_who_holds_locks(
-    database: DataDatabase, ours: Provisioned, leftovers: Leftovers
-) -> None:
-    holder = psycopg.connect(ours.url)
-    holder.execute("CREATE TABLE held ()")
-    holder.commit()
-    holder.execute("LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
-    holder.execute("SELECT pg_advisory_lock(1)")
-    database.drop(ours.schema)
-    assert leftovers(ours.schema) == {}
-    with pytest.raises(psycopg.OperationalError):
-        holder.execute("SELECT 1")
-    holder.close()
-
-
-def test_dropping_one_ends_nobody_elses_sessions(
-    database: DataDatabase, ours: Provisioned, theirs: Provisioned
-) -> None:
-    with psycopg.connect(theirs.url) as connection:
-        database.drop(ours.schema)
-        assert connection.execute("SELECT secret_plan FROM plans").fetchone() == ("buy a boat",)
-
-
-def test_what_others_stand_on_stays_when_its_owner_is_dropped(
-    database: DataDatabase, ours: Provisioned, theirs: Provisioned, as_superuser: psycopg.Connection
-) -> None:
-    as_superuser.execute("CREATE TYPE public.shared AS ENUM ('one')")
-    as_superuser.execute(f"ALTER TYPE public.shared OWNER TO {ours.schema}".encode())
-    with psycopg.connect(theirs.url, autocommit=True) as connection:
-        connection.execute("ALTER TABLE plans ADD COLUMN kind public.shared")
-    database.drop(ours.schema)
-    assert query(theirs.url, "SELECT kind FROM plans") == [(None,)]
-    as_superuser.execute("DROP TYPE public.shared CASCADE")
-
-
-def test_many_come_and_go_at_once(database: DataDatabase, leftovers: Leftovers) -> None:
-    names = [new_name() for _ in range(16)]
-
-    def come_and_go(name: str) -> None:
-        assert query(database.provision(name).url, "SELECT 1") == [(1,)]
-        database.drop(name)
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(come_and_go, names))
-    assert [leftovers(name) for name in names] == [{}] * 16
 
 
 def test_of_two_who_provision_one_name_at_once_one_has_the_password(database: DataDatabase) -> None:
@@ -388,73 +190,6 @@ def test_of_two_who_provision_one_name_at_once_one_has_the_password(database: Da
             continue
     assert opened == 1
     assert database.list_names() == [name]
-
-
-def test_without_a_setting_the_sentence_names_it(settings: Any) -> None:
-    settings.DATABASE_DATA_URL = ""
-    with pytest.raises(DataDatabaseMissing, match="DATABASE_DATA_URL") as caught:
-        DataDatabase.from_settings()
-    assert caught.value.status == 503
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://admin:hunter2@[::1/data",
-        "postgresql://admin:hunter2@/data",
-        "postgresql://:hunter2@db.example/data",
-        "postgresql://admin:hunter2@a.example,b.example/data",
-        "postgresql://admin:hunter2@%2Frun%2Fpostgresql/data",
-        "postgresql://admin:hunter2@db.example/data?nonsense=1",
-        "mysql://admin:hunter2@db.example/data",
-    ],
-)
-def test_an_address_that_can_not_be_read_is_not_repeated(url: str) -> None:
-    with pytest.raises(DataDatabaseMissing, match="DATABASE_DATA_URL") as caught:
-        DataDatabase(url=url)
-    assert caught.value.__cause__ is None
-    assert "hunter2" not in f"{caught.value!r}{caught.value}"
-
-
-def test_a_database_that_is_down_is_a_typed_failure() -> None:
-    nowhere = DataDatabase(url=f"postgresql://admin:hunter2@127.0.0.1:{free_port()}/data")
-    for verb in (nowhere.provision, nowhere.drop, nowhere.exists):
-        with pytest.raises(DataDatabaseFailed) as caught:
-            verb(new_name())
-        assert caught.value.status == 502
-    with pytest.raises(DataDatabaseFailed):
-        nowhere.list_names()
-
-
-def test_a_database_without_room_for_us_is_busy(data_url: str, as_superuser: psycopg.Connection) -> None:
-    admin = urlsplit(data_url).username
-    as_superuser.execute(f"ALTER ROLE {admin} CONNECTION LIMIT 0".encode())
-    try:
-        with pytest.raises(DataDatabaseBusy) as caught:
-            DataDatabase(url=data_url).provision(new_name())
-    finally:
-        as_superuser.execute(f"ALTER ROLE {admin} CONNECTION LIMIT -1".encode())
-    assert (caught.value.status, caught.value.retry_after) == (503, 5)
-
-
-def test_an_admin_that_may_not_is_a_typed_failure(data_url: str, as_superuser: psycopg.Connection) -> None:
-    admin = urlsplit(data_url).username
-    as_superuser.execute(f"ALTER ROLE {admin} NOCREATEROLE".encode())
-    try:
-        with pytest.raises(DataDatabaseFailed):
-            DataDatabase(url=data_url).provision(new_name())
-    finally:
-        as_superuser.execute(f"ALTER ROLE {admin} CREATEROLE".encode())
-
-
-def test_an_admin_that_does_not_own_the_database_is_a_typed_failure_that_leaves_nothing(
-    data_url: str, leftovers: Leftovers
-) -> None:
-    name = new_name()
-    elsewhere = urlsplit(data_url)._replace(path="/postgres").geturl()
-    with pytest.raises(DataDatabaseFailed):
-        DataDatabase(url=elsewhere).provision(name)
-    assert leftovers(name) == {}
 
 
 def test_a_public_schema_that_everybody_may_write_to_is_closed(
@@ -472,30 +207,3 @@ def test_a_superuser_serves_as_admin_too(data_url: str, leftovers: Leftovers) ->
     assert query(database.provision(name).url, "SELECT current_user::text") == [(name,)]
     database.drop(name)
     assert leftovers(name) == {}
-
-
-def test_no_password_is_shown_or_logged(
-    data_url: str, database: DataDatabase, as_superuser: psycopg.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    name = new_name()
-    provisioned = database.provision(name)
-    password, admin_password = urlsplit(provisioned.url).password, urlsplit(data_url).password
-    assert password
-    assert admin_password
-    assert len(password) >= 40
-    as_superuser.execute(f"ALTER ROLE {name} SUPERUSER".encode())
-    with pytest.raises(DataDatabaseFailed) as caught:
-        database.provision(name)
-    as_superuser.execute(f"ALTER ROLE {name} NOSUPERUSER".encode())
-    shown = f"{provisioned!r}{provisioned}{database!r}{database}{caught.value!r}{caplog.text}"
-    assert password not in shown
-    assert admin_password not in shown
-
-
-def test_the_server_is_never_told_a_password(database: DataDatabase, as_superuser: psycopg.Connection) -> None:
-    name = new_name()
-    database.provision(name)
-    row = as_superuser.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [name]).fetchone()
-    assert row is not None
-    assert row[0].startswith("SCRAM-SHA-256$4096:")
