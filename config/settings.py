@@ -253,6 +253,13 @@ WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2, at_least=1, at_most=50
 
 # --- Cloud dev -------------------------------------------------------------------------------
 DEV_UI_JWT_PRIVATE_KEY = env.secret("DEV_UI_JWT_PRIVATE_KEY", "")
+CLOUD_DEV_IMAGE = env.text("CLOUD_DEV_IMAGE", "registry.fly.io/crayon-cloud-dev-image:latest")
+CLOUD_DEV_CPUS = env.integer("CLOUD_DEV_CPUS", 6, at_least=1, at_most=16)
+CLOUD_DEV_MEMORY_MB = env.integer("CLOUD_DEV_MEMORY_MB", 3072, at_least=256, at_most=131_072)
+CLOUD_DEV_VOLUME_GB = env.integer("CLOUD_DEV_VOLUME_GB", 10, at_least=1, at_most=500)
+MACHINES_PER_PERSON = env.integer("MACHINES_PER_PERSON", 5, at_least=1)
+MACHINES_PER_ORGANIZATION = env.integer("MACHINES_PER_ORGANIZATION", 20, at_least=1)
+DATABASE_DATA_URL = env.secret("DATABASE_DATA_URL", "")
 
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")
