@@ -88,6 +88,7 @@ def test_the_document_describes_every_route_of_the_api():
         "POST /api/nango/connect-session",
         "POST /api/connections/create",
         "POST /api/connections/delete",
+        "POST /api/deploy/push",
         "POST /webhooks/nango",
     }
 

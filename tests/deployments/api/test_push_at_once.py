@@ -1,0 +1,97 @@
+"""POST /api/deploy/push while something else happens to the same app: one build waits, or none of this push does."""
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from deployments.models import Build
+from deployments.services import cancelation
+from tests.accounts.threads import at_once
+from tests.conftest import APIClient, token_of
+from tests.deployments.at_fly import caller
+from tests.deployments.builders import make_build, make_deployment
+from tests.deployments.packing import entry, packed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PATH = "/api/deploy/push"
+State = Build.State
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, settings: Any) -> Path:
+    options = {"location": str(tmp_path)}
+    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": default}
+    return tmp_path
+
+
+@pytest.fixture
+def shop(alice, sandbox):
+    app = make_deployment(alice)
+    sandbox.add_fly_app(app.fly_app_id)
+    return app
+
+
+def body_of(number: int = 0) -> dict[str, object]:
+    archive = packed(entry("number", b"%d" % number))
+    return {"appName": "shop", "archive": base64.b64encode(archive).decode(), "envVars": {"NUMBER": str(number)}}
+
+
+def stored(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+def while_fly_takes_the_secrets(sandbox: Any, shop: Any, alice_api: Any, act: Any) -> Any:
+    """What a push answers when `act` is called while it waits for Fly."""
+    path = f"/v1/apps/{shop.fly_app_id}/secrets"
+    sandbox.faults(target="fly", match=f"POST {path}", delay=1)
+
+    def acted() -> None:
+        deadline = time.monotonic() + 20
+        while not Build.objects.filter(accepted_at=None).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        act()
+
+    answer, _ = at_once(lambda: alice_api.post(PATH, body_of()), acted)
+    return answer
+
+
+def test_of_pushes_at_once_exactly_one_waits(alice, shop, folder):
+    token = token_of(alice)
+    answers = at_once(*[lambda n=n: APIClient(token).post(PATH, body_of(n)) for n in range(3)])
+    assert [answer.status_code for answer in answers] == [200] * 3
+    waiting = Build.objects.get(state=State.QUEUED)
+    assert Build.objects.filter(state=State.CANCELED, error="A newer push took its place.").count() == 2
+    assert stored(folder) == [waiting.archive]
+    assert ProcrastinateJob.objects.filter(args={"build_id": str(waiting.pk)}).count() == 1
+
+
+def test_a_build_that_begins_meanwhile_goes_on_and_the_push_is_refused(alice_api, shop, sandbox, folder):
+    older = make_build(shop)
+
+    def begin() -> None:
+        Build.objects.filter(pk=older.pk).update(state=State.BUILDING, heartbeat_at=timezone.now())
+
+    answer = while_fly_takes_the_secrets(sandbox, shop, alice_api, begin)
+
+    assert answer.status_code == 409
+    older.refresh_from_db()
+    newer = Build.objects.exclude(pk=older.pk).get()
+    assert (older.state, newer.state, newer.error) == (State.BUILDING, State.FAILED, answer.json()["error"])
+    assert stored(folder) == []
+
+
+def test_a_push_that_is_canceled_meanwhile_is_not_built(alice, alice_api, shop, sandbox):
+    def cancel() -> None:
+        cancelation.cancel(caller=caller(alice), app_name="shop", now=timezone.now())
+
+    answer = while_fly_takes_the_secrets(sandbox, shop, alice_api, cancel)
+
+    assert (answer.status_code, answer.json()) == (409, {"error": "This push was canceled."})
+    assert Build.objects.get().state == State.CANCELED
+    assert not ProcrastinateJob.objects.filter(task_name="deployments.run_build").exists()
