@@ -144,13 +144,11 @@ ensure_host_key() {
 # --- what runs --------------------------------------------------------------------------------
 
 # Becomes the person, in the directory $1, running the command line that the variable named $2 holds. Secrets
-# come from the file and never as arguments, which everybody can see; and bash lets what it starts in the
-# background ignore SIGINT, which a dev server must not inherit.
+# come from the file and never as arguments, which everybody can see.
 # shellcheck disable=SC2016 # the person's shell is to expand these
 as_person() {
     exec setsid setpriv --reuid "$person_id" --regid "$person_id" --clear-groups --no-new-privs -- \
-        env -i --default-signal=INT,QUIT \
-        HOME="$home" USER="$DEV_USER" LOGNAME="$DEV_USER" SHELL=/bin/bash PATH="$PATH" \
+        env -i HOME="$home" USER="$DEV_USER" LOGNAME="$DEV_USER" SHELL=/bin/bash PATH="$PATH" \
         bash -p -c '. "$1" && cd -- "$2" && exec bash -c "${!3}"' crayon "$session" "$1" "$2"
 }
 

@@ -194,7 +194,7 @@ def test_the_dev_server_and_the_app_run_as_the_person_and_can_gain_nothing(machi
 
 
 def test_the_dev_server_can_be_interrupted(machine: BootedMachine) -> None:
-    """Shells let background children ignore SIGINT, which would be handed down to all of the dev server's."""
+    """A signal that a shell ignores is ignored by all that it starts, and theirs."""
     machine.boot()
     status = Path(f"/proc/{machine.pid_in('data/home/dev.pid')}/status").read_text()
     ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
@@ -277,3 +277,11 @@ def test_a_signal_ends_a_boot_that_is_still_making_the_project(machine: BootedMa
     machine.wait_for((machine.home / "begun").exists)
     assert machine.end() == 0
     machine.wait_for(lambda: not machine.processes(), seconds=1)
+
+
+def test_a_signal_ends_the_pause_after_a_failed_scaffold(machine: BootedMachine) -> None:
+    machine.start(machine.given(SCAFFOLD_COMMAND="exit 1"))
+    machine.wait_for(lambda: "trying again in 4 s" in machine.log)
+    began = time.monotonic()
+    assert machine.end() == 0
+    assert time.monotonic() - began < 2
