@@ -81,7 +81,7 @@ class PreparedSerializer(serializers.Serializer[Any]):
     appUrl = serializers.CharField()  # noqa: N815 - the contract's name
 
 
-class StatusSerializer(serializers.Serializer[Any]):
+class AppStatusSerializer(serializers.Serializer[Any]):
     """How an app is. `message` is the current step, `error` why its latest build failed; each is left out else."""
 
     status = serializers.ChoiceField(

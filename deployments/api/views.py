@@ -48,7 +48,9 @@ class PrepareView(Endpoint):
 class StatusView(Endpoint):
     """GET /api/deploy/status."""
 
-    @documented(summary="Tell an app's status", data=serializers.StatusSerializer(), tag=_TAG, parameters=[_APP_NAME])
+    @documented(
+        summary="Tell the status of an app", data=serializers.AppStatusSerializer(), tag=_TAG, parameters=[_APP_NAME]
+    )
     def get(self, request: Request) -> HttpResponse:
         """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
         found = status.status_of(caller=_caller(request), app_name=_app_name(query(request)))
@@ -64,7 +66,7 @@ class LogsView(Endpoint):
     """GET /api/deploy/logs."""
 
     @documented(
-        summary="Read an app's logs",
+        summary="Read the logs of an app",
         data=serializers.LogsSerializer(),
         tag=_TAG,
         parameters=[
@@ -92,7 +94,7 @@ class CancelView(Endpoint):
     """POST /api/deploy/cancel."""
 
     @documented(
-        summary="Cancel an app's build",
+        summary="Cancel a build",
         data=serializers.CanceledSerializer(),
         tag=_TAG,
         request=serializers.AppSerializer,
@@ -109,7 +111,7 @@ class BuildsView(Endpoint):
     """GET /api/deploy/builds."""
 
     @documented(
-        summary="List an app's builds",
+        summary="List builds",
         data=serializers.BuildSerializer(many=True),
         tag=_TAG,
         parameters=[
