@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from dev import superuser, welcome
+from dev import data_database, migrations, superuser, welcome
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.postgres import EmbeddedPostgres
@@ -61,6 +61,8 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     running.enter_context(_stopping(sandbox))
     sandbox.start(environment)
     environment["DATABASE_URL"] = _database(options, environment, running)
+    if not is_set("DATABASE_URL", os.environ) and not is_set("DATABASE_DATA_URL", environment):
+        environment["DATABASE_DATA_URL"] = data_database.ensure(options.state, server_url=environment["DATABASE_URL"])
     password = _prepare_database(options, environment, logs)
     running.enter_context(_stopping(server))
     _say("Starting the server ...")
@@ -95,8 +97,12 @@ def _prepare_database(options: Options, environment: Mapping[str, str], logs: Pa
             log=logs / f"{words[0]}.log",
         )
 
-    _say("Migrating the database ...")
-    manage({}, "migrate", "--noinput")
+    is_own = not is_set("DATABASE_URL", os.environ)
+    if not (is_own and migrations.are_done(options.state, database_url=environment["DATABASE_URL"])):
+        _say("Migrating the database ...")
+        manage({}, "migrate", "--noinput")
+    if is_own:
+        migrations.note_done(options.state, database_url=environment["DATABASE_URL"])
     return superuser.ensure(state=options.state, database_url=environment["DATABASE_URL"], manage=manage)
 
 

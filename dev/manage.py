@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from dev import data_database
 from dev.errors import DevelopmentError, FolderInUseError
 from dev.options import Options
 from dev.postgres import EmbeddedPostgres, address_of_running
@@ -25,6 +26,9 @@ def main(words: Sequence[str]) -> int:
         with contextlib.ExitStack() as running:
             if not is_set("DATABASE_URL", environment):
                 environment["DATABASE_URL"] = _database(options, running)
+                if not is_set("DATABASE_DATA_URL", environment):
+                    url = data_database.ensure(options.state, server_url=environment["DATABASE_URL"])
+                    environment["DATABASE_DATA_URL"] = url
             return _run([sys.executable, "manage.py", *words], environment)
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -6,6 +6,7 @@ from dev.options import Options
 _TEXT = """
   Server      {public}
   Admin       {public}/admin/        {login}
+  Apps        {public}/deployments/     deployed from archives, by the worker
   API         {public}/api/docs
   Sandbox     {sandbox}     stands in for GitHub, Nango and Fly
   State       {state}     database, keys and logs
@@ -18,13 +19,6 @@ _TEXT = """
         sign in as alice, bob, charlie or anybody, and approve
     curl -s "{public}/api/auth/cli/check?code=CODE&secret=SECRET"
         answers pending, then approved with the token
-
-  Deploy an app, with the token in place of TOKEN, from a folder with a Dockerfile:
-
-    curl -sX POST -H "Authorization: Bearer TOKEN" -d '{{"appName": "hello"}}' {public}/api/deploy/prepare
-    tar cz . | curl -sX POST -H "Authorization: Bearer TOKEN" -H "Content-Type: application/gzip" \
-        --data-binary @- "{public}/api/deploy/push?appName=hello"
-    and watch it at {public}/deployments/
 
   Ctrl-C stops everything.
 """
