@@ -1,6 +1,7 @@
 """Workflows that are started on a machine at set times."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 
@@ -8,6 +9,7 @@ from accounts.models import User
 from clouddev.models.machines import Machine
 
 LONGEST_NAME = 200
+LONGEST_ERROR = 500
 
 
 class CronJob(models.Model):
@@ -15,7 +17,7 @@ class CronJob(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="cron_jobs")
-    # Runs start in this person's name, as long as they may use the machine.
+    # Whoever made or last changed it: runs start in this person's name, as long as they may use the machine.
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="cron_jobs")
     workflow_name = models.CharField(max_length=LONGEST_NAME)
     cron_expression = models.CharField(max_length=100)
@@ -38,8 +40,24 @@ class CronJob(models.Model):
         return f"{self.workflow_name} on {self.machine}"
 
 
+class CronRunQuerySet(models.QuerySet["CronRun"]):
+    """Runs."""
+
+    def unfinished(self) -> "CronRunQuerySet":
+        """Those under way."""
+        return self.filter(finished_at=None)
+
+    def due(self, *, now: datetime) -> "CronRunQuerySet":
+        """Those under way whose next step may be taken: nobody is at them, or whoever was is gone."""
+        return self.unfinished().filter(next_step_at__lte=now)
+
+
 class CronRun(models.Model):
-    """One start of a cron job and what became of it."""
+    """One start of a cron job and what became of it.
+
+    It goes on in steps of some seconds each. Whoever takes a step raises `step`, and writes only as long as the
+    number is theirs.
+    """
 
     class State(models.TextChoices):
         """starting → running → succeeded or failed."""
@@ -55,9 +73,18 @@ class CronRun(models.Model):
     # The time of the schedule; when it really began is `started_at`.
     due_at = models.DateTimeField()
     run_id = models.CharField("id on the machine", max_length=200, blank=True)
-    error = models.CharField(max_length=500, blank=True)
+    error = models.CharField(max_length=LONGEST_ERROR, blank=True)
     started_at = models.DateTimeField()
+    # Set before the machine is asked to start the workflow: from then on it may have started.
+    sent_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    step = models.PositiveIntegerField(default=0, editable=False)
+    # While a step is taken, when it must be over at the latest.
+    next_step_at = models.DateTimeField(editable=False)
+    # How often the machine could not be asked to start the workflow.
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+
+    objects = CronRunQuerySet.as_manager()
 
     class Meta:
         """Newest first."""
@@ -65,7 +92,7 @@ class CronRun(models.Model):
         ordering = ("-due_at",)
         constraints = (models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),)
         indexes = (
-            models.Index(fields=["started_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),
+            models.Index(fields=["next_step_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),
         )
 
     def __str__(self) -> str:

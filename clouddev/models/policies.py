@@ -19,6 +19,8 @@ class IdlePolicy(models.Model):
     warn_after_days = models.PositiveIntegerField("warn after days without activity", null=True, blank=True)
     days_to_react = models.PositiveIntegerField("days between the warning and what follows", default=7)
     then = models.CharField("and then", max_length=10, choices=Action, default=Action.STOP)
+    # Who was warned under other rules has the days to react from then on.
+    changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         """Named for people."""
