@@ -88,7 +88,12 @@ def test_the_document_describes_every_route_of_the_api():
         "POST /api/nango/connect-session",
         "POST /api/connections/create",
         "POST /api/connections/delete",
+        "POST /api/deploy/prepare",
         "POST /api/deploy/push",
+        "GET /api/deploy/status",
+        "GET /api/deploy/logs",
+        "POST /api/deploy/cancel",
+        "GET /api/deploy/builds",
         "POST /webhooks/nango",
     }
 
