@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("integrations.urls")),
     path("", include("deployments.urls")),
+    path("", include("clouddev.urls")),
     path("api/docs", docs.page, name="api-docs"),
     path("api/docs/openapi.json", docs.DocumentView.as_view(), name="openapi"),
 ]

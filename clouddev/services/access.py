@@ -1,7 +1,12 @@
 """Whose a machine is: looked up with its members, so that absent and another's look the same."""
 
+import uuid
+
+from django.db.models import Case, Value, When
+
 from clouddev.models import Machine
 from clouddev.models.machines import MachineQuerySet, Person
+from clouddev.names import is_fly_name
 from config.core.errors import NotFound
 
 
@@ -9,6 +14,12 @@ class NoSuchMachine(NotFound):
     """404: the person is no member of a machine of that name."""
 
     default = "You have no machine of this name. Create it first."
+
+
+class NoSuchWorkspace(NoSuchMachine):
+    """404: the person is no member of it, or doesn't decide about it, or it is gone."""
+
+    default = "You have no such workspace, or it is not yours to decide about, or it is no longer there."
 
 
 def machine_of_member(*, person: Person, app_name: str) -> Machine:
@@ -23,11 +34,23 @@ def machine_of_owner(*, person: Person, app_name: str) -> Machine:
 
 def machine_by_fly_name(*, person: Person, fly_name: str) -> Machine:
     """The machine with this name at Fly, if the person may use it. Raises NoSuchMachine."""
+    if not is_fly_name(fly_name):
+        raise NoSuchMachine
     return _first(Machine.objects.for_member(person).filter(fly_app_id=fly_name), person)
 
 
+def machine_by_id(*, person: Person, machine_id: uuid.UUID, as_owner: bool = False) -> Machine:
+    """One that the person may use or, with `as_owner`, decides about. Raises NoSuchWorkspace."""
+    own = Machine.objects.for_owner(person) if as_owner else Machine.objects.for_member(person)
+    machine = own.select_related("owner").filter(pk=machine_id).first()
+    if machine is None:
+        raise NoSuchWorkspace
+    return machine
+
+
 def _first(found: MachineQuerySet, person: Person) -> Machine:
-    machines = sorted(found[:100], key=lambda machine: (machine.owner_id != person.id, machine.created_at))
-    if not machines:
+    of_others = Case(When(owner_id=person.id, then=Value(0)), default=Value(1))
+    machine = found.order_by(of_others, "created_at").first()
+    if machine is None:
         raise NoSuchMachine
-    return machines[0]
+    return machine

@@ -1,10 +1,12 @@
 """What Fly says of all machines at once: one question for the whole organization, kept for a few seconds."""
 
 import logging
+import threading
 
 from django.conf import settings
-from django.core.cache import cache
 
+from clouddev.names import is_fly_name
+from config.core import cache
 from config.core.errors import ApplicationError
 from deployments.clients.fly import Fly
 
@@ -13,35 +15,50 @@ logger = logging.getLogger(__name__)
 _KEPT_SECONDS = 4
 # After a failure, so that a Fly that is down is not asked by every caller.
 _FAILURE_KEPT_SECONDS = 2
-_KEY = "clouddev:states"
 UNKNOWN = "unknown"
 _GONE = frozenset({"destroyed", "destroying", "replaced", "migrated"})
+_asking = threading.Lock()
 
 
 def states() -> dict[str, str]:
-    """Fly's own word for the state of each app's machine, by the app's name; {} when Fly can't be asked.
+    """Fly's own word for the state of each dev machine, by its app's name; {} when Fly can't be asked.
 
     An app's name is as good as unknown to whoever may not see the machine, so callers look up by rows of their own.
     """
-    key = f"{_KEY}:{settings.FLY_ORG}"
-    found: dict[str, str] | None = cache.get(key)
+    found = _kept()
     if found is not None:
         return found
+    # Those who come at once wait for one answer, since Fly takes a question per second.
+    with _asking:
+        found = _kept()
+        return _asked() if found is None else found
+
+
+def forget_states() -> None:
+    """Ask anew next time: something was started or stopped."""
+    cache.drop(_key())
+
+
+def _asked() -> dict[str, str]:
     try:
         found = {
             machine.app_name: machine.state
             for page in Fly.from_settings().pages_of_machines()
             for machine in page.machines
-            if machine.state not in _GONE
+            if machine.state not in _GONE and is_fly_name(machine.app_name)
         }
-        cache.set(key, found, _KEPT_SECONDS)
     except ApplicationError as error:
         logger.warning("Fly can't be asked for the states of machines: %s", type(error).__name__)
-        found = {}
-        cache.set(key, found, _FAILURE_KEPT_SECONDS)
+        cache.write(_key(), {}, seconds=_FAILURE_KEPT_SECONDS)
+        return {}
+    cache.write(_key(), found, seconds=_KEPT_SECONDS)
     return found
 
 
-def forget_states() -> None:
-    """Ask anew next time: something was started or stopped."""
-    cache.delete(f"{_KEY}:{settings.FLY_ORG}")
+def _kept() -> dict[str, str] | None:
+    found = cache.read([_key()]).get(_key())
+    return found if isinstance(found, dict) else None
+
+
+def _key() -> str:
+    return f"clouddev:states:{settings.FLY_ORG}"

@@ -20,6 +20,7 @@ from clouddev.services import queue
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
+from deployments.environment import split
 from deployments.services import fly_apps
 from deployments.services.preparation import NotAnAppName
 
@@ -61,17 +62,22 @@ def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], reg
     """
     if not is_app_name(app_name):
         raise NotAnAppName
-    Fly.from_settings()
-    Signer.from_settings()
-    if "DATABASE_URL" not in environment and not settings.DATABASE_DATA_URL:
-        raise NoDatabase
     machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).first()
     if machine is None or machine.state == State.FAILED:
+        _require_possible(environment)
         CREATIONS.spend(str(caller.id))
         machine = _intended(caller, app_name, environment, region, now=now)
     if machine.state in {State.DESTROYING, State.UNDOING}:
         raise BeingRemoved
     return Created(machine, machine.unseal("sealed_ssh_key").decode())
+
+
+def _require_possible(environment: Mapping[str, str]) -> None:
+    """Raise what would keep a worker from making a machine at all."""
+    Fly.from_settings()
+    Signer.from_settings()
+    if not environment.get("DATABASE_URL") and not settings.DATABASE_DATA_URL:
+        raise NoDatabase
 
 
 @transaction.atomic
@@ -80,7 +86,8 @@ def _intended(caller: Caller, app_name: str, environment: Mapping[str, str], reg
     # Machines are counted and made behind these locks, so that calls at once can't pass a quota.
     Organization.objects.select_for_update(no_key=True).get(pk=caller.organization_id)
     User.objects.select_for_update(no_key=True).get(pk=caller.id)
-    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).first()
+    same = Machine.objects.select_for_update(no_key=True).filter(owner_id=caller.id, app_name=app_name)
+    machine = same.first()
     if machine is not None and machine.state != State.FAILED:
         return machine
     _require_room(caller)
@@ -112,9 +119,11 @@ def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now
     machine.dev_user = linux_user_of(machine.owner_id)
     machine.ssh_public_key = pair.public
     machine.sealed_ssh_key = machine.seal("sealed_ssh_key", pair.private.encode())
-    machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(dict(environment)))
+    # What the platform sets by itself, such as PORT, is not the caller's to say.
+    variables = split(environment, build_prefixes=()).secrets
+    machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(dict(variables)))
     machine.secrets_version, machine.ready_at = None, None
-    machine.database_schema = "" if "DATABASE_URL" in environment else database_name_of(machine.fly_app_id)
+    machine.database_schema = "" if environment.get("DATABASE_URL") else database_name_of(machine.fly_app_id)
     machine.database_host = ""
     machine.created_at = now
     machine.save()

@@ -31,9 +31,12 @@ def list_machines(*, person: Person) -> list[Listed]:
     own = Member.objects.filter(user_id=person.id).select_related("machine", "machine__owner")
     members = list(own.order_by("-machine__created_at")[:_MOST])
     states = at_fly.states() if any(member.machine.state == Machine.State.READY for member in members) else {}
-    return [Listed(member.machine, member.role, member.linux_user, _word(member.machine, states)) for member in members]
+    return [
+        Listed(member.machine, member.role, member.linux_user, word_of(member.machine, states)) for member in members
+    ]
 
 
-def _word(machine: Machine, states: dict[str, str]) -> str:
+def word_of(machine: Machine, states: dict[str, str]) -> str:
+    """The contract's word for its state; `states` are Fly's words by the app's name."""
     own = _OWN_WORDS.get(Machine.State(machine.state))
     return own or states.get(machine.fly_app_id, at_fly.UNKNOWN)

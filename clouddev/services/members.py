@@ -2,16 +2,26 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import Membership, User
+from accounts.services import people
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
+from clouddev.services.access import NoSuchMachine
 from config.core.errors import Conflict, Malformed, NotFound
 
 _MOST = 50
 Role = Member.Role
+AFTER_REMOVAL = (
+    "They get no more tokens and keys for this machine. Tokens that they hold work until they expire: those for the "
+    "dev UI within 24 hours, webhook tokens when they end. An SSH key that they have fetched opens the machine as "
+    "long as it exists."
+)
 
 
 class NoSuchPerson(NotFound):
@@ -52,12 +62,12 @@ def add_member(*, machine: Machine, login: str, role: str, actor: audit.Actor, n
         raise Malformed("role: Say `owner` or `member`.")
     user = _person(login)
     with transaction.atomic():
-        _lock(machine)
+        machine = _locked(machine)
         member = machine.members.filter(user=user).first()
         if member is None and machine.members.count() >= _MOST:
             raise TooManyMembers
-        if member is not None and member.role == Role.OWNER and role != Role.OWNER:
-            _require_other_owner(machine, member)
+        if member is not None and role != Role.OWNER:
+            _require_dispensable(machine, member)
         member, made = Member.objects.update_or_create(
             machine=machine,
             user=user,
@@ -70,19 +80,15 @@ def add_member(*, machine: Machine, login: str, role: str, actor: audit.Actor, n
 
 
 def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> None:
-    """Take a person's access away. Tokens they hold for the machine work until they expire, within a day.
-
-    Raises NoSuchPerson or NotAMember, and LastOwner.
-    """
+    """Take a person's access away; AFTER_REMOVAL says what that doesn't end. Raises NotAMember and LastOwner."""
     with transaction.atomic():
-        _lock(machine)
-        member = machine.members.filter(user__github_login__iexact=login).first()
+        machine = _locked(machine)
+        named = machine.members.filter(user__github_login__iexact=login)
+        member = named.order_by(F("user__last_login").desc(nulls_last=True)).first()
         if member is None:
             raise NotAMember
-        if member.role == Role.OWNER:
-            _require_other_owner(machine, member)
-        if machine.owner_id == member.user_id:
-            raise LastOwner("The machine counts as theirs: transfer it to somebody else first.")
+        _require_dispensable(machine, member)
+        machine.webhook_tokens.filter(made_by_id=member.user_id, revoked_at=None).update(revoked_at=Now())
         member.delete()
         _record("machine.member_removed", machine, actor, login=login)
 
@@ -90,16 +96,22 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> None:
 def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime) -> None:
     """Make somebody else the owner whose machine it counts as; the one before stays a member.
 
-    Raises NoSuchPerson, and Conflict when they have a machine of this name.
+    A machine goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson,
+    and Conflict when they have a machine of this name or as many as they may.
     """
     user = _person(login)
     try:
         with transaction.atomic():
-            _lock(machine)
+            # In the order in which creating a machine takes these locks.
+            User.objects.select_for_update(no_key=True).get(pk=user.pk)
+            machine = _locked(machine)
             before = machine.owner_id
             if before == user.pk:
                 return
-            Machine.objects.filter(pk=machine.pk).update(owner=user)
+            _require_room(user, login)
+            if not Membership.objects.filter(organization=machine.organization_id, user=user).exists():
+                machine.organization = people.ensure_personal_organization(user=user)
+            Machine.objects.filter(pk=machine.pk).update(owner=user, organization=machine.organization_id)
             Member.objects.update_or_create(
                 machine=machine,
                 user=user,
@@ -113,20 +125,35 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
 
 
 def _person(login: str) -> User:
-    user = User.objects.filter(github_login__iexact=login, is_active=True).first() if login else None
+    """Who has this GitHub login: of several, since logins are given up and taken by others, who came with it last."""
+    known = User.objects.filter(github_login__iexact=login, is_active=True) if login else User.objects.none()
+    user = known.order_by(F("last_login").desc(nulls_last=True)).first()
     if user is None:
         raise NoSuchPerson
     return user
 
 
-def _lock(machine: Machine) -> None:
+def _locked(machine: Machine) -> Machine:
     """Changes of one machine's members come one after the other, so that two can't remove the last two owners."""
-    Machine.objects.select_for_update(no_key=True).get(pk=machine.pk)
+    try:
+        return Machine.objects.select_for_update(no_key=True).get(pk=machine.pk)
+    except Machine.DoesNotExist as error:
+        raise NoSuchMachine from error
 
 
-def _require_other_owner(machine: Machine, member: Member) -> None:
-    if not machine.members.filter(role=Role.OWNER).exclude(pk=member.pk).exists():
+def _require_dispensable(machine: Machine, member: Member) -> None:
+    """Raise LastOwner for whom the machine needs as an owner."""
+    if member.role == Role.OWNER and not machine.members.filter(role=Role.OWNER).exclude(pk=member.pk).exists():
         raise LastOwner
+    if machine.owner_id == member.user_id:
+        raise LastOwner("The machine counts as theirs: transfer it to somebody else first.")
+
+
+def _require_room(user: User, login: str) -> None:
+    """Raise Conflict when the person has as many machines as they may."""
+    kept = Machine.objects.filter(owner=user).exclude(state=Machine.State.FAILED)
+    if kept.count() >= settings.MACHINES_PER_PERSON:
+        raise Conflict(f"{login} has {settings.MACHINES_PER_PERSON} machines, which is the most they may have.")
 
 
 def _record(action: str, machine: Machine, actor: audit.Actor, **details: str) -> None:

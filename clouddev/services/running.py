@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db import transaction
 
 from accounts import audit
 from clouddev.models import Machine
 from clouddev.services import at_fly
 from config.core.errors import Conflict, Unavailable
+from config.core.ratelimits import RateLimit
 from deployments.clients.fly import (
     Fly,
     InsufficientCapacity,
@@ -21,11 +22,13 @@ from deployments.clients.fly import (
 from deployments.clients.fly import Machine as FlyMachine
 
 State = Machine.State
-_STARTABLE = frozenset({"stopped", "suspended", "created", "failed"})
+# One that is stopping can't be started yet: the caller is told to wait, rather than that it runs.
+_STARTABLE = frozenset({"stopped", "stopping", "suspended", "suspending", "created", "failed"})
 _STOPPABLE = frozenset({"started", "starting", "suspended"})
 # A machine that has just stopped, or whose image is prepared, can't be started for some seconds.
 _PAUSES = (0.5, 1.0, 1.5)
 _BUSY_FOR_SECONDS = 5
+CHANGES = RateLimit("machine-changes", "30/minute")
 
 
 class NotReady(Conflict):
@@ -45,12 +48,15 @@ class GoneAtFly(Conflict):
 
 
 def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
-    """Start it; says how many machines were started, 0 when it runs already. Raises NotReady, StillBusy, GoneAtFly."""
+    """Start it; says how many machines were started, 0 when it runs already.
+
+    Raises NotReady, StillBusy, GoneAtFly, TooManyRequests and the Fly client's errors.
+    """
     return _change(machine, actor, "machine.started", _STARTABLE, lambda fly, found: _started(fly, machine, found), now)
 
 
 def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
-    """Stop it; says how many were stopped. Raises NotReady, StillBusy, GoneAtFly."""
+    """Stop it; says how many were stopped. Raises as `start` does."""
     return _change(
         machine, actor, "machine.stopped", _STOPPABLE,
         lambda fly, found: fly.stop_machine(machine.fly_app_id, found.id), now,
@@ -66,19 +72,28 @@ def _change(  # noqa: PLR0913, PLR0917 - what the two ways have in common
     now: datetime,
 ) -> int:
     require_ready(machine)
+    CHANGES.spend(str(actor.id))
     fly = Fly.from_settings()
     try:
-        found = [item for item in fly.list_machines(machine.fly_app_id) if item.state in states]
+        there = fly.list_machines(machine.fly_app_id)
+        found = [item for item in there if item.state in states]
         for item in found:
             call(fly, item)
     except (UnknownApp, UnknownMachine) as error:
         raise GoneAtFly from error
     except (PreconditionFailed, LeaseHeld) as error:
         raise StillBusy(retry_after=_BUSY_FOR_SECONDS) from error
-    at_fly.forget_states()
-    if found:
-        audit.record(action, actor=actor, target=machine, organization_id=machine.organization_id)
-    _row(machine).update(last_active_at=now, warned_at=None)
+    finally:
+        at_fly.forget_states()
+    if not there:
+        raise GoneAtFly
+    with transaction.atomic():
+        Machine.objects.filter(pk=machine.pk).update(last_active_at=now, warned_at=None)
+        if found:
+            audit.record(
+                action, actor=actor, target=machine, organization_id=machine.organization_id,
+                details={"app": machine.app_name, "fly_app": machine.fly_app_id},
+            )  # fmt: skip
     return len(found)
 
 
@@ -102,11 +117,12 @@ def require_ready(machine: Machine) -> None:
     """Raise NotReady, saying what the machine is instead."""
     if machine.state == State.CREATING:
         raise NotReady("The machine is still being made. Please try again when it is running.")
+    require_there(machine)
+
+
+def require_there(machine: Machine) -> None:
+    """Raise NotReady for a machine that is neither ready nor going to be."""
     if machine.state in {State.FAILED, State.UNDOING}:
         raise NotReady("The machine could not be made. Create it again.")
     if machine.state == State.DESTROYING:
         raise NotReady("The machine is being destroyed.")
-
-
-def _row(machine: Machine) -> "QuerySet[Machine]":
-    return Machine.objects.filter(pk=machine.pk)

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from clouddev.models import Machine
 from clouddev.models.machines import Person
 from clouddev.services import at_fly
+from clouddev.services.access import NoSuchMachine, machine_of_member
+from config.core import cache
 from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
 
 _HEALTH_SECONDS = 3.0
+# In case that whoever asks dies.
+_ASKED_FOR_SECONDS = 10.0
+_HEARD_FOR_SECONDS = 15.0
 _SERVER_ERROR = 500
 State = Machine.State
 # What a machine is called before it is Fly's to say how it is.
@@ -39,10 +44,10 @@ class Status:
 
 def status_of(*, person: Person, app_name: str) -> Status:
     """The state of the machine of this name that the person may use. One question to Fly, one to the machine."""
-    machine = Machine.objects.for_member(person).filter(app_name=app_name).order_by("created_at").first()
-    if machine is None:
+    try:
+        return status_of_machine(machine_of_member(person=person, app_name=app_name))
+    except NoSuchMachine:
         return Status("not_found")
-    return status_of_machine(machine)
 
 
 def status_of_machine(machine: Machine) -> Status:
@@ -57,7 +62,23 @@ def status_of_machine(machine: Machine) -> Status:
 
 
 def is_healthy(machine: Machine) -> bool:
-    """Whether the dev server answers below 500, within three seconds. The host is ours by its pattern; no redirects."""
+    """Whether the dev server answers below 500, within three seconds. The host is ours by its pattern; no redirects.
+
+    A machine is its people's to do with as they like, and one that never answers keeps a thread of ours waiting:
+    so it is asked by one at a time, and others get what was heard last.
+    """
+    asking, heard = f"clouddev:asking:{machine.fly_app_id}", f"clouddev:heard:{machine.fly_app_id}"
+    if not cache.add(asking, True, seconds=_ASKED_FOR_SECONDS):
+        return bool(cache.read([heard]).get(heard))
+    try:
+        healthy = _answers(machine)
+        cache.write(heard, healthy, seconds=_HEARD_FOR_SECONDS)
+    finally:
+        cache.drop(asking)
+    return healthy
+
+
+def _answers(machine: Machine) -> bool:
     service = Service(name="The machine", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS)
     try:
         return service.call("GET", "/dev/__health", repeatable=False).status < _SERVER_ERROR

@@ -2,10 +2,11 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import audit
 from clouddev.devui import LIFETIMES, Signer, Use
@@ -13,9 +14,13 @@ from clouddev.models import Machine, Member, WebhookToken
 from clouddev.models.machines import Person
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
+from clouddev.services.running import require_ready, require_there
 from config.core.errors import Conflict, Malformed
+from config.core.ratelimits import RateLimit
 
 USUAL_LIFETIME = "30d"
+WEBHOOK_TOKENS = RateLimit("webhook-tokens", "30/minute")
+_USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 class AlreadyRevoked(Conflict):
@@ -43,7 +48,8 @@ class IssuedToken:
 
 
 def ssh_access(*, machine: Machine, now: datetime) -> SSHAccess:
-    """The machine's key; all members come in as the one user whose home it has."""
+    """The machine's key; all members come in as the one user whose home it has. Raises NotReady."""
+    require_there(machine)
     _note_use(machine, now)
     return SSHAccess(
         linux_user=machine.dev_user,
@@ -53,8 +59,9 @@ def ssh_access(*, machine: Machine, now: datetime) -> SSHAccess:
 
 
 def mcp_token(*, machine: Machine, person: Person, now: datetime) -> str:
-    """A dev-UI token in the name of the member's user on the machine, for a day."""
+    """A dev-UI token in the name of the member's user on the machine, for a day. Raises NotReady."""
     member = _member(machine, person)
+    require_there(machine)
     _note_use(machine, now)
     return Signer.from_settings().sign(
         user_id=person.id, app=machine.fly_app_id, login=member.linux_user, use=Use.MCP, now=now
@@ -62,8 +69,12 @@ def mcp_token(*, machine: Machine, person: Person, now: datetime) -> str:
 
 
 def browser_token(*, machine: Machine, person: Person, login: str, now: datetime) -> str:
-    """A dev-UI token in the name of the person's GitHub login, for a day."""
+    """A dev-UI token in the name of the person's GitHub login, for a day.
+
+    Raises NotReady, also while the machine is being made: nothing would answer the browser yet.
+    """
     _member(machine, person)
+    require_ready(machine)
     _note_use(machine, now)
     return Signer.from_settings().sign(user_id=person.id, app=machine.fly_app_id, login=login, use=Use.BROWSER, now=now)
 
@@ -71,11 +82,17 @@ def browser_token(*, machine: Machine, person: Person, login: str, now: datetime
 def issue_webhook_token(
     *, machine: Machine, person: Person, actor: audit.Actor, expires_in: str, now: datetime
 ) -> IssuedToken:
-    """A token for whoever calls the machine's webhooks; `expires_in` is one of the contract's words. Kept by its id."""
+    """A token for whoever calls the machine's webhooks; `expires_in` is one of the contract's words. Kept by its id.
+
+    Raises Malformed, NotReady and TooManyRequests.
+    """
     if expires_in not in LIFETIMES:
         raise Malformed(f"expiresIn: Say one of {', '.join(LIFETIMES)}.")
     member = _member(machine, person)
-    lifetime = LIFETIMES[expires_in]
+    require_there(machine)
+    WEBHOOK_TOKENS.spend(str(person.id))
+    # A token's times are whole seconds.
+    now, lifetime = now.replace(microsecond=0), LIFETIMES[expires_in]
     signer = Signer.from_settings()
     with transaction.atomic():
         row = WebhookToken.objects.create(
@@ -113,7 +130,9 @@ def _member(machine: Machine, person: Person) -> Member:
 
 
 def _note_use(machine: Machine, now: datetime) -> None:
-    Machine.objects.filter(pk=machine.pk).update(last_active_at=now, warned_at=None)
+    """At most once a minute, so that asking for tokens is mostly reading."""
+    is_old = Q(last_active_at=None) | Q(last_active_at__lt=now - _USE_IS_NOTED_EVERY) | Q(warned_at__isnull=False)
+    Machine.objects.filter(is_old, pk=machine.pk).update(last_active_at=now, warned_at=None)
 
 
 def _host(machine: Machine) -> str:

@@ -1,0 +1,77 @@
+"""The cloud dev API, about what opens a machine: its SSH key and the tokens it verifies."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from clouddev.api import serializers
+from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.services import tokens
+from clouddev.services.access import machine_of_member
+from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.openapi import documented
+
+
+class SSHKeyView(Endpoint):
+    """GET /api/cloud-dev/ssh-key."""
+
+    @documented(
+        summary="Tell a machine's SSH access",
+        data=serializers.SSHAccessSerializer(),
+        tag=TAG,
+        parameters=[APP_NAME],
+        errors=[404, 409],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Give the private key and where to use it; for members."""
+        machine = machine_of_member(person=caller_of(request), app_name=app_name_of(query(request)))
+        access = tokens.ssh_access(machine=machine, now=timezone.now())
+        return success(
+            {
+                "privateKey": access.private_key,
+                "linuxUser": access.linux_user,
+                "host": access.host,
+                "port": access.port,
+            }
+        )
+
+
+class MCPTokenView(Endpoint):
+    """GET /api/cloud-dev/mcp-token."""
+
+    @documented(
+        summary="Issue an MCP token",
+        data=serializers.TokenSerializer(),
+        tag=TAG,
+        parameters=[APP_NAME],
+        errors=[404, 409],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Sign a dev-UI token in the name of the caller's user on the machine; for members."""
+        caller = caller_of(request)
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        return success({"token": tokens.mcp_token(machine=machine, person=caller, now=timezone.now())})
+
+
+class WebhookTokenView(Endpoint):
+    """POST /api/cloud-dev/webhook-token."""
+
+    @documented(
+        summary="Issue a webhook token",
+        data=serializers.WebhookTokenSerializer(),
+        tag=TAG,
+        request=serializers.AskWebhookTokenSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Sign a token for whoever calls the machine's webhooks, for 30 days unless said otherwise; for members."""
+        caller = caller_of(request)
+        asked = validated(serializers.AskWebhookTokenSerializer, json_body(request))
+        issued = tokens.issue_webhook_token(
+            machine=machine_of_member(person=caller, app_name=asked["appName"]),
+            person=caller,
+            actor=caller,
+            expires_in=asked.get("expiresIn", tokens.USUAL_LIFETIME),
+            now=timezone.now(),
+        )
+        return success({"token": issued.token, "expiresAt": issued.expires_at})

@@ -1,0 +1,153 @@
+"""The cloud dev API, about machines: make, list, watch, start, stop and destroy them."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from clouddev.api import serializers
+from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.services import creation, destruction, keeping, listing, running, status
+from clouddev.services.access import machine_of_member, machine_of_owner
+from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.openapi import documented
+from deployments import environment
+
+
+class CreateView(Endpoint):
+    """POST /api/cloud-dev/create."""
+
+    @documented(
+        summary="Create a machine",
+        data=serializers.CreatedMachineSerializer(),
+        tag=TAG,
+        request=serializers.CreateMachineSerializer,
+        errors=[409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Begin to make a machine, unless the caller has one of this name, and tell its address and key at once."""
+        asked = validated(serializers.CreateMachineSerializer, json_body(request))
+        created = creation.create(
+            caller=caller_of(request),
+            app_name=asked["appName"],
+            environment=environment.read(asked.get("envVars")),
+            region=request.META.get("HTTP_FLY_REGION", ""),
+            now=timezone.now(),
+        )
+        machine = created.machine
+        return success({"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key})
+
+
+class ListView(Endpoint):
+    """GET /api/cloud-dev/list."""
+
+    @documented(summary="List machines", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
+    def get(self, request: Request) -> HttpResponse:
+        """Tell the machines that the caller may use, newest first."""
+        return success([_listed(listed) for listed in listing.list_machines(person=caller_of(request))])
+
+
+class StatusView(Endpoint):
+    """GET /api/cloud-dev/status."""
+
+    @documented(
+        summary="Tell a machine's status",
+        data=serializers.MachineStatusSerializer(),
+        tag=TAG,
+        parameters=[APP_NAME],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell how a machine is; one that isn't there, or that the caller may not use, is `not_found`."""
+        found = status.status_of(person=caller_of(request), app_name=app_name_of(query(request)))
+        answer = {"status": found.status, "url": found.url}
+        if found.message:
+            answer["message"] = found.message
+        if found.error:
+            answer["error"] = found.error
+        return success(answer)
+
+
+class StartView(Endpoint):
+    """POST /api/cloud-dev/start."""
+
+    @documented(
+        summary="Start a machine",
+        data=serializers.StartedSerializer(),
+        tag=TAG,
+        request=serializers.MachineNameSerializer,
+        errors=[404, 409, 502, 504],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Start a machine that is stopped."""
+        caller = caller_of(request)
+        asked = validated(serializers.MachineNameSerializer, json_body(request))
+        machine = machine_of_member(person=caller, app_name=asked["appName"])
+        count = running.start(machine=machine, actor=caller, now=timezone.now())
+        return success({"status": "starting", "started": count})
+
+
+class StopView(Endpoint):
+    """POST /api/cloud-dev/stop."""
+
+    @documented(
+        summary="Stop a machine",
+        data=serializers.StoppedSerializer(),
+        tag=TAG,
+        request=serializers.MachineNameSerializer,
+        errors=[404, 409, 502, 504],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Stop a machine that runs; its volume stays as it is."""
+        caller = caller_of(request)
+        asked = validated(serializers.MachineNameSerializer, json_body(request))
+        machine = machine_of_member(person=caller, app_name=asked["appName"])
+        running.stop(machine=machine, actor=caller, now=timezone.now())
+        return success({"status": "stopped"})
+
+
+class DestroyView(Endpoint):
+    """POST /api/cloud-dev/destroy."""
+
+    @documented(
+        summary="Destroy a machine",
+        data=serializers.DestroyedSerializer(),
+        tag=TAG,
+        request=serializers.MachineNameSerializer,
+        errors=[404],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Have a machine removed with its volume and its database; for its owners."""
+        caller = caller_of(request)
+        asked = validated(serializers.MachineNameSerializer, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        destruction.destroy(machine=machine, actor=caller)
+        return success({"status": "destroyed"})
+
+
+class KeepAliveView(Endpoint):
+    """POST /api/cloud-dev/keep-alive."""
+
+    @documented(
+        summary="Keep a machine alive",
+        data=serializers.KeptAliveSerializer(),
+        tag=TAG,
+        request=serializers.KeepAliveSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Have a machine neither stopped nor deleted for want of use, for up to 30 days; for its owners."""
+        caller = caller_of(request)
+        asked = validated(serializers.KeepAliveSerializer, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        keeping.keep_alive(machine=machine, until=asked["until"], actor=caller, now=timezone.now())
+        return success({"keepAliveUntil": asked["until"]})
+
+
+def _listed(listed: listing.Listed) -> dict[str, str]:
+    return {
+        "app_name": listed.machine.app_name,
+        "fly_app_name": listed.machine.fly_app_id,
+        "app_url": listed.machine.url,
+        "role": listed.role,
+        "linux_user": listed.linux_user,
+        "fly_state": listed.fly_state,
+    }

@@ -1,0 +1,100 @@
+"""The cloud dev API, about who may use a machine and whose it is."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+
+from clouddev.api import serializers
+from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.models import Member
+from clouddev.services import members
+from clouddev.services.access import machine_of_member, machine_of_owner
+from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.openapi import documented
+
+
+class MembersView(Endpoint):
+    """GET, POST and DELETE /api/cloud-dev/members."""
+
+    @documented(
+        summary="List a machine's members",
+        data=serializers.MemberSerializer(many=True),
+        tag=TAG,
+        parameters=[APP_NAME],
+        errors=[404],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell who may use a machine, owners first; for members."""
+        machine = machine_of_member(person=caller_of(request), app_name=app_name_of(query(request)))
+        return success([_member(member) for member in members.list_members(machine=machine)])
+
+    @documented(
+        summary="Add a member to a machine",
+        data=serializers.MemberSerializer(),
+        tag=TAG,
+        request=serializers.AddMemberSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Let somebody who has signed in here use a machine, or change their role; for its owners."""
+        caller = caller_of(request)
+        asked = validated(serializers.AddMemberSerializer, json_body(request))
+        member = members.add_member(
+            machine=machine_of_owner(person=caller, app_name=asked["appName"]),
+            login=asked["login"],
+            role=asked.get("role", Member.Role.MEMBER),
+            actor=caller,
+            now=timezone.now(),
+        )
+        return success(_member(member))
+
+    @documented(
+        summary="Remove a member from a machine",
+        data=serializers.RemovedMemberSerializer(),
+        tag=TAG,
+        parameters=[
+            OpenApiParameter("appName", str, description="A machine of the caller's; may be in a JSON body instead."),
+            OpenApiParameter("login", str, description="A GitHub login; may be in a JSON body instead."),
+        ],
+        errors=[404, 409],
+    )
+    def delete(self, request: Request) -> HttpResponse:
+        """Take a person's access away; for the machine's owners.
+
+        Machines verify tokens by themselves, so those that the person holds work until they expire.
+        """
+        caller = caller_of(request)
+        asked = validated(serializers.PersonOfMachineSerializer, json_body(request) or query(request))
+        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        members.remove_member(machine=machine, login=asked["login"], actor=caller)
+        return success({"status": "removed", "message": members.AFTER_REMOVAL})
+
+
+class TransferView(Endpoint):
+    """POST /api/cloud-dev/transfer."""
+
+    @documented(
+        summary="Transfer a machine",
+        data=serializers.TransferredSerializer(),
+        tag=TAG,
+        request=serializers.PersonOfMachineSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Make a machine somebody else's; for its owners. The owner before stays a member."""
+        caller = caller_of(request)
+        asked = validated(serializers.PersonOfMachineSerializer, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        members.transfer(machine=machine, login=asked["login"], actor=caller, now=timezone.now())
+        return success({"status": "transferred"})
+
+
+def _member(member: Member) -> dict[str, object]:
+    return {
+        "login": member.user.get_short_name(),
+        "name": member.user.name,
+        "role": member.role,
+        "linuxUser": member.linux_user,
+        "addedAt": member.created_at,
+    }

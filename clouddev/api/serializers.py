@@ -1,0 +1,161 @@
+"""Shapes of the cloud dev API's requests and answers."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from clouddev.devui import LIFETIMES
+from clouddev.models import Member
+from config.core.api import TextField
+from deployments.api.serializers import AppNameField
+
+_LONGEST_LOGIN = 100
+
+
+class MachineNameSerializer(serializers.Serializer[Any]):
+    """Which machine, by the name that its owner gave it."""
+
+    appName = AppNameField()  # noqa: N815 - the contract's name
+
+
+class CreateMachineSerializer(MachineNameSerializer):
+    """The machine that is wanted."""
+
+    envVars = serializers.DictField(  # noqa: N815 - the contract's name
+        child=TextField(allow_blank=True, trim_whitespace=False),
+        required=False,
+        allow_null=True,
+        help_text=(
+            "Environment variables, which become secrets of the machine. The server's own win: APP_NAME, DEV_USER, "
+            "SSH_PUBLIC_KEY, CRAYON_SERVER_URL, DEV_UI_JWT_PUBLIC_KEY, and without a DATABASE_URL also DATABASE_URL "
+            "and DATABASE_SCHEMA. PORT and what Fly sets by itself, such as FLY_REGION, are left out."
+        ),
+    )
+
+
+class CreatedMachineSerializer(serializers.Serializer[Any]):
+    """A machine that is being made; the key and the address are its own from the beginning."""
+
+    appUrl = serializers.CharField()  # noqa: N815 - the contract's name
+    flyAppName = serializers.CharField()  # noqa: N815 - the contract's name
+    sshPrivateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
+
+
+class ListedMachineSerializer(serializers.Serializer[Any]):
+    """A machine that the caller may use."""
+
+    app_name = serializers.CharField()
+    fly_app_name = serializers.CharField()
+    app_url = serializers.CharField()
+    role = serializers.ChoiceField(Member.Role.values)
+    linux_user = serializers.CharField()
+    fly_state = serializers.CharField(
+        help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the machine `creating`, "
+        "`error` or `destroying`."
+    )
+
+
+class MachineStatusSerializer(serializers.Serializer[Any]):
+    """How a machine is. `message` is the current step, `error` why it could not be made; each is left out else."""
+
+    status = serializers.CharField(
+        help_text="`not_found`, `creating`, `starting`, `running`, `stopped`, `error`, `destroying`, `unknown`, "
+        "or a word of Fly's."
+    )
+    url = serializers.CharField(allow_null=True)
+    message = serializers.CharField(required=False)
+    error = serializers.CharField(required=False)
+
+
+class StartedSerializer(serializers.Serializer[Any]):
+    """The machine starts, or runs already."""
+
+    status = serializers.ChoiceField(["starting"])
+    started = serializers.IntegerField(help_text="How many machines were started; 0 when it runs already.")
+
+
+class StoppedSerializer(serializers.Serializer[Any]):
+    """The machine stops, or has stopped already."""
+
+    status = serializers.ChoiceField(["stopped"])
+
+
+class DestroyedSerializer(serializers.Serializer[Any]):
+    """The machine, its volume and its database are removed in the background, whatever happens."""
+
+    status = serializers.ChoiceField(["destroyed"])
+
+
+class SSHAccessSerializer(serializers.Serializer[Any]):
+    """How to get in by SSH."""
+
+    privateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
+    linuxUser = serializers.CharField()  # noqa: N815 - the contract's name
+    host = serializers.CharField()
+    port = serializers.IntegerField()
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    """A dev-UI token."""
+
+    token = serializers.CharField(help_text="A JWT that the machine verifies by itself; valid for 24 hours.")
+
+
+class AskWebhookTokenSerializer(MachineNameSerializer):
+    """For which machine a token is wanted, and for how long."""
+
+    expiresIn = serializers.ChoiceField(list(LIFETIMES), required=False)  # noqa: N815 - the contract's name
+
+
+class WebhookTokenSerializer(serializers.Serializer[Any]):
+    """A token for whoever calls the machine's webhooks."""
+
+    token = serializers.CharField()
+    expiresAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
+
+
+class PersonOfMachineSerializer(MachineNameSerializer):
+    """A machine and a person."""
+
+    login = TextField(max_length=_LONGEST_LOGIN, help_text="A GitHub login.")
+
+
+class AddMemberSerializer(PersonOfMachineSerializer):
+    """Who shall use a machine, and as what."""
+
+    role = serializers.ChoiceField(Member.Role.values, required=False)
+
+
+class MemberSerializer(serializers.Serializer[Any]):
+    """Somebody who may use a machine."""
+
+    login = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(Member.Role.values)
+    linuxUser = serializers.CharField()  # noqa: N815 - as in `ssh-key`
+    addedAt = serializers.DateTimeField()  # noqa: N815 - as everywhere
+
+
+class RemovedMemberSerializer(serializers.Serializer[Any]):
+    """The person gets no more tokens; `message` says what they may still hold."""
+
+    status = serializers.ChoiceField(["removed"])
+    message = serializers.CharField()
+
+
+class TransferredSerializer(serializers.Serializer[Any]):
+    """The machine is somebody else's; the caller stays a member."""
+
+    status = serializers.ChoiceField(["transferred"])
+
+
+class KeepAliveSerializer(MachineNameSerializer):
+    """Until when a machine is to be left alone though nobody uses it; null for no longer."""
+
+    until = serializers.DateTimeField(allow_null=True)
+
+
+class KeptAliveSerializer(serializers.Serializer[Any]):
+    """Until when the machine is neither stopped nor deleted for want of use."""
+
+    keepAliveUntil = serializers.DateTimeField(allow_null=True)  # noqa: N815 - as everywhere

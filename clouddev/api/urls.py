@@ -1,0 +1,20 @@
+"""Addresses of the cloud dev API."""
+
+from django.urls import path
+
+from clouddev.api import keys, machines, members
+
+urlpatterns = [
+    path("create", machines.CreateView.as_view(), name="machine-create"),
+    path("list", machines.ListView.as_view(), name="machine-list"),
+    path("status", machines.StatusView.as_view(), name="machine-status"),
+    path("start", machines.StartView.as_view(), name="machine-start"),
+    path("stop", machines.StopView.as_view(), name="machine-stop"),
+    path("destroy", machines.DestroyView.as_view(), name="machine-destroy"),
+    path("keep-alive", machines.KeepAliveView.as_view(), name="machine-keep-alive"),
+    path("ssh-key", keys.SSHKeyView.as_view(), name="machine-ssh-key"),
+    path("mcp-token", keys.MCPTokenView.as_view(), name="machine-mcp-token"),
+    path("webhook-token", keys.WebhookTokenView.as_view(), name="machine-webhook-token"),
+    path("members", members.MembersView.as_view(), name="machine-members"),
+    path("transfer", members.TransferView.as_view(), name="machine-transfer"),
+]
