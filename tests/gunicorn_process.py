@@ -112,31 +112,35 @@ class GunicornProcess:
         return [int(pid) for pid in children.split()]
 
     def _environment(self) -> dict[str, str]:
-        kept = {
-            name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY", "ENCRYPTION_KEYS") if name in os.environ
-        }
-        return kept | {
-            "PYTHONUNBUFFERED": "1",
+        return environment_at(self._sandbox) | {
             "BIND": f"127.0.0.1:{self.port}",
             "WEB_CONCURRENCY": "1",
             "PUBLIC_URL": self.url,
-            "ALLOWED_HOSTS": "localhost,127.0.0.1",
-            "DATABASE_URL": _database_url(),
-            "GITHUB_URL": self._sandbox.github_url,
-            "GITHUB_API_URL": self._sandbox.github_api_url,
-            "GITHUB_CLIENT_ID": settings.GITHUB_CLIENT_ID,
-            "GITHUB_CLIENT_SECRET": settings.GITHUB_CLIENT_SECRET,
-            "NANGO_SERVER_URL": self._sandbox.nango_url,
-            "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
-            "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
-            "FLY_API_URL": self._sandbox.fly_url,
-            "FLY_PLATFORM_URL": self._sandbox.fly_url,
-            "FLY_APP_URL": f"{self._sandbox.fly_url}/apps/{{app}}",
-            "FLY_API_TOKEN": "sandbox-fly-org-token",
-            "FLY_ORG": "sandbox",
-            "LOG_LEVEL": "DEBUG",
             **self._extra,
         }
+
+
+def environment_at(sandbox: SandboxProcess) -> dict[str, str]:
+    """Production settings of a process on the test's database and this sandbox."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY", "ENCRYPTION_KEYS") if name in os.environ}
+    return kept | {
+        "PYTHONUNBUFFERED": "1",
+        "ALLOWED_HOSTS": "localhost,127.0.0.1",
+        "DATABASE_URL": _database_url(),
+        "GITHUB_URL": sandbox.github_url,
+        "GITHUB_API_URL": sandbox.github_api_url,
+        "GITHUB_CLIENT_ID": settings.GITHUB_CLIENT_ID,
+        "GITHUB_CLIENT_SECRET": settings.GITHUB_CLIENT_SECRET,
+        "NANGO_SERVER_URL": sandbox.nango_url,
+        "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
+        "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
+        "FLY_API_URL": sandbox.fly_url,
+        "FLY_PLATFORM_URL": sandbox.fly_url,
+        "FLY_APP_URL": f"{sandbox.fly_url}/apps/{{app}}",
+        "FLY_API_TOKEN": "sandbox-fly-org-token",
+        "FLY_ORG": "sandbox",
+        "LOG_LEVEL": "DEBUG",
+    }
 
 
 def _database_url() -> str:
