@@ -8,6 +8,7 @@ from deployments.models import Build
 from deployments.services import pushing, queue
 from deployments.services.building import readiness
 from deployments.services.building.ending import forget_archive
+from deployments.services.building.workspace import remove_left_over
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,17 @@ def sweep() -> None:
         queue.enqueue(build_id)
     pushing.sweep_unaccepted()
     for build in Build.objects.exclude(finished_at=None).exclude(archive="")[:_AT_ONCE]:
+        _forget_archive(build)
+    # Of this machine only; where there are several workers, each of them sweeps now and then.
+    remove_left_over()
+
+
+def _forget_archive(build: Build) -> None:
+    """Remove the archive; one that can't be removed yet keeps no other from it."""
+    try:
         forget_archive(build)
+    except Exception:  # whatever the storage's client raises
+        logger.exception("the archive of build %s can't be removed yet", build.pk)
 
 
 def recheck(build_id: uuid.UUID, *, count: int) -> None:

@@ -1,7 +1,8 @@
 """The folder of one attempt at a build, which is gone afterwards whatever happens.
 
 It is locked while its worker lives. The system drops the lock of one that was killed, so whoever comes by
-next can tell what is left over from what is in use.
+next can tell what is left over from what is in use. The folder around is locked while one is made or judged, so
+that none is judged before it is locked.
 """
 
 import fcntl
@@ -9,7 +10,6 @@ import logging
 import os
 import shutil
 import stat
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,21 +21,20 @@ from django.core.exceptions import ImproperlyConfigured
 logger = logging.getLogger(__name__)
 
 _LOCK = ".lock"
-_YOUNG_SECONDS = 10
 
 
 @contextmanager
 def workspace(build_id: uuid.UUID, attempt: int) -> Iterator[Path]:
     """A fresh, empty, private folder with a short path (a Unix socket's is limited to 108 bytes)."""
-    root = _root()
     remove_left_over()
-    folder = root / f"{build_id.hex[:12]}-{attempt}"
-    # An attempt's number is used once, so whatever lies here is nobody's.
-    _remove(folder)
-    folder.mkdir(mode=0o700)
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
+    folder = _root() / f"{build_id.hex[:12]}-{attempt}"
+    with _nobody_else():
+        # An attempt's number is used once, so whatever lies here is nobody's.
+        _remove(folder)
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield folder
     finally:
         _remove(folder)
@@ -44,23 +43,32 @@ def workspace(build_id: uuid.UUID, attempt: int) -> Iterator[Path]:
 
 def remove_left_over() -> int:
     """Remove the folders of workers that are gone; answer how many."""
-    removed = 0
-    for folder in _root().iterdir():
-        if folder.is_dir() and not folder.is_symlink() and _is_abandoned(folder):
+    with _nobody_else():
+        abandoned = [path for path in _root().iterdir() if _is_abandoned(path)]
+        for folder in abandoned:
             logger.info("removing %s, which a worker left behind", folder.name)
             _remove(folder)
-            removed += 1
-    return removed
+    return len(abandoned)
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    """Let nobody else on this machine make or remove folders meanwhile."""
+    root = os.open(_root(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(root, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(root)
 
 
 def _is_abandoned(folder: Path) -> bool:
+    if not folder.is_dir() or folder.is_symlink():
+        return False
     try:
-        # A young one may be about to be locked.
-        if time.time() - folder.lstat().st_ctime < _YOUNG_SECONDS:
-            return False
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return folder.exists()  # its owner makes the lock first and removes it together with the folder
+        return folder.exists()  # its owner locks it before anybody looks, and removes the lock together with the rest
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
