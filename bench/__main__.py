@@ -22,8 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from bench import servers
-from bench.fixtures import FEW, MANY, connection_id
+from bench import servers, uploads
+from bench.fixtures import APP, FEW, MANY, connection_id
 from bench.load import Measurement, Route, measure
 from dev.postgres import EmbeddedPostgres
 
@@ -37,6 +37,8 @@ class Scenario:
     name: str
     group: str
     route: Route
+    # Whom it is measured on.
+    kinds: tuple[str, ...] = ("ours", "bare", "express", "ideal")
 
 
 SCENARIOS = (
@@ -60,23 +62,21 @@ SCENARIOS = (
     ),
     Scenario("connections, 10 upstream", "plain", Route("GET", f"/api/integrations/{FEW}/connections")),
     Scenario("connections, 10 000 upstream", "plain", Route("GET", f"/api/integrations/{MANY}/connections")),
+    Scenario("deploy status", "plain", Route("GET", f"/api/deploy/status?appName={APP}"), ("ours", "bare")),
+    Scenario("deploy logs, of 5 MB", "plain", Route("GET", f"/api/deploy/logs?appName={APP}"), ("ours", "bare")),
 )
 
 Results = dict[tuple[str, int, str], Measurement]
 
 
 @contextmanager
-def everything_running(state: Path) -> Iterator[dict[str, list[servers.Server]]]:
-    """The database with its fixtures, the upstreams and, by group, the servers to compare."""
+def everything_running(state: Path) -> Iterator[tuple[dict[str, list[servers.Server]], dict[str, str]]]:
+    """The database with its fixtures, the upstreams and, by group, the servers to compare; and their environment."""
     with ExitStack() as stack:
         database = stack.enter_context(EmbeddedPostgres(state=state / "bench", fsync=False))
         _bind_to_other_core()
-        subprocess.run(
-            [sys.executable, "-m", "bench.prepare"],
-            env=servers.gunicorn_environment(database.url, "http://127.0.0.1:9", 0, PUBLIC_URL="http://127.0.0.1"),
-            cwd=servers.ROOT,
-            check=True,
-        )
+        environment = servers.gunicorn_environment(database.url, "http://127.0.0.1:9", 0, PUBLIC_URL="http://127.0.0.1")
+        subprocess.run([sys.executable, "-m", "bench.prepare"], env=environment, cwd=servers.ROOT, check=True)
         upstreams = {delay: servers.UpstreamProcess(delay) for delay in (0.0, 0.05)}
         for upstream in upstreams.values():
             stack.callback(upstream.stop)
@@ -94,7 +94,7 @@ def everything_running(state: Path) -> Iterator[dict[str, list[servers.Server]]]
         # No server can be quicker than the upstream that it waits for: that one, asked directly, is the ideal.
         slow = upstreams[0.05]
         groups["slow"].append(servers.Server("ideal", [], {}, port=slow.port, process=slow.process))
-        yield groups
+        yield groups, environment
 
 
 def _bind_to_other_core() -> None:
@@ -110,17 +110,21 @@ def run(groups: dict[str, list[servers.Server]], scenarios: list[Scenario], roun
     """All measurements, medians over the rounds."""
     found: dict[tuple[str, int, str], list[Measurement]] = {}
     for scenario in scenarios:
-        for server in groups[scenario.group]:
+        for server in _measured(groups, scenario):
             measure(server, scenario.route, concurrency=16, seconds=max(1, seconds))
     for number in range(rounds):
         for scenario in scenarios:
             for concurrency in CONCURRENCIES:
-                order = groups[scenario.group][:: 1 if number % 2 == 0 else -1]
+                order = _measured(groups, scenario)[:: 1 if number % 2 == 0 else -1]
                 for server in order:
                     one = measure(server, scenario.route, concurrency=concurrency, seconds=seconds)
                     found.setdefault((scenario.name, concurrency, server.kind), []).append(one)
         print(f"round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
     return {key: _median(values) for key, values in found.items()}
+
+
+def _measured(groups: dict[str, list[servers.Server]], scenario: Scenario) -> list[servers.Server]:
+    return [server for server in groups[scenario.group] if server.kind in scenario.kinds]
 
 
 def _median(values: list[Measurement]) -> Measurement:
@@ -155,9 +159,13 @@ def main() -> None:
     scenarios = [one for one in SCENARIOS if not options.routes or one.name.startswith(tuple(options.routes))]
     rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
     state = Path(os.environ.get("DEV_STATE") or ".dev").absolute()
-    with everything_running(state) as groups:
+    with everything_running(state) as (groups, environment):
         results = run(groups, scenarios, rounds, seconds)
-    report(results)
+        report(results)
+        if not options.routes or "pushes" in options.routes:
+            print()
+            uploads.report(next(server for server in groups["plain"] if server.kind == "ours"))
+            subprocess.run([sys.executable, "-m", "bench.logbook"], env=environment, cwd=servers.ROOT, check=True)
     kept = state / "bench" / "results.json"
     kept.write_text(
         json.dumps(

@@ -30,6 +30,14 @@ _CALLER = (
 )
 
 
+_LATEST = (
+    "SELECT d.fly_app_id, b.state, b.commit, b.id, b.log_length FROM deployments_deployment d "
+    "JOIN deployments_build b ON b.deployment_id = d.id WHERE d.owner_id = %s AND d.app_name = %s "
+    "ORDER BY b.created_at DESC LIMIT 1"
+)
+_TAIL = "SELECT text FROM deployments_buildlogchunk WHERE build_id = %s AND start + length(text) > %s ORDER BY start"
+
+
 def _cursor() -> psycopg.Cursor:
     if not hasattr(_LOCAL, "connection"):
         _LOCAL.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
@@ -84,6 +92,22 @@ def _credentials(environ: Environ, query: Query) -> bytes:
     return json.dumps({"data": data}).encode()
 
 
+def _status(environ: Environ, query: Query) -> bytes:
+    user = _caller(environ)[1]
+    with _cursor() as cursor:
+        row = _row(cursor.execute(_LATEST, [user, query["appName"][0]]))
+    return json.dumps({"data": {"status": row[1], "url": f"https://{row[0]}.fly.dev", "commit": row[2]}}).encode()
+
+
+def _log(environ: Environ, query: Query) -> bytes:
+    user = _caller(environ)[1]
+    with _cursor() as cursor:
+        build, length = _row(cursor.execute(_LATEST, [user, query["appName"][0]]))[3:5]
+        cursor.execute(_TAIL, [build, length - 100_000])
+        log = "".join(text for (text,) in cursor)[-100_000:]
+    return json.dumps({"data": {"buildLog": log, "serviceLogs": None}}).encode()
+
+
 def _connections(environ: Environ, query: Query) -> bytes:
     user = _caller(environ)[1]
     key = environ["PATH_INFO"].split("/")[3]
@@ -99,6 +123,10 @@ def application(environ: Environ, start_response: "StartResponse") -> list[bytes
         body = _session(environ, query)
     elif path == "/api/integrations":
         body = _integrations(environ, query)
+    elif path == "/api/deploy/status":
+        body = _status(environ, query)
+    elif path == "/api/deploy/logs":
+        body = _log(environ, query)
     elif path.startswith("/api/credentials/"):
         body = _credentials(environ, query)
     else:

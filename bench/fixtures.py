@@ -4,6 +4,8 @@ import hashlib
 
 PERSON = "00000000-0000-4000-8000-00000000000a"
 ORGANIZATION = "00000000-0000-4000-8000-00000000000b"
+APP = "bench"
+LOG_CHARACTERS = 5_000_000
 FEW, MANY = "ten", "ten-thousand"
 OWN_CONNECTIONS = 5
 TOKENS = [hashlib.sha256(f"bench token {number}".encode()).hexdigest() for number in range(50)]

@@ -108,6 +108,10 @@ def gunicorn_environment(database_url: str, upstream: str, cache_seconds: int, *
         "TRUSTED_PROXY_COUNT": "1",
         "CLI_LOGIN_STARTS_PER_MINUTE": "100000000",
         "NANGO_CALLS_PER_PERSON": "100000000",
+        # Nothing of what is measured asks Fly.
+        "FLY_API_TOKEN": "not-a-secret-either",
+        "FLY_API_URL": "http://127.0.0.1:9",
+        "FLY_PLATFORM_URL": "http://127.0.0.1:9",
         "LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "INFO"),
         **extra,
     }
