@@ -2,9 +2,11 @@
 
 import uuid
 
+from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import provisioning, queue
+from clouddev.services import cron, idle, provisioning, queue
+from clouddev.services.cron.queue import CARRY_ON
 from config.core.jobs import LONG, SHORT
 
 
@@ -19,3 +21,31 @@ def work(machine_id: str) -> None:
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find machines that nobody is at."""
     provisioning.sweep()
+
+
+@app.task(name=CARRY_ON, queue=SHORT)
+def carry_on_cron_run(run_id: str) -> None:
+    """Take the next step of a cron job's run, unless somebody else does."""
+    cron.carry_on(uuid.UUID(run_id), now=timezone.now())
+
+
+@app.periodic(cron="*/10 * * * * *")
+@app.task(name="clouddev.tick", queue=SHORT, queueing_lock="clouddev.tick")
+def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Start cron jobs that are due, and go on with runs that nobody is at."""
+    cron.tick(now=timezone.now())
+    cron.sweep(now=timezone.now())
+
+
+@app.periodic(cron="41 3 * * *")
+@app.task(name="clouddev.forget_cron_runs", queue=SHORT, queueing_lock="clouddev.forget_cron_runs")
+def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Delete runs of cron jobs that ended long ago."""
+    cron.forget_old_runs(now=timezone.now())
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="clouddev.look_for_idle", queue=SHORT, queueing_lock="clouddev.look_for_idle")
+def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Stop, warn of and delete machines that nobody uses, where their organization wants that."""
+    idle.look(now=timezone.now())

@@ -6,10 +6,18 @@ from datetime import datetime
 from django.db import models
 
 from accounts.models import User
-from clouddev.models.machines import Machine
+from clouddev.models.machines import Machine, Person
 
 LONGEST_NAME = 200
 LONGEST_ERROR = 500
+
+
+class CronJobQuerySet(models.QuerySet["CronJob"]):
+    """Jobs."""
+
+    def for_member(self, person: Person) -> "CronJobQuerySet":
+        """Those of machines that the person may use."""
+        return self.filter(machine__members__user_id=person.id)
 
 
 class CronJob(models.Model):
@@ -28,6 +36,8 @@ class CronJob(models.Model):
     paused_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+
+    objects = CronJobQuerySet.as_manager()
 
     class Meta:
         """By name."""

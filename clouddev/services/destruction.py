@@ -9,8 +9,8 @@ from clouddev.services import at_fly, queue
 State = Machine.State
 
 
-def destroy(*, machine: Machine, actor: audit.Actor) -> None:
-    """Have the machine removed with its volume and its database. Doing so twice is fine."""
+def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
+    """Have the machine removed with its volume and its database; no actor is this server. Doing so twice is fine."""
     with transaction.atomic():
         # A worker that is making it finds the state changed, and stops; its heartbeat must run out before another one
         # removes what it was making.

@@ -52,33 +52,44 @@ def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
 
     Raises NotReady, StillBusy, GoneAtFly, TooManyRequests and the Fly client's errors.
     """
-    return _change(machine, actor, "machine.started", _STARTABLE, lambda fly, found: _started(fly, machine, found), now)
+    require_ready(machine)
+    CHANGES.spend(str(actor.id))
+    return wake(machine=machine, actor=actor, now=now)
 
 
 def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     """Stop it; says how many were stopped. Raises as `start` does."""
-    return _change(
-        machine, actor, "machine.stopped", _STOPPABLE,
-        lambda fly, found: fly.stop_machine(machine.fly_app_id, found.id), now,
-    )  # fmt: skip
-
-
-def _change(  # noqa: PLR0913, PLR0917 - what the two ways have in common
-    machine: Machine,
-    actor: audit.Actor,
-    action: str,
-    states: frozenset[str],
-    call: Callable[[Fly, FlyMachine], None],
-    now: datetime,
-) -> int:
     require_ready(machine)
     CHANGES.spend(str(actor.id))
+    stopped = _change(machine, _STOPPABLE, _stopped)
+    _record(machine, "machine.stopped" if stopped else "", actor, last_active_at=now, warned_at=None)
+    return stopped
+
+
+def wake(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
+    """Start it for a job of the actor's, which counts as use, but not among what they do by hand."""
+    require_ready(machine)
+    started = _change(machine, _STARTABLE, _started)
+    _record(machine, "machine.started" if started else "", actor, last_active_at=now, warned_at=None)
+    return started
+
+
+def stop_idle(*, machine: Machine) -> int:
+    """Stop it because nobody uses it, which is no use of it. Raises as `start` does, but for TooManyRequests."""
+    require_ready(machine)
+    stopped = _change(machine, _STOPPABLE, _stopped)
+    _record(machine, "machine.stopped_idle" if stopped else "", None)
+    return stopped
+
+
+def _change(machine: Machine, states: frozenset[str], call: Callable[[Fly, Machine, FlyMachine], None]) -> int:
+    """Call it for all of the app's machines in one of the states; says for how many."""
     fly = Fly.from_settings()
     try:
         there = fly.list_machines(machine.fly_app_id)
         found = [item for item in there if item.state in states]
         for item in found:
-            call(fly, item)
+            call(fly, machine, item)
     except (UnknownApp, UnknownMachine) as error:
         raise GoneAtFly from error
     except (PreconditionFailed, LeaseHeld) as error:
@@ -87,14 +98,22 @@ def _change(  # noqa: PLR0913, PLR0917 - what the two ways have in common
         at_fly.forget_states()
     if not there:
         raise GoneAtFly
-    with transaction.atomic():
-        Machine.objects.filter(pk=machine.pk).update(last_active_at=now, warned_at=None)
-        if found:
-            audit.record(
-                action, actor=actor, target=machine, organization_id=machine.organization_id,
-                details={"app": machine.app_name, "fly_app": machine.fly_app_id},
-            )  # fmt: skip
     return len(found)
+
+
+@transaction.atomic
+def _record(machine: Machine, action: str, actor: audit.Actor | None, **noted: datetime | None) -> None:
+    if noted:
+        Machine.objects.filter(pk=machine.pk).update(**noted)
+    if action:
+        audit.record(
+            action, actor=actor, target=machine, organization_id=machine.organization_id,
+            details={"app": machine.app_name, "fly_app": machine.fly_app_id},
+        )  # fmt: skip
+
+
+def _stopped(fly: Fly, machine: Machine, found: FlyMachine) -> None:
+    fly.stop_machine(machine.fly_app_id, found.id)
 
 
 def _started(fly: Fly, machine: Machine, found: FlyMachine) -> None:

@@ -54,17 +54,21 @@ def documented(  # noqa: PLR0913 - an operation has this many parts
     errors: Sequence[int] = (),
     public: bool = False,
     enveloped: bool = True,
+    status: int = 200,
 ) -> Callable[[View], View]:
-    """Describe a view's method: what is in `data` (a serializer or field), and which statuses it may answer."""
+    """Describe a view's method: what is in `data` (a serializer or field), and which statuses it may answer.
+
+    `status` is that of success.
+    """
     name = f"{summary.title().replace(' ', '')}Answer"
     body = inline_serializer(name=name, fields={"data": data}) if enveloped else data
     statuses = sorted({*_ALWAYS, *(() if public else _WITH_TOKEN), *errors})
-    answers = {status: OpenApiResponse(ErrorSerializer, description=_ERRORS[status]) for status in statuses}
+    answers = {code: OpenApiResponse(ErrorSerializer, description=_ERRORS[code]) for code in statuses}
     decorate: Callable[[View], View] = extend_schema(
         summary=summary,
         tags=[tag],
         request=request,
         parameters=list(parameters),
-        responses={200: OpenApiResponse(body, description="Done."), **answers},
+        responses={status: OpenApiResponse(body, description="Done."), **answers},
     )
     return decorate

@@ -1,0 +1,178 @@
+"""Managing the cron jobs of a machine: every member may."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.callers import Caller
+from clouddev import schedules
+from clouddev.models import CronJob, CronRun, Machine
+from clouddev.models.machines import Person
+from clouddev.services.access import NoSuchMachine, machine_by_fly_name
+from config.core.errors import Conflict, Malformed, NotFound
+
+PAGE = 50
+MOST_JOBS = 100
+BY_HAND = "Paused by a member."
+
+
+class NoSuchJob(NotFound):
+    """404: there is no such job on a machine that the person may use."""
+
+    default = "There is no such cron job."
+
+
+class WorkflowHasJob(Conflict):
+    """409: the workflow has a job on this machine already."""
+
+    default = "This workflow has a cron job on this machine already. Change that one, or delete it first."
+
+
+class TooManyJobs(Conflict):
+    """409: the machine has as many jobs as it may."""
+
+    default = f"A machine may have {MOST_JOBS} cron jobs."
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """In place of a value that isn't changed: None is an input like any other."""
+
+
+KEEP = Keep()
+
+
+def list_jobs(*, person: Person, fly_name: str, workflow_name: str = "") -> list[CronJob]:
+    """The jobs of a machine by the names of their workflows, or the one of a workflow. Raises NoSuchMachine."""
+    jobs = CronJob.objects.filter(machine=machine_by_fly_name(person=person, fly_name=fly_name))
+    if workflow_name:
+        jobs = jobs.filter(workflow_name=workflow_name)
+    return list(jobs.select_related("machine", "created_by"))
+
+
+def create_job(  # noqa: PLR0913 - a job has this many parts
+    *,
+    caller: Caller,
+    fly_name: str,
+    workflow_name: str,
+    expression: str,
+    timezone: str,
+    given: object,
+    now: datetime,
+) -> CronJob:
+    """A job that starts the workflow with the input `given` in the caller's name.
+
+    Raises NoSuchMachine, BadSchedule, BadTimeZone, WorkflowHasJob, TooManyJobs.
+    """
+    machine = machine_by_fly_name(person=caller, fly_name=fly_name)
+    parsed, zone = schedules.parse(expression), schedules.parse_timezone(timezone)
+    try:
+        with transaction.atomic():
+            # Jobs are counted and made behind this lock, so that calls at once can't pass the limit.
+            if Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first() is None:
+                raise NoSuchMachine
+            if machine.cron_jobs.count() >= MOST_JOBS:
+                raise TooManyJobs
+            job = CronJob.objects.create(
+                machine=machine,
+                created_by_id=caller.id,
+                workflow_name=workflow_name,
+                cron_expression=parsed,
+                timezone=timezone,
+                input=given,
+                next_run_at=schedules.next_after(parsed, zone, now),
+                created_at=now,
+                updated_at=now,
+            )
+            record("cron_job.created", job, caller)
+    except IntegrityError as error:
+        raise WorkflowHasJob from error
+    return job
+
+
+def change_job(  # noqa: PLR0913 - the same
+    *,
+    caller: Caller,
+    job_id: uuid.UUID,
+    expression: str | None,
+    timezone: str | None,
+    given: object | Keep,
+    paused: bool | None,
+    now: datetime,
+) -> CronJob:
+    """Change what isn't None (or KEEP). Runs start in the caller's name from now on.
+
+    So nobody can have something of their own started in another's name. Raises NoSuchJob, BadSchedule, BadTimeZone.
+    """
+    with transaction.atomic():
+        found = CronJob.objects.for_member(caller).filter(pk=job_id)
+        job = found.select_for_update(of=("self",)).select_related("machine").first()
+        if job is None:
+            raise NoSuchJob
+        if expression is not None:
+            job.cron_expression = schedules.parse(expression)
+        if timezone is not None:
+            schedules.parse_timezone(timezone)
+            job.timezone = timezone
+        if not isinstance(given, Keep):
+            job.input = given
+        if paused is not None:
+            job.paused_at = (job.paused_at or now) if paused else None
+            job.paused_reason = (job.paused_reason or BY_HAND) if paused else ""
+        job.next_run_at = _next_time(job, now)
+        job.created_by_id, job.updated_at = caller.id, now
+        job.save()
+        record("cron_job.changed", job, caller)
+    return job
+
+
+def delete_job(*, caller: Caller, job_id: uuid.UUID) -> None:
+    """Delete a job with its runs; a workflow that runs goes on on the machine. Raises NoSuchJob."""
+    with transaction.atomic():
+        job = _job(caller, job_id)
+        record("cron_job.deleted", job, caller)
+        job.delete()
+
+
+def list_runs(*, person: Person, job_id: uuid.UUID, before: uuid.UUID | None) -> list[CronRun]:
+    """The newest runs of a job, newest first, PAGE at most; with `before` those that are older than that one.
+
+    Raises NoSuchJob, or Malformed when the job has no run `before`.
+    """
+    runs = CronRun.objects.filter(job=_job(person, job_id))
+    if before is not None:
+        since = runs.filter(pk=before).values_list("due_at", flat=True).first()
+        if since is None:
+            raise Malformed("before: This job has no such run.")
+        runs = runs.filter(due_at__lt=since)
+    return list(runs[:PAGE])
+
+
+def pause(*, job: CronJob, reason: str, now: datetime) -> None:
+    """Let a job start nothing until a member resumes it. Does nothing to one that is paused."""
+    with transaction.atomic():
+        going = CronJob.objects.filter(pk=job.pk, paused_at=None)
+        if going.update(paused_at=now, paused_reason=reason, updated_at=now):
+            record("cron_job.paused", job, None, reason=reason)
+
+
+def record(action: str, job: CronJob, actor: audit.Actor | None, **details: str) -> None:
+    """Add a row to the audit trail; no actor is this server itself."""
+    about = {"app": job.machine.app_name, "workflow": job.workflow_name, "schedule": job.cron_expression}
+    audit.record(
+        action, actor=actor, target=job, organization_id=job.machine.organization_id, details={**about, **details}
+    )
+
+
+def _job(person: Person, job_id: uuid.UUID) -> CronJob:
+    job = CronJob.objects.for_member(person).select_related("machine").filter(pk=job_id).first()
+    if job is None:
+        raise NoSuchJob
+    return job
+
+
+def _next_time(job: CronJob, now: datetime) -> datetime:
+    return schedules.next_after(job.cron_expression, schedules.parse_timezone(job.timezone), now)
