@@ -16,7 +16,7 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 
 from accounts.signin import SignInTwice
@@ -160,7 +160,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     provider = GitHubAdapter(request).get_provider()
     # allauth's provider would otherwise send people to the GitHub that its own adapter names.
     provider.oauth2_adapter_class = GitHubAdapter
-    next_path = own_path(request.POST.get("next", "")) or reverse("account-apps")
+    next_path = own_path(request.POST.get("next", "")) or resolve_url(settings.LOGIN_REDIRECT_URL)
     answer: HttpResponse = provider.redirect(request, process=AuthProcess.LOGIN, next_url=next_path)
     return answer
 

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -25,10 +25,11 @@ from config.core.requests import current_address, own_path
 @login_not_required
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Signed-in people go to their apps, everybody else sees what this server is."""
+    """Signed-in people go to their own first page, everybody else sees what this server is."""
     if request.user.is_authenticated:
-        return redirect("account-apps")
-    return _sign_in_page(request, next_path=reverse("account-apps"))
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    context = {"next": resolve_url(settings.LOGIN_REDIRECT_URL), "github": bool(settings.GITHUB_CLIENT_ID)}
+    return render(request, "accounts/welcome.html", context)
 
 
 @login_not_required
@@ -36,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The sign-in page; `next` is a path of ours to come back to."""
-    next_path = own_path(request.GET.get("next", "")) or reverse("account-apps")
+    next_path = own_path(request.GET.get("next", "")) or resolve_url(settings.LOGIN_REDIRECT_URL)
     if request.user.is_authenticated:
         return redirect(next_path)
     return _sign_in_page(request, next_path=next_path)

@@ -1,18 +1,28 @@
-"""The pages of cloud dev machines. They work without JavaScript."""
+"""The pages of cloud dev machines. They work without JavaScript; with it, they follow what happens."""
 
-from typing import cast
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, cast
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from clouddev.services import tokens
-from clouddev.services.access import NoSuchMachine, machine_by_fly_name
-from config.core.errors import Forbidden
+from clouddev.models import Machine, Member
+from clouddev.services import destruction, keeping, listing, members, running, tokens
+from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
+from clouddev.services.standing import standing_of
+from config.core.errors import ApplicationError, Forbidden, Malformed
 from config.core.pages import error_response
+
+_KEPT_FOR = {1: "1 hour", 8: "8 hours", 24: "1 day", 72: "3 days", 168: "7 days"}
 
 
 class NotYours(Forbidden):
@@ -37,3 +47,187 @@ def dev_ui(request: HttpRequest) -> HttpResponse:
     response = HttpResponseRedirect(f"{machine.url}/dev/__auth/callback?{urlencode({'token': token})}")
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+@never_cache
+@require_GET
+def workspaces(request: HttpRequest) -> HttpResponse:
+    """The machines that the person may use."""
+    person = _person(request)
+    listed = listing.list_with_people(person=person)
+    cards = [_card(item) for item in listed]
+    return render(request, "clouddev/workspaces.html", {"cards": cards, "is_going": any(map(_is_going, cards))})
+
+
+@never_cache
+@require_GET
+def states(request: HttpRequest) -> HttpResponse:
+    """What the pages ask for while they are open: how each of the person's machines is."""
+    listed = listing.list_machines(person=_person(request))
+    found = {str(item.machine.pk): asdict(standing_of(item.machine, item.fly_state)) for item in listed}
+    return JsonResponse({"workspaces": found})
+
+
+@never_cache
+@require_GET
+def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """One of the machines that the person may use, with its members."""
+    return _page(request, machine_by_id(person=_person(request), machine_id=machine_id))
+
+
+@require_POST
+def start(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Start a machine."""
+    return _change(request, machine_id, _start)
+
+
+@require_POST
+def stop(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Stop a machine."""
+    return _change(request, machine_id, _stop)
+
+
+@require_POST
+def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Keep a machine of one's own from being stopped for want of use, for so many `hours`; none lets go of it."""
+    hours = request.POST.get("hours", "")
+    if hours and hours not in map(str, _KEPT_FOR):
+        raise Malformed("Choose how long it shall be kept alive.")
+    now = timezone.now()
+    until = now + timedelta(hours=int(hours)) if hours else None
+
+    def keep(machine: Machine, person: User, now: datetime) -> str:
+        keeping.keep_alive(machine=machine, until=until, actor=person, now=now)
+        return f"{machine} is kept alive." if until else f"{machine} is no longer kept alive."
+
+    return _change(request, machine_id, keep, as_owner=True)
+
+
+@require_POST
+def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Destroy a machine of one's own, whose name was typed."""
+    person = _person(request)
+    machine = machine_by_id(person=person, machine_id=machine_id, as_owner=True)
+    if request.POST.get("name", "").strip() != machine.app_name:
+        return _page(request, machine, complaint="That is not the name of this workspace. Nothing was destroyed.")
+    destruction.destroy(machine=machine, actor=person)
+    messages.success(request, f"{machine} is being destroyed.")
+    return redirect("workspaces")
+
+
+@require_POST
+def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Let somebody use a machine of one's own, or change what they may."""
+    login, role = _login(request), request.POST.get("role", Member.Role.MEMBER)
+
+    def add(machine: Machine, person: User, now: datetime) -> str:
+        members.add_member(machine=machine, login=login, role=role, actor=person, now=now)
+        return f"{login} may use {machine} now, as {'an owner' if role == Member.Role.OWNER else 'a member'}."
+
+    return _change(request, machine_id, add, as_owner=True)
+
+
+@require_POST
+def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Take somebody's access to a machine of one's own away."""
+    login = _login(request)
+
+    def remove(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
+        members.remove_member(machine=machine, login=login, actor=person)
+        return f"{login} is no longer a member. What they are signed in to there works until it expires, in a day."
+
+    return _change(request, machine_id, remove, as_owner=True)
+
+
+@require_POST
+def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Make a machine of one's own somebody else's."""
+    login = _login(request)
+
+    def hand_over(machine: Machine, person: User, now: datetime) -> str:
+        members.transfer(machine=machine, login=login, actor=person, now=now)
+        return f"{machine} is {login}'s now."
+
+    return _change(request, machine_id, hand_over, as_owner=True)
+
+
+@require_POST
+def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) -> HttpResponse:
+    """Revoke a webhook token of a machine of one's own."""
+    own = machine_by_id(person=_person(request), machine_id=machine_id, as_owner=True)
+    tokens.require_webhook_token(machine=own, jti=jti)
+
+    def revoke(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
+        tokens.revoke_webhook_token(jti=jti, actor=person, now=now)
+        return "The token is revoked."
+
+    return _change(request, machine_id, revoke, as_owner=True)
+
+
+def _person(request: HttpRequest) -> User:
+    return cast("User", request.user)
+
+
+def _login(request: HttpRequest) -> str:
+    """The GitHub login that was typed; people write it with an @, too."""
+    return request.POST.get("login", "").strip().removeprefix("@")
+
+
+def _start(machine: Machine, person: User, now: datetime) -> str:
+    started = running.start(machine=machine, actor=person, now=now)
+    return f"{machine} is starting." if started else f"{machine} runs already."
+
+
+def _stop(machine: Machine, person: User, now: datetime) -> str:
+    stopped = running.stop(machine=machine, actor=person, now=now)
+    return f"{machine} is stopping." if stopped else f"{machine} is stopped already."
+
+
+def _change(
+    request: HttpRequest,
+    machine_id: uuid.UUID,
+    do: Callable[[Machine, User, datetime], str],
+    *,
+    as_owner: bool = False,
+) -> HttpResponse:
+    """Do it to a machine that the person may do it to, say what came of it, and lead back."""
+    person = _person(request)
+    machine = machine_by_id(person=person, machine_id=machine_id, as_owner=as_owner)
+    try:
+        messages.success(request, do(machine, person, timezone.now()))
+    except ApplicationError as error:
+        messages.warning(request, error.sentence)
+    if request.POST.get("back") == "list" or not machine.members.filter(user=person).exists():
+        return redirect("workspaces")
+    return redirect("workspace", machine_id)
+
+
+def _card(item: listing.Listed) -> dict[str, Any]:
+    standing = standing_of(item.machine, item.fly_state)
+    return {"machine": item.machine, "is_owner": item.role == Member.Role.OWNER, "standing": standing}
+
+
+def _is_going(card: dict[str, Any]) -> bool:
+    return card["standing"].tone in {"going", "warn"}
+
+
+def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> HttpResponse:
+    person = _person(request)
+    people = members.list_members(machine=machine)
+    own = next((member for member in people if member.user_id == person.pk), None)
+    if own is None:
+        raise NoSuchWorkspace
+    card = _card(listing.listed(own))
+    now = timezone.now()
+    context = {
+        **card,
+        "members": people,
+        "own": own,
+        "is_going": _is_going(card),
+        "is_there": machine.state != Machine.State.DESTROYING,
+        "is_kept": machine.keep_alive_until is not None and machine.keep_alive_until > now,
+        "kept_for": _KEPT_FOR.items(),
+        "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
+        "complaint": complaint,
+    }
+    return render(request, "clouddev/workspace.html", context, status=Malformed.status if complaint else 200)

@@ -168,7 +168,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 APPEND_SLASH = False
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "account-apps"
+LOGIN_REDIRECT_URL = "workspaces"
 LOGOUT_REDIRECT_URL = "account_login"
 
 # --- People ----------------------------------------------------------------------------------

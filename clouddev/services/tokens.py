@@ -15,10 +15,11 @@ from clouddev.models.machines import Person
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
 from clouddev.services.running import require_ready, require_there
-from config.core.errors import Conflict, Malformed
+from config.core.errors import Conflict, Malformed, NotFound
 from config.core.ratelimits import RateLimit
 
 USUAL_LIFETIME = "30d"
+_MOST_SHOWN = 100
 WEBHOOK_TOKENS = RateLimit("webhook-tokens", "30/minute")
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
@@ -27,6 +28,12 @@ class AlreadyRevoked(Conflict):
     """409: the token is revoked, or over."""
 
     default = "This token is revoked already."
+
+
+class NoSuchToken(NotFound):
+    """404: no such token of this machine."""
+
+    default = "This workspace has no such token."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,17 @@ def issue_webhook_token(
         jti=row.pk,
     )
     return IssuedToken(expires_at=row.expires_at, token=token)
+
+
+def webhook_tokens(*, machine: Machine, now: datetime) -> list[WebhookToken]:
+    """The machine's tokens that work and those that were revoked before their time, newest first."""
+    return list(machine.webhook_tokens.filter(expires_at__gt=now).select_related("made_by")[:_MOST_SHOWN])
+
+
+def require_webhook_token(*, machine: Machine, jti: uuid.UUID) -> None:
+    """Raise NoSuchToken unless it was given out for this machine."""
+    if not machine.webhook_tokens.filter(pk=jti).exists():
+        raise NoSuchToken
 
 
 def revoke_webhook_token(*, jti: uuid.UUID, actor: audit.Actor, now: datetime) -> None:

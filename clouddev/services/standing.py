@@ -1,0 +1,69 @@
+"""How machines are put to their people: a word, a colour, a sentence, and what can be done about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clouddev.models import Machine
+from clouddev.services import at_fly
+from deployments.services.standing import Tone
+
+State = Machine.State
+_OURS: dict[str, tuple[str, Tone]] = {
+    State.CREATING: ("Creating", "going"),
+    State.UNDOING: ("Failed", "bad"),
+    State.FAILED: ("Failed", "bad"),
+    State.DESTROYING: ("Being destroyed", "warn"),
+}
+_FLYS: Mapping[str, tuple[str, Tone]] = {
+    "started": ("Running", "good"),
+    **dict.fromkeys(("created", "creating", "starting", "restarting", "replacing", "updating"), ("Starting", "going")),
+    **dict.fromkeys(("stopping", "suspending"), ("Stopping", "going")),
+    "stopped": ("Stopped", "plain"),
+    "suspended": ("Suspended", "plain"),
+    "failed": ("Failed at Fly", "bad"),
+    at_fly.UNKNOWN: ("Unknown", "warn"),
+}
+_ASLEEP = frozenset({"stopped", "suspended", "created", "failed", at_fly.UNKNOWN})
+_AWAKE = frozenset({"started", "starting", at_fly.UNKNOWN})
+_UNKNOWN = "Fly can't say how it is right now."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A machine, as its page shows it. `sentence` is what happens right now, `failed` what went wrong."""
+
+    word: str
+    tone: Tone
+    sentence: str = ""
+    failed: str = ""
+    can_open: bool = False
+    can_start: bool = False
+    can_stop: bool = False
+    can_be_made_again: bool = False
+
+
+def standing_of(machine: Machine, fly_state: str) -> Standing:
+    """How it is; `fly_state` is the contract's word, as `listing` has it."""
+    if machine.state == State.READY:
+        return _at_fly(fly_state)
+    word, tone = _OURS[machine.state]
+    return Standing(
+        word=word,
+        tone=tone,
+        sentence=machine.step,
+        failed=machine.error,
+        can_be_made_again=machine.state == State.FAILED,
+    )
+
+
+def _at_fly(said: str) -> Standing:
+    word, tone = _FLYS.get(said, (said.capitalize(), "plain"))
+    return Standing(
+        word=word,
+        tone=tone,
+        sentence=_UNKNOWN if said == at_fly.UNKNOWN else "",
+        # One that sleeps wakes up when it is opened.
+        can_open=True,
+        can_start=said in _ASLEEP,
+        can_stop=said in _AWAKE,
+    )

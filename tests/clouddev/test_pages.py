@@ -1,0 +1,374 @@
+"""/workspaces/: the pages of machines, without JavaScript. bob is a member, charlie is nobody there."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from accounts.models import AuditEvent
+from clouddev.models import Machine, Member, WebhookToken
+from tests.accounts.browsing import Browser, form_of, text_of
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+
+pytestmark = pytest.mark.django_db
+LIST = "/workspaces/"
+STATES = "/workspaces/states"
+State = Machine.State
+FAILURE = "Fly has no room for the machine in iad and near it. Try again in some minutes."
+
+
+def browser_of(user):
+    browser = Browser()
+    browser.client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+@pytest.fixture
+def alices(alice):
+    return browser_of(alice)
+
+
+@pytest.fixture
+def bobs(bob):
+    return browser_of(bob)
+
+
+@pytest.fixture
+def charlies(charlie):
+    return browser_of(charlie)
+
+
+@pytest.fixture
+def studio(alice, bob, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox)
+    add_member(machine, bob)
+    return machine
+
+
+def page_of(machine):
+    return f"{LIST}{machine.pk}/"
+
+
+def press(browser, machine, deed, **fields):
+    """Send the form of the machine's page, and follow to what the person reads then."""
+    action = f"{page_of(machine)}{deed}"
+    answer = browser.press(browser.get(page_of(machine)), action, **fields)
+    return text_of(browser.get(answer["Location"]) if answer.status_code == 302 else answer)
+
+
+def has_form(page, action):
+    return f'action="{action}"' in page.content.decode()
+
+
+def shown_parts(page, name):
+    """Whether the parts that depend on `name` are shown, in their order on the page."""
+    return ["hidden" not in tail.partition(">")[0] for tail in page.content.decode().split(f'data-if="{name}"')[1:]]
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+
+def test_every_page_leads_to_the_list(alices):
+    assert f'href="{LIST}"' in alices.get("/account/apps").content.decode()
+    assert alices.get("/workspaces")["Location"] == LIST
+
+
+def test_who_has_no_workspace_reads_which_command_makes_one(alices):
+    assert "In the folder of an app, run crayon cloud run" in text_of(alices.get(LIST))
+
+
+@pytest.mark.parametrize(
+    ("fly_state", "word", "start", "stop"),
+    [
+        ("started", "Running", False, True),
+        ("stopped", "Stopped", True, False),
+        ("suspended", "Suspended", True, False),
+    ],
+)
+def test_a_card_says_how_the_machine_is_at_fly_and_offers_what_can_be_done(
+    alices, alice, sandbox, fly_state, word, start, stop
+):
+    make_machine(alice, "studio", sandbox=sandbox, fly_state=fly_state, region="ams")
+    page = alices.get(LIST)
+    assert f"studio {word} ams · used now" in text_of(page)
+    assert (shown_parts(page, "can_start"), shown_parts(page, "can_stop")) == ([start], [stop])
+    assert shown_parts(page, "can_open") == [True]
+
+
+def test_a_card_of_one_that_is_being_made_says_which_step(alices, alice):
+    make_machine(alice, "studio", state=State.CREATING, step="Making the machine in iad…")
+    page = alices.get(LIST)
+    assert "studio Creating iad" in text_of(page)
+    assert "Making the machine in iad…" in text_of(page)
+    assert [shown_parts(page, name) for name in ("can_open", "can_start", "can_stop")] == [[False]] * 3
+    assert b'http-equiv="refresh"' in page.content
+
+
+def test_a_card_of_one_that_failed_says_why_and_what_to_do(alices, alice):
+    make_machine(alice, "studio", state=State.FAILED, error=FAILURE)
+    page = alices.get(LIST)
+    assert f"{FAILURE} Run crayon cloud run to create it again." in text_of(page)
+    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_again")) == ([True], [True])
+
+
+def test_one_that_is_being_undone_is_not_to_be_made_again_yet(alices, alice):
+    make_machine(alice, "studio", state=State.UNDOING, error=FAILURE, step="Removing what was made…")
+    page = alices.get(LIST)
+    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_again")) == ([True], [False])
+    assert "Removing what was made…" in text_of(page)
+
+
+def test_when_fly_is_down_the_page_is_there_and_says_that_nobody_knows(alices, studio, sandbox):
+    sandbox.faults(target="fly", kind="status", status=503)
+    page = alices.get(LIST)
+    assert page.status_code == 200
+    assert "Unknown" in text_of(page)
+    assert "Fly can't say how it is right now." in text_of(page)
+    assert (shown_parts(page, "can_start"), shown_parts(page, "can_stop")) == ([True], [True])
+
+
+def test_a_member_sees_the_workspace_and_whose_it_is(bobs, studio):
+    text = text_of(bobs.get(LIST))
+    assert "studio Running iad · alice's" in text
+    assert "alice owner bob" in text
+
+
+def test_others_see_nothing_of_it(charlies, studio):
+    assert "studio" not in text_of(charlies.get(LIST))
+    assert charlies.get(STATES).json() == {"workspaces": {}}
+
+
+def test_what_somebody_has_typed_is_text_on_the_page(alices, alice):
+    make_machine(alice, "studio", state=State.FAILED, error="<script>alert(1)</script>")
+    assert b"<script>alert" not in alices.get(LIST).content
+
+
+def test_many_workspaces_cost_no_more_questions_than_one(alices, alice, bob, sandbox, django_assert_max_num_queries):
+    for number in range(12):
+        add_member(make_machine(alice, f"app-{number}", sandbox=sandbox), bob)
+    alices.get(LIST)
+    cache.clear()
+    sandbox.clear_requests()
+    with django_assert_max_num_queries(8):
+        assert alices.get(LIST).content.count(b"badge good") == 12
+    assert len(sandbox.requests("fly")) == 1
+
+
+# --- what open pages ask for ---------------------------------------------------------------------
+
+
+def test_an_open_page_is_told_how_each_workspace_is(alices, alice, studio):
+    failed = make_machine(alice, "blog", state=State.FAILED, error=FAILURE)
+    nothing = dict.fromkeys(("can_open", "can_start", "can_stop", "can_be_made_again"), False)
+    assert alices.get(STATES).json() == {
+        "workspaces": {
+            str(studio.pk): {
+                **nothing, "word": "Running", "tone": "good", "sentence": "", "failed": "",
+                "can_open": True, "can_stop": True,
+            },
+            str(failed.pk): {
+                **nothing, "word": "Failed", "tone": "bad", "sentence": "", "failed": FAILURE,
+                "can_be_made_again": True,
+            },
+        }
+    }  # fmt: skip
+
+
+def test_how_workspaces_are_is_kept_by_no_cache(alices):
+    assert "no-store" in alices.get(STATES)["Cache-Control"]
+
+
+# --- opening, starting and stopping --------------------------------------------------------------
+
+
+def test_open_leads_to_the_machine_with_a_token_at_once(alices, studio):
+    link = f"/auth/dev-ui?app={studio.fly_app_id}"
+    assert f'href="{link}"' in alices.get(LIST).content.decode()
+    answer = alices.get(link)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(f"{studio.url}/dev/__auth/callback?token=ey")
+
+
+def test_a_member_stops_and_starts_it(bobs, studio):
+    assert "studio is stopping." in press(bobs, studio, "stop")
+    assert "Stopping" in text_of(bobs.get(LIST)) or "Stopped" in text_of(bobs.get(LIST))
+    assert list(AuditEvent.objects.filter(action="machine.stopped").values_list("actor_label")) == [("Bob",)]
+
+
+def test_it_says_so_when_there_is_nothing_to_start(alices, studio):
+    assert "studio runs already." in press(alices, studio, "start")
+
+
+def test_a_button_of_the_list_leads_back_to_the_list(alices, studio):
+    answer = alices.press(alices.get(LIST), f"{page_of(studio)}stop")
+    assert answer["Location"] == LIST
+
+
+def test_what_cannot_be_started_yet_says_why(alices, alice):
+    machine = make_machine(alice, "studio", state=State.CREATING)
+    assert "still being made" in press(alices, machine, "start")
+
+
+def test_trouble_at_fly_is_a_sentence_and_not_a_crash(alices, studio, sandbox):
+    page = alices.get(LIST)
+    sandbox.faults(target="fly", kind="status", status=503)
+    answer = alices.press(page, f"{page_of(studio)}stop")
+    assert answer.status_code == 302
+    assert 'class="warning"' in alices.get(LIST).content.decode()
+
+
+# --- one workspace -------------------------------------------------------------------------------
+
+
+def test_the_page_says_where_and_whose_it_is(bobs, studio):
+    text = text_of(bobs.get(page_of(studio)))
+    for words in (studio.url, "Region iad", "Belongs to alice", studio.database_schema, studio.dev_user):
+        assert words in text
+
+
+def test_a_member_is_offered_nothing_that_only_owners_may(alices, bobs, studio, bob):
+    make_webhook_token(studio, bob)
+    owners, members = alices.get(page_of(studio)), bobs.get(page_of(studio))
+    for deed in ("destroy", "members", "members/remove", "transfer", "keep-alive"):
+        assert (has_form(owners, f"{page_of(studio)}{deed}"), has_form(members, f"{page_of(studio)}{deed}")) == (
+            True,
+            False,
+        )
+    assert ("Webhook tokens" in text_of(owners), "Webhook tokens" in text_of(members)) == (True, False)
+    assert not has_form(bobs.get(LIST), f"{page_of(studio)}destroy")
+
+
+@pytest.mark.parametrize("deed", ["destroy", "members", "members/remove", "transfer", "keep-alive", "tokens/{}/revoke"])
+def test_what_only_owners_may_is_not_there_for_others(bobs, charlies, studio, deed):
+    token = make_webhook_token(studio, studio.owner)
+    fields = {"name": "studio", "login": "bob"}
+    path = f"{page_of(studio)}{deed.format(token.pk)}"
+    for browser in (bobs, charlies):
+        form = form_of(browser.get("/account/apps"), "/auth/sign-out")
+        answer = browser.client.post(path, {**form, **fields})
+        absent = browser.client.post(path.replace(str(studio.pk), str(uuid.uuid4())), {**form, **fields})
+        assert (answer.status_code, absent.status_code) == (404, 404)
+        assert text_of(answer) == text_of(absent)
+    assert Machine.objects.get().state == State.READY
+    assert set(studio.members.values_list("user__username", "role")) == {("alice", "owner"), ("bob", "member")}
+    assert WebhookToken.objects.get().revoked_at is None
+
+
+@pytest.mark.parametrize("deed", ["", "start", "stop"])
+def test_a_stranger_finds_no_more_than_somebody_who_made_the_address_up(charlies, studio, deed):
+    form = form_of(charlies.get("/account/apps"), "/auth/sign-out")
+    for path in (f"{page_of(studio)}{deed}", f"{LIST}{uuid.uuid4()}/{deed}"):
+        answer = charlies.client.post(path, form) if deed else charlies.get(path)
+        assert answer.status_code == 404
+        assert "You have no such workspace" in text_of(answer)
+
+
+# --- members -------------------------------------------------------------------------------------
+
+
+def test_an_owner_adds_somebody_who_is_known_here(alices, studio, charlie):
+    assert "charlie may use studio now, as a member." in press(alices, studio, "members", login=" @Charlie ").replace(
+        "Charlie", "charlie"
+    )
+    assert studio.members.get(user=charlie).role == "member"
+    assert "studio" in text_of(browser_of(charlie).get(LIST))
+
+
+def test_somebody_unknown_is_not_added_and_the_page_says_what_they_must_do(alices, studio):
+    assert "Ask them to sign in once." in press(alices, studio, "members", login="nobody-here")
+    assert studio.members.count() == 2
+
+
+def test_an_owner_makes_a_member_an_owner_and_back(alices, studio, bob):
+    press(alices, studio, "members", login="bob", role="owner")
+    assert studio.members.get(user=bob).role == "owner"
+    assert "bob owner" in text_of(alices.get(LIST))
+    press(alices, studio, "members", login="bob", role="member")
+    assert studio.members.get(user=bob).role == "member"
+
+
+def test_removing_somebody_says_how_long_their_tokens_work(alices, bobs, studio):
+    assert "24 hours at most" in text_of(alices.get(page_of(studio)))
+    assert "bob is no longer a member" in press(alices, studio, "members/remove")
+    assert bobs.get(page_of(studio)).status_code == 404
+
+
+def test_whose_machine_it_is_cannot_be_removed(alices, studio):
+    assert "transfer it to somebody else first" in press(alices, studio, "members/remove", login="alice")
+    assert studio.members.filter(user__username="alice").exists()
+
+
+def test_a_second_owner_who_removes_themselves_is_led_to_the_list(bobs, studio, bob):
+    studio.members.filter(user=bob).update(role=Member.Role.OWNER)
+    page = bobs.get(page_of(studio))
+    answer = bobs.press(page, f"{page_of(studio)}members/remove", login="bob")
+    assert answer["Location"] == LIST
+
+
+def test_a_transfer_makes_it_somebody_elses_and_the_one_before_stays_a_member(alices, bobs, studio, alice, bob):
+    assert "studio is bob's now." in press(alices, studio, "transfer", login="bob")
+    assert Machine.objects.get().owner_id == bob.pk
+    assert has_form(bobs.get(page_of(studio)), f"{page_of(studio)}destroy")
+    assert not has_form(alices.get(page_of(studio)), f"{page_of(studio)}destroy")
+
+
+# --- keeping, tokens, destroying -----------------------------------------------------------------
+
+
+def test_an_owner_keeps_it_alive_for_a_while_and_lets_go(alices, studio):
+    assert "Kept alive until" in press(alices, studio, "keep-alive", hours="24")
+    until = Machine.objects.get().keep_alive_until
+    assert until is not None
+    assert abs(until - timezone.now() - timedelta(days=1)) < timedelta(minutes=1)
+    assert "Kept alive until" not in press(alices, studio, "keep-alive", hours="")
+    assert Machine.objects.get().keep_alive_until is None
+
+
+@pytest.mark.parametrize("hours", ["1000000", "-1", "x", "２４"])
+def test_no_other_time_can_be_asked_for(alices, studio, hours):
+    page = alices.get(page_of(studio))
+    assert alices.press(page, f"{page_of(studio)}keep-alive", hours=hours).status_code == 400
+    assert Machine.objects.get().keep_alive_until is None
+
+
+def test_an_owner_sees_webhook_tokens_and_revokes_one(alices, alice, bob, studio):
+    token = make_webhook_token(studio, bob)
+    over = make_webhook_token(studio, bob, expires_at=timezone.now() - timedelta(days=1))
+    page = text_of(alices.get(page_of(studio)))
+    assert (str(token.pk)[:8] in page, str(over.pk)[:8] in page) == (True, False)
+    assert "The token is revoked." in press(alices, studio, f"tokens/{token.pk}/revoke")
+    assert WebhookToken.objects.get(pk=token.pk).revoked_at is not None
+    assert AuditEvent.objects.get(action="webhook_token.revoked").actor_id == alice.pk
+
+
+def test_a_token_of_another_workspace_is_not_revoked_here(alices, bob, studio):
+    others = make_webhook_token(make_machine(bob, "blog"), bob)
+    own = make_webhook_token(studio, bob)
+    page = alices.get(page_of(studio))
+    form = form_of(page, f"{page_of(studio)}tokens/{own.pk}/revoke")
+    answer = alices.client.post(f"{page_of(studio)}tokens/{others.pk}/revoke", form)
+    assert answer.status_code == 404
+    assert WebhookToken.objects.get(pk=others.pk).revoked_at is None
+
+
+@pytest.mark.parametrize("name", ["", "STUDIO", "studi", "blog"])
+def test_another_name_than_its_own_destroys_nothing(alices, studio, name):
+    text = press(alices, studio, "destroy", name=name)
+    assert "That is not the name of this workspace. Nothing was destroyed." in text
+    assert Machine.objects.get().state == State.READY
+
+
+def test_its_name_destroys_it(alices, alice, studio):
+    assert "studio is being destroyed." in press(alices, studio, "destroy", name="studio")
+    assert Machine.objects.get().state == State.DESTROYING
+    assert AuditEvent.objects.get(action="machine.destroyed").actor_id == alice.pk
+    page = alices.get(page_of(studio))
+    assert "Being destroyed" in text_of(page)
+    assert [has_form(page, f"{page_of(studio)}{deed}") for deed in ("destroy", "members", "transfer")] == [False] * 3
+
+
+def test_one_that_failed_can_be_destroyed_too(alices, alice):
+    machine = make_machine(alice, "studio", state=State.FAILED, error=FAILURE)
+    assert "studio is being destroyed." in press(alices, machine, "destroy", name="studio")
