@@ -206,7 +206,7 @@ class SandboxProcess:
         self.control("DELETE", f"/fly/apps/{quote(name, safe='')}")
 
     def fly_app(self, name: str, **behaviour: object) -> None:
-        """Say how an app's program answers: status, delay, body, dev_health, exec; None is as usual."""
+        """Say how an app's program answers: status, delay, body, dev_health, workflows, exec; None is as usual."""
         self.control("POST", f"/fly/apps/{quote(name, safe='')}", behaviour)
 
     def fly_lines(self, name: str, *lines: str | dict[str, str]) -> None:

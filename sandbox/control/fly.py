@@ -15,6 +15,7 @@ from sandbox.fly.machine import Machine
 from sandbox.fly.regions import DEFAULT, REGIONS
 from sandbox.fly.state import App, Behaviour, Fly
 from sandbox.fly.tokens import ORGANIZATION
+from sandbox.fly.workflows import Workflow
 from sandbox.world import WORLD
 
 _ROOM = frozenset({"machines", "volumes", "quota_mb"})
@@ -95,6 +96,7 @@ async def change_app(request: web.Request) -> web.Response:
     if any(status is not None and not 200 <= int(status) <= 599 for status in (behaviour.status, behaviour.dev_health)):  # noqa: PLR2004 - the statuses of final answers
         refuse("A status is a whole number from 200 to 599.")
     behaviour.delay = _number(changed, "delay")
+    behaviour.workflows = {str(name): asdict(Workflow(**orders)) for name, orders in behaviour.workflows.items()}
     app.behaviour = behaviour
     return json_answer(asdict(behaviour))
 

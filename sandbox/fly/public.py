@@ -7,6 +7,7 @@ from html import escape
 from aiohttp import web
 
 from sandbox.answers import html_answer, json_answer
+from sandbox.fly import dev_api
 from sandbox.fly.errors import FlyError
 from sandbox.fly.images import image_ref
 from sandbox.fly.lifecycle import Lifecycle
@@ -36,6 +37,9 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return _refusal(503, "Nothing runs", "No machine of this app is started.")
     if app.behaviour.delay:
         await asyncio.sleep(app.behaviour.delay)
+    tail = request.match_info.get("tail", "")
+    if tail.startswith(dev_api.PREFIX) and "fly_process_group" not in machine.metadata:
+        return await dev_api.answer(request, app, tail, now=fly.clock.now())
     return _program(request, app, machine)
 
 

@@ -14,6 +14,7 @@ from sandbox.fly.regions import Room
 from sandbox.fly.tokens import ORGANIZATION, Token
 from sandbox.fly.vault import Vault
 from sandbox.fly.volume import Volume
+from sandbox.fly.workflows import WorkflowRun
 
 DEFAULT_FACTOR = 10.0
 
@@ -49,6 +50,7 @@ class Behaviour:
     delay: float = 0.0
     body: str | None = None
     dev_health: int = 200
+    workflows: dict[str, Any] = field(default_factory=dict)
     exec: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,6 +75,7 @@ class App:
     vault: Vault = field(default_factory=Vault)
     logs: list[LogLine] = field(default_factory=list)
     behaviour: Behaviour = field(default_factory=Behaviour)
+    runs: dict[str, WorkflowRun] = field(default_factory=dict)
 
     @property
     def living(self) -> list[Machine]:
@@ -154,6 +157,7 @@ class Fly:
                 for text, token in self.tokens.items()
                 if token.expires_at > now and token.app in names
             },
+            "runs": {run.id: run.as_json(now) | {"app": app.name} for app in apps for run in app.runs.values()},
         }
 
 
