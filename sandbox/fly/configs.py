@@ -11,7 +11,7 @@ from sandbox.fly.errors import FlyError, invalid, unprocessable
 _STEP_MB = 256
 # Least and most memory per processor.
 _MEMORY = {"shared": (256, 2048), "performance": (2048, 8192)}
-_PROCESSORS = {"shared": (1, 2, 4, 8), "performance": (1, 2, 4, 8, 16)}
+_PROCESSORS = {"shared": (1, 2, 4, 6, 8), "performance": (1, 2, 4, 8, 16)}
 _KINDS: dict[str, type] = {
     "env": dict,
     "init": dict,

@@ -1,0 +1,155 @@
+"""GET /api/cloud-dev/status: how a machine is, in the words that the command-line tool waits for."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clouddev.models import Machine
+from clouddev.services import status
+from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, said
+from tests.clouddev.builders import add_member, make_machine
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/cloud-dev/status"
+ASKS_ALL = "GET /v1/orgs/sandbox/machines"
+NOT_FOUND = (200, {"data": {"status": "not_found", "url": None}})
+BOOTING = "The machine runs; its dev server is starting…"
+State = Machine.State
+
+
+def asked(api, name="studio"):
+    return said(api.get(PATH, appName=name))
+
+
+def pings(machine):
+    return f"GET /apps/{machine.fly_app_id}/dev/__health"
+
+
+@pytest.mark.parametrize(("parameters", "sentence"), BAD_QUERIES)
+def test_what_cannot_be_a_name_is_refused(alice_api, parameters, sentence):
+    assert said(alice_api.get(PATH, **parameters)) == (400, {"error": sentence})
+
+
+def test_without_a_token_nothing_is_told(nobody_api, studio):
+    assert nobody_api.get(PATH, appName="studio").status_code == 401
+
+
+def test_a_suspended_person_is_told_nothing(bob_api, bob, studio):
+    bob.is_active = False
+    bob.save()
+    assert asked(bob_api) == (403, SUSPENDED)
+
+
+def test_a_machine_of_others_looks_as_one_that_is_not_there(charlie_api, studio, sandbox):
+    assert asked(charlie_api) == asked(charlie_api, "nothing") == NOT_FOUND
+    assert asked_at_fly(sandbox) == []
+
+
+def test_ones_own_machine_counts_before_one_of_others_with_the_same_name(alice_api, alice, bob, sandbox):
+    others = make_machine(bob, "studio", state=State.CREATING)
+    add_member(others, alice)
+    own = make_machine(alice, "studio", state=State.FAILED, error="No room.")
+    assert asked(alice_api) == (200, {"data": {"status": "error", "url": own.url, "error": "No room."}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": State.CREATING, "step": "Setting up…"}, {"status": "creating", "message": "Setting up…"}),
+        ({"state": State.FAILED, "error": "No room."}, {"status": "error", "error": "No room."}),
+        (
+            {"state": State.UNDOING, "step": "Removing what was made…", "error": "No room."},
+            {"status": "error", "message": "Removing what was made…", "error": "No room."},
+        ),
+        ({"state": State.DESTROYING, "step": "Removing…"}, {"status": "destroying", "message": "Removing…"}),
+    ],
+)
+def test_while_it_is_made_or_removed_the_row_says_it_all(alice_api, alice, sandbox, fields, expected):
+    machine = make_machine(alice, "studio", **fields)
+    assert asked(alice_api) == (200, {"data": {"url": machine.url, **expected}})
+    assert asked_at_fly(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("stopped", {"status": "stopped"}),
+        ("suspended", {"status": "stopped"}),
+        ("starting", {"status": "starting", "message": "The machine is starting…"}),
+        ("created", {"status": "starting", "message": "The machine is starting…"}),
+        ("replacing", {"status": "starting", "message": "The machine is starting…"}),
+        ("stopping", {"status": "stopping"}),
+        ("failed", {"status": "failed"}),
+    ],
+)
+def test_a_machine_that_does_not_run_has_flys_word_and_is_not_woken(alice_api, alice, sandbox, word, expected):
+    machine = make_machine(alice, "studio", sandbox=sandbox, fly_state=word)
+    sandbox.clear_requests()
+    assert asked(alice_api) == (200, {"data": {"url": machine.url, **expected}})
+    assert asked_at_fly(sandbox) == [ASKS_ALL]
+
+
+def test_owner_and_member_see_it_running_when_its_dev_server_answers(alice_api, bob_api, studio_at_fly):
+    running = (200, {"data": {"status": "running", "url": studio_at_fly.url}})
+    assert asked(alice_api) == asked(bob_api) == running
+
+
+@pytest.mark.parametrize(("answer", "word"), [(204, "running"), (404, "running"), (500, "starting"), (503, "starting")])
+def test_any_answer_below_500_will_do(alice_api, studio_at_fly, sandbox, answer, word):
+    sandbox.fly_app(studio_at_fly.fly_app_id, dev_health=answer)
+    assert asked(alice_api)[1]["data"]["status"] == word
+
+
+def test_redirects_are_not_followed(alice_api, studio_at_fly, sandbox):
+    away = {"Location": f"{sandbox.url}/_sandbox/state"}
+    sandbox.faults(target="fly", match="GET /apps/*", status=302, headers=away)
+    assert asked(alice_api)[1]["data"]["status"] == "running"
+    assert asked_at_fly(sandbox) == [ASKS_ALL, pings(studio_at_fly)]
+
+
+def test_a_poll_costs_two_queries_one_question_to_fly_and_one_ping(alice_api, studio_at_fly, sandbox):
+    alice_api.get(PATH, appName="nothing")  # the first use of a token in a minute is noted
+    with CaptureQueriesContext(connection) as queries:
+        asked(alice_api)
+    assert len(queries) == 2
+    assert asked_at_fly(sandbox) == [ASKS_ALL, pings(studio_at_fly)]
+
+
+def test_a_machine_that_hangs_costs_three_seconds_and_is_starting(alice_api, studio_at_fly, sandbox):
+    sandbox.fly_app(studio_at_fly.fly_app_id, delay=30)
+    began = time.monotonic()
+    assert asked(alice_api) == (
+        200,
+        {"data": {"status": "starting", "url": studio_at_fly.url, "message": BOOTING}},
+    )
+    assert 2.5 < time.monotonic() - began < 4
+    assert asked_at_fly(sandbox) == [ASKS_ALL, pings(studio_at_fly)]
+
+
+def test_a_machine_that_cuts_the_connection_is_starting(alice_api, studio_at_fly, sandbox):
+    sandbox.faults(target="fly", match="GET /apps/*", drop="before")
+    assert asked(alice_api)[1]["data"]["status"] == "starting"
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": "after", "times": 2}])
+def test_while_fly_cannot_be_asked_the_status_is_unknown(alice_api, studio_at_fly, sandbox, fault):
+    sandbox.faults(target="fly", match="GET /v1/orgs/*", **fault)
+    told = {"status": "unknown", "url": studio_at_fly.url, "message": "Fly can't be asked about the machine right now."}
+    assert asked(alice_api) == (200, {"data": told})
+
+
+def test_one_that_hangs_keeps_one_thread_waiting_however_many_ask(studio_at_fly, sandbox):
+    sandbox.fly_app(studio_at_fly.fly_app_id, delay=30)
+    first = threading.Thread(target=status.is_healthy, args=[studio_at_fly])
+    first.start()
+    until = time.monotonic() + 2
+    while not asked_at_fly(sandbox) and time.monotonic() < until:
+        time.sleep(0.02)
+    began = time.monotonic()
+    assert [status.is_healthy(studio_at_fly) for _ in range(20)] == [False] * 20
+    assert time.monotonic() - began < 1
+    first.join()
+    assert asked_at_fly(sandbox) == [pings(studio_at_fly)]
