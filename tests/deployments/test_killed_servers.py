@@ -1,0 +1,121 @@
+"""A server that is killed while it prepares an app or takes in a push: the next call goes on, the sweep clears up."""
+
+import base64
+import contextlib
+import os
+import signal
+import threading
+from datetime import timedelta
+
+import pytest
+import urllib3
+from django.utils import timezone
+
+from deployments.models import Build, Deployment, FlyApp
+from deployments.services import pushing, reconciliation
+from tests.conftest import token_of
+from tests.deployments.at_fly import apps_at_fly, kinds_at_fly
+from tests.deployments.at_work import archive_of, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+MARKER = "this-is-the-build-of-shop"
+PREPARE = ("/api/deploy/prepare", {"appName": "shop"})
+ARCHIVE = base64.b64encode(archive_of(MARKER)).decode()
+PUSH = ("/api/deploy/push", {"appName": "shop", "archive": ARCHIVE, "envVars": {"VITE_COLOR": "red"}})
+LEFT_BEHIND = "The push was interrupted on our side before the build could begin. Push again."
+QUESTIONS = ["POST /v1/apps$", "GET */ip_assignments", "POST */ip_assignments"]
+
+
+@pytest.fixture
+def server(work, running_push_server):
+    running_push_server.wait_until_ready()
+    return running_push_server
+
+
+def kill_during(server, sandbox, call, question, token, *, master):
+    """Make the call, and kill the server while Fly takes its time over the question; start it again."""
+    path, body = call
+    sandbox.clear_requests()
+    sandbox.faults(target="fly", match=question, delay=0.7)
+
+    def ask():
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            server.request("POST", path, token=token, json=body)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_for(lambda: any(entry["faulted"] for entry in sandbox.requests("fly")), "Fly is asked")
+    workers = server._worker_pids()
+    for pid in [server.pid, *workers] if master else workers:
+        os.kill(pid, signal.SIGKILL)
+    asking.join()
+    if master:
+        server.start()
+    server.wait_until_ready()
+    # What was sent is still carried out.
+    wait_for(lambda: all(done(entry) for entry in sandbox.requests("fly")), "Fly has done it", seconds=10)
+
+
+def done(entry):
+    return not entry["faulted"] or entry["status"] is not None
+
+
+def ask(server, call, token):
+    path, body = call
+    return server.request("POST", path, token=token, json=body)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_app_that_a_crashed_server_was_making_is_finished(work, alice, sandbox, server, question):
+    """The whole server, as when its machine is lost; tests of `prepare` itself kill its worker."""
+    token = token_of(alice)
+    kill_during(server, sandbox, PREPARE, question, token, master=True)
+    FlyApp.objects.update(claimed_at=timezone.now() - timedelta(minutes=1))
+
+    assert ask(server, PREPARE, token).status == 200
+
+    app = Deployment.objects.get()
+    assert app.state == Deployment.State.READY
+    assert apps_at_fly(sandbox) == {app.fly_app_id}
+    assert kinds_at_fly(sandbox, app.fly_app_id) == ["shared_v4", "v6"]
+
+
+@pytest.mark.parametrize("master", [False, True], ids=["its worker", "all of it"])
+@pytest.mark.parametrize("question", ["POST */secrets", "POST /v1/apps$"])
+def test_after_a_push_that_was_killed_with_its_server_the_next_is_built(
+    work, alice, sandbox, server, question, master
+):
+    token = token_of(alice)
+    app = work.prepared(alice)
+    if question.endswith("apps$"):
+        sandbox.remove_fly_app(app.fly_app_id)
+        Deployment.objects.update(state=Deployment.State.PREPARING)
+        FlyApp.objects.update(state=FlyApp.State.INTENDED)
+    kill_during(server, sandbox, PUSH, question, token, master=master)
+    killed = Build.objects.get()
+    assert (killed.state, killed.accepted_at) == (Build.State.QUEUED, None)
+
+    FlyApp.objects.exclude(claimed_at=None).update(claimed_at=timezone.now() - timedelta(minutes=1))
+    answer = ask(server, PUSH, token)
+    assert answer.status == 200, answer.data
+    build = Build.objects.get(pk=answer.json()["data"]["buildId"])
+    work.nursery.start()
+    work.wait_until_over(build)
+    pushing.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
+
+    work.require_whole(build, MARKER)
+    killed.refresh_from_db()
+    assert (killed.state, killed.error, killed.archive) == (Build.State.INTERRUPTED, LEFT_BEHIND, "")
+
+
+def test_what_a_killed_push_leaves_is_cleared_up_when_nobody_pushes_again(work, alice, sandbox, server):
+    work.prepared(alice)
+    kill_during(server, sandbox, PUSH, "POST */secrets", token_of(alice), master=False)
+    assert work.ground.left_over()
+
+    pushing.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
+    counts = reconciliation.reconcile(now=timezone.now() + timedelta(minutes=11))
+
+    assert (counts.abandoned, counts.missing, counts.unfinished) == (0, 0, 0)
+    work.require_nothing_left()
+    assert len(apps_at_fly(sandbox)) == 1
