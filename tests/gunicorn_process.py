@@ -70,6 +70,14 @@ class GunicornProcess:
         self._process = None
         self._http.clear()
 
+    def kill(self) -> None:
+        """End all of it at once, as when its machine is lost; it can be started again."""
+        assert self._process is not None
+        for pid in [self.pid, *self._worker_pids()]:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -139,6 +147,7 @@ def environment_at(sandbox: SandboxProcess) -> dict[str, str]:
         "FLY_APP_URL": f"{sandbox.fly_url}/apps/{{app}}",
         "FLY_API_TOKEN": "sandbox-fly-org-token",
         "FLY_ORG": "sandbox",
+        "DEV_UI_JWT_PRIVATE_KEY": settings.DEV_UI_JWT_PRIVATE_KEY,
         "LOG_LEVEL": "DEBUG",
     }
 
