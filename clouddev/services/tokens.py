@@ -98,6 +98,7 @@ def issue_webhook_token(
     member = _member(machine, person)
     require_there(machine)
     WEBHOOK_TOKENS.spend(str(person.id))
+    _note_use(machine, now)
     # A token's times are whole seconds.
     now, lifetime = now.replace(microsecond=0), LIFETIMES[expires_in]
     signer = Signer.from_settings()
