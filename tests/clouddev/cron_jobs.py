@@ -47,5 +47,8 @@ def go_on(run: CronRun, now: datetime, *, most: int = 60) -> datetime:
 
 
 def enqueued() -> list[str]:
-    """The runs that workers are to go on with."""
-    return [str(job.args["run_id"]) for job in ProcrastinateJob.objects.filter(task_name=CARRY_ON).order_by("id")]
+    """The runs that workers are to go on with, each as often as it was handed to them."""
+    there = {str(pk) for pk in CronRun.objects.values_list("pk", flat=True)}
+    jobs = ProcrastinateJob.objects.filter(task_name=CARRY_ON).order_by("id")
+    # Jobs outlive a test that commits.
+    return [str(job.args["run_id"]) for job in jobs if job.args["run_id"] in there]

@@ -1,0 +1,442 @@
+"""Carrying a run out: the machine is woken, the workflow started once, its end noticed."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+
+from accounts.models import AuditEvent, Organization
+from clouddev.clients import dev_server
+from clouddev.devui import Use
+from clouddev.models import CronRun, Machine, Member
+from clouddev.services import cron
+from clouddev.services.cron import carrying
+from clouddev.services.cron.turns import LASTS, take
+from tests.clouddev.builders import add_member, make_machine
+from tests.clouddev.cron_jobs import NOON, enqueued, go_on, make_job, make_run
+from tests.deployments.at_fly import at_once
+
+pytestmark = pytest.mark.django_db
+START = "POST /apps/*/dev/api/workflows/*/start"
+ASK = "GET /apps/*/dev/api/runs/*"
+HEALTH = "GET /apps/*/dev/__health"
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+MAYBE = carrying.MAYBE_STARTED
+
+
+@pytest.fixture
+def studio(alice, sandbox):
+    """alice's machine, running, with a workflow that succeeds at once."""
+    machine = make_machine(alice, sandbox=sandbox)
+    sandbox.fly_app(machine.fly_app_id, workflows={"nightly": {}})
+    sandbox.clear_requests()
+    return machine
+
+
+@pytest.fixture
+def run(studio):
+    return make_run(make_job(studio))
+
+
+def started(sandbox):
+    """The runs that the machine has."""
+    return list(sandbox.state()["fly"]["runs"].values())
+
+
+def starts_asked(sandbox):
+    return [
+        entry for entry in sandbox.requests("fly") if entry["path"].endswith("/start") and "workflows" in entry["path"]
+    ]
+
+
+def outcome(run):
+    run.refresh_from_db()
+    return run.state, run.error
+
+
+# --- what goes well -------------------------------------------------------------------------------
+
+
+def test_a_workflow_is_started_in_its_creators_name_and_its_end_is_noticed(alice, run, studio, sandbox):
+    end = go_on(run, NOON)
+    assert outcome(run) == ("succeeded", "")
+    (there,) = started(sandbox)
+    assert (there["workflow"], there["input"], there["runId"]) == ("nightly", {"n": 1}, run.run_id)
+    issued = int(NOON.timestamp())
+    assert there["claims"] == {
+        "sub": str(alice.pk),
+        "app": studio.fly_app_id,
+        "login": "alice",
+        "use": Use.CRON,
+        "iat": issued,
+        "exp": issued + 24 * 3600,
+    }
+    assert (run.sent_at, run.finished_at) == (NOON, end)
+    assert end - NOON <= 3 * SECOND
+
+
+def test_a_run_counts_as_use_of_the_machine(run, studio):
+    Machine.objects.update(last_active_at=NOON - DAY, warned_at=NOON - DAY)
+    go_on(run, NOON)
+    studio.refresh_from_db()
+    assert (studio.last_active_at, studio.warned_at) == (NOON, None)
+
+
+def test_a_long_run_is_asked_about_ever_more_seldom(run, studio, sandbox):
+    sandbox.fly_app(studio.fly_app_id, workflows={"nightly": {"seconds": 5000}})
+    now, pauses = NOON, []
+    for _ in range(55):
+        cron.carry_on(run.pk, now=now)
+        run.refresh_from_db()
+        pauses.append((run.next_step_at - now).total_seconds())
+        now = run.next_step_at
+    assert run.state == "running"
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (2, 60)
+    sandbox.fly_clock(advance=5001)
+    go_on(run, now)
+    assert outcome(run) == ("succeeded", "")
+    assert len(starts_asked(sandbox)) == 1
+
+
+def test_a_run_that_fails_says_so_in_the_machines_words(run, studio, sandbox):
+    said = "no\0 luck:\n  " + "x" * 999
+    sandbox.fly_app(studio.fly_app_id, workflows={"nightly": {"status": "FAILED", "error": said}})
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", ("no luck: " + "x" * 999)[:300])
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "error"),
+    [
+        ("SUCCESS", "succeeded", ""),
+        ("completed", "succeeded", ""),
+        ("Succeeded", "succeeded", ""),
+        ("error", "failed", "The run ended as “error”."),
+        ("CANCELLED", "failed", "The run ended as “cancelled”."),
+    ],
+)
+def test_the_usual_words_for_an_end_are_known(run, studio, sandbox, word, state, error):
+    sandbox.fly_app(studio.fly_app_id, workflows={"nightly": {"status": word}})
+    go_on(run, NOON)
+    assert outcome(run) == (state, error)
+
+
+def test_a_name_is_one_segment_of_the_address_whatever_is_in_it(studio, sandbox):
+    name = "../runs/x?y=1#z/ä"
+    sandbox.fly_app(studio.fly_app_id, workflows={name: {}})
+    run = make_run(make_job(studio, name))
+    go_on(run, NOON)
+    assert outcome(run) == ("succeeded", "")
+    assert started(sandbox)[0]["workflow"] == name
+
+
+@pytest.mark.parametrize("body", [{"data": {"runId": "{}"}}, {"runId": "{}"}, {"run": {"runId": "{}"}}])
+def test_answers_may_be_wrapped(run, studio, sandbox, body):
+    wrapped = json.loads(json.dumps(body).replace("{}", "run-9"))
+    sandbox.faults(target="fly", match=START, status=202, body=wrapped)
+    cron.carry_on(run.pk, now=NOON)
+    run.refresh_from_db()
+    assert (run.state, run.run_id) == ("running", "run-9")
+    sandbox.faults(target="fly", match=ASK, status=200, body={"data": {"status": "done"}})
+    go_on(run, NOON + 2 * SECOND)
+    assert outcome(run) == ("succeeded", "")
+
+
+# --- waking ---------------------------------------------------------------------------------------
+
+
+def test_a_stopped_machine_is_woken_first(alice, sandbox):
+    machine = make_machine(alice, sandbox=sandbox, fly_state="stopped")
+    sandbox.fly_app(machine.fly_app_id, workflows={"nightly": {}}, delay=None)
+    sandbox.fly_clock(factor=0)
+    # Fly's proxy would wake it too; it must not be left to that.
+    sandbox.faults(target="fly", match=HEALTH, status=503, times=1)
+    run = make_run(make_job(machine))
+    cron.carry_on(run.pk, now=NOON)
+    run.refresh_from_db()
+    assert (run.state, run.sent_at, run.tries, run.next_step_at) == ("starting", None, 1, NOON + 2 * SECOND)
+    event = AuditEvent.objects.get(action="machine.started")
+    assert (event.actor_id, event.target_id) == (alice.pk, str(machine.pk))
+
+    sandbox.fly_clock(factor=10, advance=15)
+    go_on(run, NOON + 2 * SECOND)
+    assert outcome(run) == ("succeeded", "")
+    assert AuditEvent.objects.filter(action="machine.started").count() == 1
+
+
+def test_a_machine_that_never_answers_is_given_up_on(run, sandbox):
+    sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
+    end = go_on(run, NOON)
+    assert outcome(run) == ("failed", "The machine did not wake up: its dev server does not answer.")
+    assert timedelta(minutes=5) < end - NOON < timedelta(minutes=10)
+    assert starts_asked(sandbox) == []
+
+
+def test_what_fly_says_against_waking_is_told(alice, sandbox):
+    machine = make_machine(alice, sandbox=sandbox, fly_state="stopped")
+    sandbox.fly_room(machine.region, machines=0)
+    sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
+    run = make_run(make_job(machine), tries=carrying.MOST_TRIES - 1)
+    go_on(run, NOON)
+    sentence = f"Fly has no room for the machine in {machine.region} right now. Try again in a few minutes."
+    assert outcome(run) == ("failed", sentence)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (Machine.State.CREATING, "The machine is still being made. Please try again when it is running."),
+        (Machine.State.FAILED, "The machine could not be made. Create it again."),
+        (Machine.State.DESTROYING, "The machine is being destroyed."),
+    ],
+)
+def test_a_machine_that_is_not_there_is_not_asked(run, sandbox, state, sentence):
+    Machine.objects.update(state=state)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", sentence)
+    assert sandbox.requests("fly") == []
+
+
+def test_a_machine_that_is_gone_at_fly_is_not_waited_for(run, studio, sandbox):
+    sandbox.remove_fly_app(studio.fly_app_id)
+    sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", "Fly no longer has this machine. Destroy it and create it again.")
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+
+def _removed(bob, machine):
+    Member.objects.filter(machine=machine, user=bob).delete()
+    return carrying.LOST_ACCESS
+
+
+def _suspended(bob, _machine):
+    bob.is_active = False
+    bob.save()
+    return carrying.LOST_ACCESS
+
+
+def _organization_suspended(_bob, machine):
+    Organization.objects.filter(pk=machine.organization_id).update(suspended_at=NOON)
+    return carrying.SUSPENDED
+
+
+@pytest.mark.parametrize("lose", [_removed, _suspended, _organization_suspended])
+def test_a_job_whose_creator_lost_access_is_paused_and_starts_nothing(bob, studio, sandbox, lose):
+    add_member(studio, bob)
+    job = make_job(studio, by=bob)
+    run = make_run(job)
+    reason = lose(bob, studio)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", reason)
+    job.refresh_from_db()
+    assert (job.paused_at, job.paused_reason) == (NOON, reason)
+    event = AuditEvent.objects.get(action="cron_job.paused")
+    assert (event.actor_id, event.details["reason"]) == (None, reason)
+    assert sandbox.requests("fly") == []
+
+
+def test_a_server_without_a_key_starts_nothing(run, sandbox, settings):
+    settings.DEV_UI_JWT_PRIVATE_KEY = ""
+    go_on(run, NOON)
+    state, error = outcome(run)
+    assert state == "failed"
+    assert "DEV_UI_JWT_PRIVATE_KEY" in error
+    assert starts_asked(sandbox) == []
+
+
+# --- what goes wrong at the start -----------------------------------------------------------------
+
+
+def test_an_unknown_workflow_is_told(studio, sandbox):
+    run = make_run(make_job(studio, "other"))
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", "The machine has no workflow of this name.")
+    assert len(starts_asked(sandbox)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (400, "The machine answered 400."),
+        (401, "The machine did not accept our token."),
+        (302, "The machine answered 302."),
+        (500, f"The machine answered 500. {MAYBE}"),
+        (502, f"The machine answered 502. {MAYBE}"),
+    ],
+)
+def test_a_start_that_is_answered_is_never_sent_again(run, sandbox, status, sentence):
+    headers = {"Location": "http://127.0.0.1:9/elsewhere"} if status == 302 else {}
+    sandbox.faults(target="fly", match=START, status=status, body={}, headers=headers)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", sentence)
+    assert len(starts_asked(sandbox)) == 1
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_start_whose_answer_was_lost_is_not_repeated(run, sandbox, drop):
+    sandbox.faults(target="fly", match=START, drop=drop)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", f"The connection broke while the machine was asked. {MAYBE}")
+    assert len(starts_asked(sandbox)) == 1
+    assert len(started(sandbox)) == (drop == "after")
+
+
+def test_a_start_that_is_not_answered_in_time_is_not_repeated(run, sandbox, monkeypatch):
+    monkeypatch.setattr(dev_server, "_SECONDS", 0.3)
+    sandbox.faults(target="fly", match=START, delay=2)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", f"The machine did not answer in time. {MAYBE}")
+    assert len(starts_asked(sandbox)) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>", {}, {"runId": ""}, {"runId": ".."}, {"runId": None}, {"runId": "x" * 201}, [1], {"runId": "a\0"}]
+)
+def test_an_answer_without_an_id_ends_the_run(run, sandbox, body):
+    sandbox.faults(target="fly", match=START, status=200, body=body)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", f"The machine answered without a runId. {MAYBE}")
+    assert len(starts_asked(sandbox)) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_start_that_surely_did_nothing_is_tried_again(run, sandbox, status):
+    sandbox.faults(target="fly", match=START, status=status, times=3)
+    go_on(run, NOON)
+    assert outcome(run) == ("succeeded", "")
+    assert run.tries == 3
+    assert len(started(sandbox)) == 1
+
+
+def test_a_machine_that_refuses_connections_is_tried_again_and_given_up_on(run, settings, monkeypatch):
+    monkeypatch.setattr(carrying.status, "is_healthy", lambda _machine: True)
+    settings.FLY_APP_URL = "http://127.0.0.1:9/{app}"
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", "The machine can't be reached right now. Please try again in a moment.")
+    assert (run.tries, run.sent_at) == (carrying.MOST_TRIES, None)
+
+
+# --- what goes wrong later ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(run, studio, sandbox):
+    """A run that takes an hour, just begun."""
+    sandbox.fly_app(studio.fly_app_id, workflows={"nightly": {"seconds": 3600}})
+    cron.carry_on(run.pk, now=NOON)
+    run.refresh_from_db()
+    assert run.state == "running"
+    sandbox.clear_requests()
+    return run
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 401}, {"drop": "after"}, {"status": 200, "body": "<html>"}, {"status": 404}]
+)
+def test_a_machine_that_does_not_tell_is_asked_again(running, sandbox, fault):
+    sandbox.faults(target="fly", match=ASK, times=2, **fault)
+    sandbox.fly_clock(advance=3601)
+    go_on(running, NOON)
+    assert outcome(running) == ("succeeded", "")
+    assert starts_asked(sandbox) == []
+
+
+def test_a_run_that_the_machine_has_forgotten_is_over(running, sandbox):
+    sandbox.faults(target="fly", match=ASK, status=404, times=0)
+    end = go_on(running, NOON)
+    assert outcome(running) == ("failed", "The machine no longer knows the run.")
+    assert end - NOON > timedelta(minutes=1)
+
+
+def test_a_run_that_does_not_end_is_given_up_on_after_a_day(running):
+    CronRun.objects.filter(pk=running.pk).update(next_step_at=NOON + DAY + SECOND)
+    go_on(running, NOON + DAY)
+    assert outcome(running) == ("failed", "The run did not end within 24 hours; nobody asks for it any more.")
+
+
+def test_asking_does_not_wake_a_machine_that_was_stopped(running, studio, sandbox):
+    sandbox.fly_machine(studio.fly_machine_id, state="stopped")
+    cache.clear()
+    cron.carry_on(running.pk, now=NOON + 5 * SECOND)
+    assert [entry["path"] for entry in sandbox.requests("fly")] == ["/v1/orgs/sandbox/machines"]
+    assert sandbox.state()["fly"]["machines"][studio.fly_machine_id]["state"] == "stopped"
+    running.refresh_from_db()
+    assert (running.state, running.next_step_at) == ("running", NOON + 65 * SECOND)
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+def test_the_next_step_is_given_to_a_worker(run):
+    cron.carry_on(run.pk, now=NOON)
+    assert enqueued() == [str(run.pk)]
+
+
+def test_a_step_is_taken_when_it_is_time_and_not_before(run, sandbox):
+    cron.carry_on(run.pk, now=NOON - SECOND)
+    assert sandbox.requests("fly") == []
+    go_on(run, NOON)
+    sandbox.clear_requests()
+    cron.carry_on(run.pk, now=NOON + DAY)
+    assert sandbox.requests("fly") == []
+
+
+def test_a_worker_that_died_before_it_asked_is_followed_by_another(run, sandbox):
+    assert take(run.pk, now=NOON) is not None
+    cron.carry_on(run.pk, now=NOON + LASTS - SECOND)
+    assert starts_asked(sandbox) == []
+    go_on(run, NOON + LASTS)
+    assert outcome(run) == ("succeeded", "")
+    assert len(started(sandbox)) == 1
+
+
+def test_a_worker_that_died_while_it_asked_is_followed_by_none_that_asks(run, sandbox):
+    turn = take(run.pk, now=NOON)
+    assert turn is not None
+    turn.write(sent_at=NOON)
+    go_on(run, NOON + LASTS)
+    assert outcome(run) == ("failed", f"Starting the workflow was interrupted. {MAYBE}")
+    assert starts_asked(sandbox) == []
+
+
+def test_a_worker_that_wakes_up_late_starts_nothing(run, sandbox, monkeypatch):
+    """It sleeps between taking the step and asking; another one has started the workflow meanwhile."""
+    healthy = carrying.status.is_healthy
+
+    def sleep(machine):
+        monkeypatch.undo()
+        go_on(run, NOON + LASTS)
+        return healthy(machine)
+
+    monkeypatch.setattr(carrying.status, "is_healthy", sleep)
+    cron.carry_on(run.pk, now=NOON)
+    assert outcome(run) == ("succeeded", "")
+    assert len(starts_asked(sandbox)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_workers_at_once_one_starts_the_workflow(alice, sandbox):
+    machine = make_machine(alice, sandbox=sandbox)
+    sandbox.fly_app(machine.fly_app_id, workflows={"nightly": {"seconds": 60}})
+    run = make_run(make_job(machine))
+    at_once(5, lambda _number: cron.carry_on(run.pk, now=NOON))
+    assert len(starts_asked(sandbox)) == len(started(sandbox)) == 1
+
+
+def test_a_job_that_is_deleted_while_its_run_starts_is_no_trouble(run, sandbox, monkeypatch):
+    monkeypatch.setattr(carrying.status, "is_healthy", lambda _machine: bool(run.job.delete()))
+    cron.carry_on(run.pk, now=NOON)
+    assert not CronRun.objects.exists()
+    assert starts_asked(sandbox) == []
+
+
+def test_no_token_is_in_the_log_or_in_the_rows(run, sandbox, caplog):
+    sandbox.faults(target="fly", match=START, drop="after")
+    go_on(run, NOON)
+    assert "eyJ" not in caplog.text
+    assert "eyJ" not in str(CronRun.objects.values().get())
