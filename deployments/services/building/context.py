@@ -17,6 +17,7 @@ from deployments.services.building.logbook import Logbook
 
 _COPY_BYTES = 1 << 20
 _ENVIRONMENT = ".env"
+_IGNORE_FILES = (".dockerignore", "Dockerfile.dockerignore")
 
 
 class ArchiveGone(Exception):
@@ -91,3 +92,18 @@ def _write_environment(build: Build, path: Path) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(file, "w", encoding="utf-8") as stream:
         stream.write(environment.render_dotenv(values))
+    for name in _IGNORE_FILES:
+        _let_through(path.with_name(name))
+
+
+def _let_through(ignore_file: Path) -> None:
+    """Have the builder take our .env along: most apps keep theirs out.
+
+    (https://docs.docker.com/build/concepts/context/#dockerignore-files)
+    """
+    try:
+        file = os.open(ignore_file, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+    except OSError:
+        return  # there is none, or it is a link, whose target isn't to be changed
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write(f"\n!{_ENVIRONMENT}\n")

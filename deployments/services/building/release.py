@@ -47,10 +47,25 @@ def release(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> str:
             attempt.require_going()
             raise CutOff if outcome.stopped == StopReason.CUT_OFF else Canceled
         if outcome.failure != LEASE_HELD or time.monotonic() > until:
-            raise BuildFailed(outcome.failure or "The build failed; its log says why.")
+            raise BuildFailed(_reason(outcome))
         logbook.note_step("Waiting for an interrupted deployment to let go of the app…")
         logbook.flush()
         attempt.wait(_LEASE_PAUSE_SECONDS)
+
+
+def _reason(outcome: Outcome) -> str:
+    """Why it failed, for the person who pushed."""
+    if outcome.stopped == StopReason.SILENT:
+        return (
+            f"The build was ended since it said nothing for {settings.BUILD_SILENCE_MINUTES} minutes. "
+            "Let it print its progress, and push again."
+        )
+    if outcome.stopped == StopReason.TOO_LONG:
+        return (
+            f"The build was ended since it took more than {settings.BUILD_MINUTES} minutes. "
+            "Make it shorter, and push again."
+        )
+    return outcome.failure or "The build failed; its log says why."
 
 
 def _order(attempt: BuildAttempt, folder: Path) -> Order:

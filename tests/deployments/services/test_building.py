@@ -1,0 +1,208 @@
+"""One worker's work on a build, from the archive to an app that answers."""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from deployments.clients.flyctl import Limits
+from deployments.models import Build
+from deployments.services import building, builds, cancelation
+from deployments.services.building import readiness, release
+from tests.deployments.at_work import WorkGround, archive_of, log_of
+from tests.deployments.packing import entry, packed
+from tests.sandbox_process import SandboxProcess
+
+State = Build.State
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+def pushed(work: WorkGround, alice: User) -> Any:
+    """Pushes an archive of alice's to a prepared app, for this process to build."""
+    work.prepared(alice)
+
+    def push(archive: bytes, **variables: str) -> Build:
+        return work.push(alice, archive, **variables)
+
+    return push
+
+
+def built(build: Build) -> Build:
+    """The build, when a worker has done its work."""
+    building.run_build(build.pk)
+    return Build.objects.select_related("deployment").get(pk=build.pk)
+
+
+def test_it_ends_live_with_image_log_and_times(pushed: Any, work: WorkGround, sandbox: SandboxProcess) -> None:
+    build = built(pushed(archive_of("marker-one")))
+    assert (build.state, build.error, build.attempt) == (State.LIVE, "", 1)
+    assert build.image == f"registry.fly.io/{build.deployment.fly_app_id}:build-{build.pk.hex}"
+    assert build.accepted_at <= build.started_at <= build.released_at <= build.finished_at
+    assert build.internal_port == 3000
+    assert "marker-one" in log_of(build.pk)
+    assert log_of(build.pk).endswith(f"The app answers at {build.deployment.url}\n")
+    work.require_nothing_left()
+
+
+def test_its_log_tells_nothing_of_the_workers_folders(pushed: Any, settings: Any) -> None:
+    assert str(settings.BUILD_FOLDER) not in log_of(built(pushed(archive_of("x"))).pk)
+
+
+def test_it_is_audited_in_the_name_of_who_pushed(pushed: Any, alice: User) -> None:
+    build = built(pushed(archive_of("x")))
+    event = AuditEvent.objects.get(action="build.released")
+    assert (event.actor_id, event.target_id) == (alice.pk, str(build.pk))
+
+
+def test_a_dockerfile_that_fails_is_told_in_a_sentence(pushed: Any, work: WorkGround) -> None:
+    build = built(pushed(archive_of("x", "exit 1")))
+    assert (build.state, build.error) == (State.FAILED, "Step 3 of 3 failed: `exit 1` ended with exit code 1.")
+    assert AuditEvent.objects.filter(action="build.failed", details__error=build.error).exists()
+    work.require_nothing_left()
+
+
+def test_a_second_build_of_the_same_app_updates_its_machine(pushed: Any, sandbox: SandboxProcess) -> None:
+    built(pushed(archive_of("one")))
+    second = built(pushed(archive_of("two")))
+    (machine,) = sandbox.state()["fly"]["machines"].values()
+    assert machine["config"]["image"] == second.image
+
+
+def test_what_a_browser_may_know_reaches_the_build_and_secrets_do_not(pushed: Any, sandbox: SandboxProcess) -> None:
+    archive = packed(
+        entry("Dockerfile", b"FROM scratch\nCOPY .env .env\nRUN cat .env\n"),
+        entry(".dockerignore", b".env\nnode_modules\n"),
+        entry(".env", b"SECRET_OF_THE_LAPTOP=fake-1\n"),
+        entry("fly.toml", b'[build]\nimage = "evil"\n'),
+        dockerfile=False,
+    )
+    build = built(pushed(archive, VITE_TITLE="Hello", API_KEY="fake-2"))
+    log = log_of(build.pk)
+    assert build.state == State.LIVE, log
+    assert "VITE_TITLE" in log
+    assert "API_KEY" not in log
+    assert "fake-1" not in log
+    assert "fake-2" not in log
+    assert "The archive's fly.toml is ignored: this server writes its own." in log
+    assert "The archive's .env is left out, since an image must not carry secrets: use envVars." in log
+    (secrets,) = sandbox.state()["fly"]["secrets"].values()
+    assert {"VITE_TITLE", "API_KEY"} <= set(str(secrets).split("'"))
+    assert build.sealed_environment is None
+
+
+def test_an_earlier_image_is_released_again_without_its_archive(pushed: Any, alice: User) -> None:
+    first, second = built(pushed(archive_of("one"))), built(pushed(archive_of("two")))
+    again = built(builds.redeploy(build=first, actor=alice, now=timezone.now()))
+    assert (again.state, again.image) == (State.LIVE, first.image)
+    assert again.image != second.image
+    assert log_of(again.pk).startswith(f"Releasing {first.image} again.\n")
+
+
+def test_an_app_that_does_not_answer_is_released_and_asked_again(
+    pushed: Any, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_PATIENCE_SECONDS", 2.0)
+    build = pushed(archive_of("x"))
+    sandbox.fly_app(build.deployment.fly_app_id, status=500)
+    build = built(build)
+    assert (build.state, build.error, build.is_over) == (State.RELEASED, "", True)
+    assert "nothing answers at" in log_of(build.pk)
+    building.recheck(build.pk, count=1)
+    assert Build.objects.get(pk=build.pk).state == State.RELEASED
+    sandbox.fly_app(build.deployment.fly_app_id, status=200)
+    building.recheck(build.pk, count=2)
+    assert Build.objects.get(pk=build.pk).state == State.LIVE
+
+
+def test_an_archive_that_is_gone_interrupts_it_and_asks_for_another_push(pushed: Any, work: WorkGround) -> None:
+    build = pushed(archive_of("x"))
+    work.ground.clear()
+    build = built(build)
+    assert (build.state, build.error) == (
+        State.INTERRUPTED,
+        "The uploaded archive is gone, so the build can't go on. Push again.",
+    )
+
+
+def test_without_flyctl_it_fails_and_says_whom_to_tell(pushed: Any, settings: Any) -> None:
+    build = pushed(archive_of("x"))
+    settings.FLYCTL = "/nowhere/flyctl"
+    build = built(build)
+    assert (build.state, build.error) == (
+        State.FAILED,
+        "This server can't build: its worker has no flyctl. Tell an operator of this server.",
+    )
+
+
+def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGround) -> None:
+    build = pushed(archive_of("x", "sleep 60"))
+
+    def work_on_it() -> None:
+        building.run_build(build.pk)
+        connection.close()
+
+    thread = threading.Thread(target=work_on_it)
+    thread.start()
+    until = time.monotonic() + 30
+    while "sleep 60" not in Build.objects.get(pk=build.pk).step and time.monotonic() < until:
+        time.sleep(0.1)
+    asked = time.monotonic()
+    cancelation.cancel_build(build.pk, alice)
+    thread.join(40)
+    assert time.monotonic() - asked < 20
+    build.refresh_from_db()
+    assert (build.state, build.error) == (State.CANCELED, "This build was canceled.")
+    work.require_nothing_left()
+
+
+def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
+    build = built(pushed(archive_of("x", "silence 30")))
+    assert (build.state, build.error) == (
+        State.FAILED,
+        "The build was ended since it said nothing for 5 minutes. Let it print its progress, and push again.",
+    )
+
+
+def test_taking_too_long_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=4, silence=60, grace=2))
+    build = built(pushed(archive_of("x", "sleep 30")))
+    assert (build.state, build.error) == (
+        State.FAILED,
+        "The build was ended since it took more than 30 minutes. Make it shorter, and push again.",
+    )
+
+
+def test_nobody_takes_a_build_that_somebody_living_has(pushed: Any) -> None:
+    build = pushed(archive_of("x"))
+    Build.objects.filter(pk=build.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=timezone.now())
+    assert built(build).attempt == 1
+
+
+def test_a_fifth_attempt_gives_up_and_asks_for_another_push(pushed: Any) -> None:
+    build = pushed(archive_of("x"))
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Build.objects.filter(pk=build.pk).update(state=State.BUILDING, attempt=4, heartbeat_at=long_ago)
+    build = built(build)
+    assert (build.state, build.error) == (
+        State.INTERRUPTED,
+        "The build was interrupted several times because its worker went away. Push again.",
+    )
+
+
+def test_an_organization_that_has_enough_running_waits(
+    pushed: Any, work: WorkGround, alice: User, settings: Any
+) -> None:
+    settings.BUILDS_PER_ORGANIZATION = 1
+    work.prepared(alice, "other")
+    build = pushed(archive_of("x"))
+    other = work.push(alice, archive_of("y"), "other")
+    Build.objects.filter(pk=other.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=timezone.now())
+    build = built(build)
+    assert (build.state, build.step) == (State.QUEUED, "Waiting for another build of your organization to end…")
