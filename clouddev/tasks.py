@@ -5,7 +5,7 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import cron, idle, provisioning, queue
+from clouddev.services import at_fly, cron, idle, provisioning, queue
 from clouddev.services.cron.queue import CARRY_ON
 from config.core.jobs import LONG, SHORT
 
@@ -16,7 +16,7 @@ def work(machine_id: str) -> None:
     provisioning.work(uuid.UUID(machine_id))
 
 
-@app.periodic(cron="*/10 * * * * *")
+@app.periodic(cron="* * * * * */10")
 @app.task(name="clouddev.sweep", queue=SHORT, queueing_lock="clouddev.sweep")
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find machines that nobody is at."""
@@ -29,7 +29,7 @@ def carry_on_cron_run(run_id: str) -> None:
     cron.carry_on(uuid.UUID(run_id), now=timezone.now())
 
 
-@app.periodic(cron="*/10 * * * * *")
+@app.periodic(cron="* * * * * */10")
 @app.task(name="clouddev.tick", queue=SHORT, queueing_lock="clouddev.tick")
 def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Start cron jobs that are due, and go on with runs that nobody is at."""
@@ -49,3 +49,10 @@ def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
 def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Stop, warn of and delete machines that nobody uses, where their organization wants that."""
     idle.look(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="clouddev.note_states", queue=SHORT, queueing_lock="clouddev.note_states")
+def note_states(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Write down how Fly says machines are."""
+    at_fly.note_states()

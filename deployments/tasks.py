@@ -21,7 +21,7 @@ def recheck(build_id: str, count: int) -> None:
     building.recheck(uuid.UUID(build_id), count=count)
 
 
-@app.periodic(cron="*/10 * * * * *")
+@app.periodic(cron="* * * * * */10")
 @app.task(name="deployments.sweep", queue=SHORT, queueing_lock="deployments.sweep")
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find builds that nobody is at."""

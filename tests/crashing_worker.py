@@ -1,7 +1,7 @@
 """Forks workers for tests: `python -m tests.crashing_worker`, steered by tests/worker_process.py.
 
 Each line of standard input is a JSON object: `points` at which the worker kills itself with SIGKILL, each
-`before module:name` or `after module:name`; the `log` file that it writes to; and `settings` to change.
+`before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes to; and `settings` to change.
 The answer is a line with its process id.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import django
+from django.db import connection
 
 
 def main() -> None:
@@ -70,9 +71,16 @@ def _crashing(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
     def wrapped(*arguments: Any, **named: Any) -> Any:
         if moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        function(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*arguments, **named)
+        if moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        # The worst moment to freeze, once: everybody waits for what a transaction has locked.
+        if moment == "frozen" and connection.in_atomic_block and not frozen:
+            frozen.append(True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return result
 
+    frozen: list[bool] = []
     return wrapped
 
 

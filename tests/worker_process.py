@@ -7,6 +7,7 @@ there at once; these can be told to kill themselves before or after a function.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,8 +85,10 @@ class Ground:
         return found
 
     def clear(self) -> None:
-        """Forget what was noted."""
+        """Remove what a failed test may have left, and forget what was noted."""
         self._twice.unlink(missing_ok=True)
+        for folder in (self.builds, self.storage):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Worker:
@@ -171,7 +174,10 @@ class Nursery:
         )
 
     def start(self, *points: str, **settings: int) -> Worker:
-        """A worker; it kills itself at the points, each `before module:name` or `after module:name`."""
+        """A worker; it kills itself at the points, each `before module:name` or `after module:name`.
+
+        At `frozen module:name` it freezes instead, after the function and within a transaction.
+        """
         self._count += 1
         log_file = self._folder / str(self._count)
         log_file.touch()

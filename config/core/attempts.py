@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, models
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, models
 from django.db.models.functions import Now
 
 from config.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 1.0
 TAKEOVER_AFTER = timedelta(seconds=30)
 # Well before that, so that two never work at once: what a worker has started needs a few seconds to be stopped.
 _CUT_OFF_AFTER_SECONDS = TAKEOVER_AFTER.total_seconds() * 0.6
+# What is raised when the database goes away; the last by one that ended a transaction that was idle for too long.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 _PAUSE_SECONDS = 0.5
 _TRIES = 7
 
@@ -72,6 +74,7 @@ class Attempt(Generic[Row]):
         self._latest = self._heard_at + longest_seconds
         self._lost = False
         self._over = threading.Event()
+        self._beating = threading.Lock()
 
     @property
     def is_cut_off(self) -> bool:
@@ -106,7 +109,9 @@ class Attempt(Generic[Row]):
     def _beat(self) -> None:
         try:
             while not self._lost and time.monotonic() < self._latest:
-                self._say_alive()
+                with self._beating:
+                    if not self._over.is_set():
+                        self._say_alive()
                 if self._over.wait(HEARTBEAT_SECONDS):
                     break
         finally:
@@ -149,7 +154,7 @@ class Attempt(Generic[Row]):
         while True:
             try:
                 write()
-            except (OperationalError, InterfaceError) as error:
+            except DATABASE_AWAY as error:
                 if self.is_cut_off:
                     raise CutOff from error
                 connection.close()
@@ -174,4 +179,7 @@ class Attempt(Generic[Row]):
 
     def hand_over(self) -> None:
         """Let another worker go on at once."""
+        # One more heartbeat would have it wait.
+        with self._beating:
+            self._over.set()
         self.update(heartbeat_at=Now() - 2 * TAKEOVER_AFTER)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 _KEPT_HOURS = 72
 
 
-@app.periodic(cron="*/10 * * * * *")
+@app.periodic(cron="* * * * * */10")
 @app.task(name="core.rescue_jobs", queue=SHORT, queueing_lock="core.rescue_jobs")
 async def rescue_jobs(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Give the jobs of workers that are gone to others: procrastinate itself leaves them as they are."""

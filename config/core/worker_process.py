@@ -8,11 +8,16 @@ import logging
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from procrastinate import PsycopgConnector
 from procrastinate.contrib.django import app
-from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException
+from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
 from config.core.jobs import stopping
@@ -25,6 +30,9 @@ _POLL_SECONDS = 2.0
 # A worker that has said nothing for so long is dead: its jobs are given to others (config/core/tasks.py).
 HEARTBEAT_SECONDS, STALLED_SECONDS = 5.0, 20.0
 _SPARE_THREADS = 4
+# A worker that is frozen within a transaction holds its locks, and all others wait for it: well before they may
+# take its work over, PostgreSQL ends that transaction. Not a connection's option, which poolers refuse.
+_BOUND = "SET idle_in_transaction_session_timeout = '15s'"
 
 
 async def serve(queues: Mapping[str, int]) -> None:
@@ -35,6 +43,7 @@ async def serve(queues: Mapping[str, int]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(sum(queues.values()) + _SPARE_THREADS, "job"))
     stopped = asyncio.Event()
+    connection_created.connect(_bind)
 
     def stop() -> None:
         stopping.set()
@@ -50,15 +59,22 @@ async def serve(queues: Mapping[str, int]) -> None:
 
 
 async def _until_stopped_or_failed(queues: Mapping[str, int], stopped: asyncio.Event) -> None:
-    connector = app.connector
-    if not isinstance(connector, DjangoConnector):
-        raise TypeError("the application already has a worker's connector")
-    with app.replace_connector(connector.get_worker_connector()):
+    with app.replace_connector(PsycopgConnector(kwargs=connector_params(), configure=_bind_pooled)):
         try:
             async with app.open_async():
                 await _work(queues, stopped)
         except (ConnectorException, DatabaseError, PoolTimeout, OSError) as error:
             logger.warning("the workers lost the database: %s", type(error).__name__)
+
+
+def _bind(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_BOUND)
+
+
+async def _bind_pooled(connection: AsyncConnection[Any]) -> None:
+    await connection.execute(_BOUND)
+    await connection.commit()
 
 
 async def _work(queues: Mapping[str, int], stopped: asyncio.Event) -> None:

@@ -45,12 +45,13 @@ def kill_during(server, sandbox, call, question, token, *, master):
     asking = threading.Thread(target=ask)
     asking.start()
     wait_for(lambda: any(entry["faulted"] for entry in sandbox.requests("fly")), "Fly is asked")
-    workers = server._worker_pids()
-    for pid in [server.pid, *workers] if master else workers:
-        os.kill(pid, signal.SIGKILL)
-    asking.join()
     if master:
+        server.kill()
         server.start()
+    else:
+        for pid in server._worker_pids():
+            os.kill(pid, signal.SIGKILL)
+    asking.join()
     server.wait_until_ready()
     # What was sent is still carried out.
     wait_for(lambda: all(done(entry) for entry in sandbox.requests("fly")), "Fly has done it", seconds=10)
@@ -82,9 +83,7 @@ def test_an_app_that_a_crashed_server_was_making_is_finished(work, alice, sandbo
 
 @pytest.mark.parametrize("master", [False, True], ids=["its worker", "all of it"])
 @pytest.mark.parametrize("question", ["POST */secrets", "POST /v1/apps$"])
-def test_after_a_push_that_was_killed_with_its_server_the_next_is_built(
-    work, alice, sandbox, server, question, master
-):
+def test_after_a_push_that_was_killed_with_its_server_the_next_is_built(work, alice, sandbox, server, question, master):
     token = token_of(alice)
     app = work.prepared(alice)
     if question.endswith("apps$"):

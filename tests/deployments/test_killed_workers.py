@@ -1,8 +1,10 @@
 """Workers that are killed while they build: another one goes on, and nothing is left behind."""
 
+import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from accounts.models import AuditEvent
@@ -95,22 +97,21 @@ def test_a_build_whose_worker_is_killed_in_the_middle_of_the_image_is_built_agai
 
 def test_a_machine_that_was_being_made_when_the_worker_was_killed_stays_the_only_one(work, alice, shop, sandbox):
     build = work.push(alice, archive_of(MARKER))
-    path = f"/v1/apps/{shop.fly_app_id}/machines"
-    sandbox.faults(target="fly", match=f"POST {path}$", delay=1)
+    sandbox.faults(target="fly", match="GET */machines/*/wait", delay=3)
     worker = work.nursery.start()
-    wait_for(lambda: ("POST", path) in asked(sandbox), "flyctl makes the machine")
+    wait_for(lambda: any(entry["faulted"] for entry in sandbox.requests("fly")), "flyctl waits for the machine")
+    # All at once, as when their machine is lost: nobody gives back the lease, which lasts five minutes.
+    worker.signal(signal.SIGSTOP)
+    for pid in work.ground.flyctls():
+        os.kill(pid, signal.SIGKILL)
     worker.kill()
-    wait_for(lambda: sandbox.state()["fly"]["machines"], "Fly has made the machine")
-    # Nobody knows the lease of this machine, which lasts five minutes.
+    (machine,) = sandbox.state()["fly"]["machines"].values()
+    assert machine["leased"]
     sandbox.fly_clock(advance=301)
 
     work.recover(build)
 
     assert work.require_whole(build, MARKER).attempt == 2
-
-
-def asked(sandbox):
-    return [(entry["method"], entry["path"].removeprefix("/fly")) for entry in sandbox.requests("fly")]
 
 
 def test_a_build_that_kills_every_worker_is_interrupted_and_asks_to_be_pushed_again(work, alice, shop):
@@ -148,21 +149,20 @@ def test_within_a_minute_others_go_on_for_a_killed_worker_and_for_a_frozen_one(w
         work.prepared(person)
         marker = f"marker-of-{person.username}"
         markers[work.push(person, archive_of(marker, "sleep 4"))] = marker
-    with (
-        WorkerProcess(work.ground, WORKER_CONCURRENCY="1") as killed,
-        WorkerProcess(work.ground, WORKER_CONCURRENCY="1") as frozen,
-    ):
-        wait_for(lambda: all("still at it" in log_of(build.pk) for build in markers), "both build")
+    # Each takes one build. This one freezes while it writes the log.
+    frozen = work.nursery.start(f"frozen {_BUILDING}.attempts:BuildAttempt.update_now", WORKER_CONCURRENCY=1)
+    with WorkerProcess(work.ground, WORKER_CONCURRENCY="1") as killed:
+        wait_for(lambda: any("still at it" in log_of(build.pk) for build in markers), "the other one builds")
+        wait_for(lambda: psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED, "it freezes")
         killed.kill()
-        frozen.signal(signal.SIGSTOP)
-        at = time.monotonic()
-        with WorkerProcess(work.ground):
-            wait_for(lambda: all_taken_again(markers), "both are taken by another", seconds=60)
-            wait_for(lambda: time.monotonic() - at > 40, "the frozen one is missed", seconds=45)
-            frozen.signal(signal.SIGCONT)
-            for build in markers:
-                work.wait_until_over(build)
-            wait_for(lambda: "was cut off" in frozen.log, "the frozen one notices", seconds=20)
+    at = time.monotonic()
+    with WorkerProcess(work.ground):
+        wait_for(lambda: all_taken_again(markers), "both are taken by another", seconds=60)
+        wait_for(lambda: time.monotonic() - at > 40, "the frozen one is missed", seconds=45)
+        frozen.signal(signal.SIGCONT)
+        for build in markers:
+            work.wait_until_over(build)
+        wait_for(lambda: "was cut off" in frozen.log, "the frozen one notices", seconds=20)
     work.require_nothing_left()
     for build, marker in markers.items():
         build.refresh_from_db()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from config.core.attempts import CutOff, HandedOver
+from config.core.attempts import DATABASE_AWAY, CutOff, HandedOver
 from config.core.errors import ApplicationError
 from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
@@ -56,6 +56,10 @@ def _attempt(attempt: BuildAttempt) -> None:
     except CutOff:
         logger.warning("build %s: attempt %s was cut off", attempt.row.pk, attempt.row.attempt)
     except HandedOver:
+        _hand_over(attempt)
+    except DATABASE_AWAY as error:
+        # Not the build's fault: another attempt, of the few there are.
+        logger.warning("build %s: the database went away: %s", attempt.row.pk, type(error).__name__)
         _hand_over(attempt)
     except Canceled:
         _end(attempt, Build.State.CANCELED, _CANCELED)
