@@ -8,6 +8,11 @@ TABLES = {
     "accounts/clilogin": (),
     "accounts/organization": (),
     "accounts/user": ("approve_one", "suspend_one", "restore_one", "revoke_one"),
+    "clouddev/cronjob": (),
+    "clouddev/cronrun": (),
+    "clouddev/idlepolicy": (),
+    "clouddev/machine": ("start_one", "stop_one", "transfer_one", "destroy_one"),
+    "clouddev/webhooktoken": ("revoke_one",),
     "deployments/build": ("cancel_one", "redeploy_one"),
     "deployments/deployment": ("destroy_one",),
     "deployments/discrepancy": (),
@@ -18,19 +23,24 @@ TABLES = {
 
 # What the dialog of an action sends when its button is pressed.
 _PRESSED = {"_form_submitted": "True"}
+_TYPED = {"transfer_one": {"login": "alice"}}
+# Django's own page for adding and deleting what operators edit.
+_EDITED = {"clouddev/idlepolicy"}
 
 
 def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
     root = f"admin/{name}/"
     at = f"/admin/{name}/{{object}}/"
-    adds = 200 if name == "accounts/user" else 403
+    is_edited = name in _EDITED
+    adds, adds_as_superuser = 200 if is_edited else 403, 200 if is_edited or name == "accounts/user" else 403
+    deletes, deleted = (200, f"/{root}") if is_edited else (403, 403)
     visits = {
         root: [Visit("GET", f"/{root}", operators(f"/{root}", 200))],
-        f"{root}add/": [Visit("GET", f"/{root}add/", operators(f"/{root}add/", 403, adds))],
+        f"{root}add/": [Visit("GET", f"/{root}add/", operators(f"/{root}add/", adds, adds_as_superuser))],
         f"{root}<path:object_id>/history/": [Visit("GET", f"{at}history/", operators(f"{at}history/", 200))],
         f"{root}<path:object_id>/delete/": [
-            Visit("GET", f"{at}delete/", operators(f"{at}delete/", 403)),
-            Visit("POST", f"{at}delete/", operators(f"{at}delete/", 403), form={"post": "yes"}),
+            Visit("GET", f"{at}delete/", operators(f"{at}delete/", deletes)),
+            Visit("POST", f"{at}delete/", operators(f"{at}delete/", deleted), form={"post": "yes"}),
         ],
         f"{root}<path:object_id>/change/": [Visit("GET", f"{at}change/", operators(f"{at}change/", 200))],
         f"{root}<path:object_id>/": [Visit("GET", at, operators(at, f"{at}change/"))],
@@ -38,7 +48,12 @@ def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
     for deed in deeds:
         visits[f"{root}<path:object_id>/{deed}/"] = [
             Visit("GET", f"{at}{deed}/", operators(f"{at}{deed}/", 200)),
-            Visit("POST", f"{at}{deed}/", operators(f"{at}{deed}/", f"{at}change/"), form=_PRESSED),
+            Visit(
+                "POST",
+                f"{at}{deed}/",
+                operators(f"{at}{deed}/", f"{at}change/"),
+                form={**_PRESSED, **_TYPED.get(deed, {})},
+            ),
         ]
     return visits
 
@@ -85,7 +100,7 @@ ADMIN: dict[str, list[Visit]] = {
     "admin/accounts/user/<path:object_id>/set_password/": [
         Visit("GET", _SET_PASSWORD, operators(_SET_PASSWORD, _PASSWORD)),
     ],
-    "admin/^(?P<app_label>accounts|integrations|deployments|procrastinate)/$": [
+    "admin/^(?P<app_label>accounts|integrations|deployments|clouddev|procrastinate)/$": [
         Visit("GET", "/admin/accounts/", operators("/admin/accounts/", 200)),
     ],
     "admin/(?P<url>.*)$": [

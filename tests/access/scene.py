@@ -11,9 +11,12 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, Membership, Organization, User
 from accounts.services import cli_login
+from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment, Discrepancy, FlyApp
 from deployments.services import queue
 from integrations.models import Connection
+from tests.clouddev.builders import make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
 
@@ -23,6 +26,11 @@ _ROWS: dict[str, Any] = {
     "accounts/clilogin": CLILogin,
     "accounts/organization": Organization,
     "accounts/user": User,
+    "clouddev/cronjob": CronJob,
+    "clouddev/cronrun": CronRun,
+    "clouddev/idlepolicy": IdlePolicy,
+    "clouddev/machine": Machine,
+    "clouddev/webhooktoken": WebhookToken,
     "deployments/build": Build,
     "deployments/deployment": Deployment,
     "deployments/discrepancy": Discrepancy,
@@ -56,6 +64,10 @@ class Scene:
         self.build = make_build(self.app)
         queue.enqueue(self.build.pk)
         make_discrepancy()
+        self.machine = make_machine(self.alice, "studio", sandbox=sandbox)
+        job = make_job(self.machine)
+        make_run(job)
+        IdlePolicy.objects.create(organization=self.alice.personal_organization)
         self.words = {
             "{connection}": connection_id,
             "{token}": str(AccessToken.objects.get(user=self.alice).pk),
@@ -64,6 +76,11 @@ class Scene:
             "{secret}": self.login.secret,
             "{app}": str(self.app.pk),
             "{build}": str(self.build.pk),
+            "{machine}": str(self.machine.pk),
+            "{job}": str(job.pk),
+            "{jti}": str(make_webhook_token(self.machine, self.alice).pk),
+            "{dev}": self.machine.fly_app_id,
+            "{dev_ui}": f"{self.machine.url}/dev/__auth/callback",
             "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
         }
 

@@ -2,7 +2,9 @@
 
 An entry is (method, path, body) and what each kind of caller gets. In paths and bodies `{connection}`
 is alice's connection, `{token}` and `{session}` the ids of her app and browser, `{code}` and
-`{secret}` of her CLI login, `{app}` and `{build}` the ids of her deployed app "shop" and its build.
+`{secret}` of her CLI login, `{app}` and `{build}` the ids of her deployed app "shop" and its build,
+`{machine}` the id of her machine "studio", `{dev}` its name at Fly, `{dev_ui}` where its dev UI lets people in,
+and `{job}` the id of its cron job.
 `absent` is the same question about a thing that isn't there: whoever gets a 404 for alice's must get
 that very answer.
 """
@@ -57,7 +59,18 @@ def with_token(*, alice: int, others: int) -> dict[str, int]:
 
 _ADDRESS = {"integration_id": "acme", "connection_id": "{connection}"}
 _NO_SHOP = {"shop": "no-such-app"}
+_STUDIO, _NO_STUDIO = {"appName": "studio"}, {"studio": "no-such-machine"}
+_STUDIO_AND_ALICE = {**_STUDIO, "login": "alice"}
+_NO_DEV = {"{dev}": "crayon-dev-00000000"}
+_JOB, _NO_JOB = "/api/cron/jobs/{job}", {"{job}": "00000000-0000-4000-8000-00000000cccc"}
 _NO_SUCH = {"{connection}": "no-such-connection", "acme": "slack"}
+
+
+def _of_machine(method: str, path: str, body: Mapping[str, Any] | None = None, *, alice: int = 200) -> Call:
+    """A call about alice's machine, which for everybody else isn't there."""
+    statuses = with_token(alice=alice, others=404)
+    return Call(method, f"/api/cloud-dev/{path}", statuses, body=body, absent=_NO_STUDIO)
+
 
 CALLS: dict[str, list[Call]] = {
     "_/health": [Call("GET", "/_/health", public(200))],
@@ -140,6 +153,51 @@ CALLS: dict[str, list[Call]] = {
     "api/deploy/builds": [
         Call("GET", "/api/deploy/builds?appName=shop", with_token(alice=200, others=404), absent=_NO_SHOP)
     ],
+    # What somebody else creates is a machine of their own.
+    "api/cloud-dev/create": [
+        Call(
+            "POST",
+            "/api/cloud-dev/create",
+            with_token(alice=200, others=200),
+            body={**_STUDIO, "envVars": {"DATABASE_URL": "postgresql://127.0.0.1/own"}},
+        )
+    ],
+    "api/cloud-dev/list": [Call("GET", "/api/cloud-dev/list", with_token(alice=200, others=200))],
+    # A machine of somebody else has the status of one that was never there.
+    "api/cloud-dev/status": [
+        Call("GET", "/api/cloud-dev/status?appName=studio", with_token(alice=200, others=200), absent=_NO_STUDIO)
+    ],
+    "api/cloud-dev/start": [_of_machine("POST", "start", _STUDIO)],
+    "api/cloud-dev/stop": [_of_machine("POST", "stop", _STUDIO)],
+    "api/cloud-dev/destroy": [_of_machine("POST", "destroy", _STUDIO)],
+    "api/cloud-dev/keep-alive": [_of_machine("POST", "keep-alive", {**_STUDIO, "until": None})],
+    "api/cloud-dev/ssh-key": [_of_machine("GET", "ssh-key?appName=studio")],
+    "api/cloud-dev/mcp-token": [_of_machine("GET", "mcp-token?appName=studio")],
+    "api/cloud-dev/webhook-token": [_of_machine("POST", "webhook-token", _STUDIO)],
+    "api/cloud-dev/members": [
+        _of_machine("GET", "members?appName=studio"),
+        _of_machine("POST", "members", {**_STUDIO_AND_ALICE, "role": "owner"}),
+        # A machine needs its owner, which alice alone is told.
+        _of_machine("DELETE", "members", _STUDIO_AND_ALICE, alice=409),
+    ],
+    "api/cron/jobs": [
+        Call("GET", "/api/cron/jobs?flyAppName={dev}", with_token(alice=200, others=404), absent=_NO_DEV),
+        Call(
+            "POST",
+            "/api/cron/jobs",
+            with_token(alice=201, others=404),
+            body={"flyAppName": "{dev}", "workflowName": "weekly", "cronExpression": "@weekly", "timezone": "UTC"},
+            absent=_NO_DEV,
+        ),
+    ],
+    "api/cron/jobs/<uuid:job_id>": [
+        Call("PATCH", _JOB, with_token(alice=200, others=404), body={"paused": True}, absent=_NO_JOB),
+        Call("DELETE", _JOB, with_token(alice=200, others=404), absent=_NO_JOB),
+    ],
+    "api/cron/jobs/<uuid:job_id>/runs": [
+        Call("GET", f"{_JOB}/runs", with_token(alice=200, others=404), absent=_NO_JOB)
+    ],
+    "api/cloud-dev/transfer": [_of_machine("POST", "transfer", _STUDIO_AND_ALICE)],
     # Nango is known by its signature; a person's token opens nothing here.
     "webhooks/nango": [Call("POST", "/webhooks/nango", public(401), body={"type": "auth"})],
     "api/docs": [Call("GET", "/api/docs", public(200))],
@@ -172,6 +230,7 @@ def operators_late(path: str, status: int | str, superuser: int | str | None = N
 _HOME = "/account/apps"
 _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
+_DEV_UI, _DEV_UI_QUOTED = "/auth/dev-ui?app={dev}", "/auth/dev-ui%3Fapp%3D{dev}"
 _APPS, _APP = "/deployments/", "/deployments/{app}/"
 _BUILD, _NO_BUILD = "/deployments/{app}/builds/{build}", {"{build}": "00000000-0000-4000-8000-00000000bbbb"}
 _NO_DEPLOYMENT = {"{app}": "00000000-0000-4000-8000-00000000aaaa"}
@@ -205,6 +264,9 @@ VISITS: dict[str, list[Visit]] = {
             ),
             form={"cli_code": "{code}", "decision": "approve"},
         ),
+    ],
+    "auth/dev-ui": [
+        Visit("GET", _DEV_UI, signed_in(_DEV_UI_QUOTED, 403, alice="{dev_ui}"), absent={"{dev}": "crayon-dev-00000000"})
     ],
     "account/apps": [Visit("GET", _HOME, signed_in(_HOME, 200))],
     "account/apps/<uuid:token_id>/revoke": [

@@ -16,17 +16,20 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
+from clouddev.models import CronJob, Machine, Member
 from config.core import ratelimits
 from deployments.models import Build, Deployment
 from integrations.models import Connection
 from tests.access.admin_table import ADMIN
 from tests.access.scene import Scene, browser_of, headers_of, row_of
 from tests.access.table import CALLERS, CALLS, VISITORS, VISITS, Call, Visit
+from tests.access.workspace_table import WORKSPACES
 from tests.conftest import make_person
 
 pytestmark = pytest.mark.django_db
 
 _SHARED_CSRF = "a" * 32
+PAGES = VISITS | WORKSPACES | ADMIN
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
 
 def test_every_route_has_an_entry_and_every_entry_a_route():
     there = set(routes(get_resolver()))
-    listed = CALLS.keys() | VISITS.keys() | ADMIN.keys()
+    listed = CALLS.keys() | PAGES.keys()
     assert sorted(there - listed) == [], "say in tests/access/table.py who may call these"
     assert sorted(listed - there) == [], "these entries have no route any more"
 
@@ -57,7 +60,7 @@ def test_every_entry_names_every_kind_of_caller():
     for calls in CALLS.values():
         assert calls
         assert {tuple(sorted(call.statuses)) for call in calls} == {tuple(sorted(CALLERS))}
-    for visits in (VISITS | ADMIN).values():
+    for visits in PAGES.values():
         assert visits
         assert {tuple(sorted(visit.statuses)) for visit in visits} == {tuple(sorted(VISITORS))}
 
@@ -141,6 +144,10 @@ def _what_is_alices(scene: Scene, sandbox: Any) -> list[Any]:
         sandbox.state()["nango"]["connections"],
         app.values().get(),
         build.values().get(),
+        Machine.objects.values().get(pk=scene.machine.pk),
+        list(Member.objects.filter(machine=scene.machine).values()),
+        CronJob.objects.values().get(),
+        sandbox.state()["fly"]["machines"],
     ]
 
 
@@ -187,7 +194,7 @@ def go(client: Client, scene: Scene, visit: Visit, headers: Mapping[str, str], *
     return client.post(path, form, headers=dict(headers))
 
 
-@pytest.mark.parametrize("visit", _cases(VISITS | ADMIN))
+@pytest.mark.parametrize("visit", _cases(PAGES))
 def test_a_page_answers_each_visitor_as_the_table_says(scene, visit):
     answers = {}
     for kind in VISITORS:
@@ -207,12 +214,13 @@ def _one_visit(scene: Scene, visit: Visit, kind: str) -> int | str:
     answer = go(client, scene, visit, headers)
     if visit.absent and kind in {"bob", "operator", "superuser"}:
         absent = go(client, scene, visit, headers, words=visit.absent)
-        assert (absent.status_code, answer.status_code) in {(404, 404), (405, 405)}
+        assert (absent.status_code, answer.status_code) in {(403, 403), (404, 404), (405, 405)}
         assert _without_forms(absent) == _without_forms(answer)
     if answer.status_code != 302:
         return int(answer.status_code)
     location = str(answer["Location"])
-    return location.partition("?")[0] if "/login/oauth/authorize" in location else location
+    is_new_each_time = "/login/oauth/authorize" in location or "/dev/__auth/callback" in location
+    return location.partition("?")[0] if is_new_each_time else location
 
 
 def _without_forms(answer: Any) -> str:
@@ -220,7 +228,7 @@ def _without_forms(answer: Any) -> str:
     return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", answer.content.decode())
 
 
-@pytest.mark.parametrize("visit", _cases(VISITS | ADMIN, "POST"))
+@pytest.mark.parametrize("visit", _cases(PAGES, "POST"))
 def test_a_form_without_its_token_changes_nothing(scene, visit):
     for kind in ("alice", "superuser", "nobody"):
         with as_if_never_been():
@@ -239,7 +247,8 @@ def test_a_form_without_its_token_changes_nothing(scene, visit):
 
 def _what_there_is(scene: Scene) -> list[Any]:
     kept = [
-        list(model.objects.order_by("pk").values()) for model in (AccessToken, CLILogin, Connection, Deployment, Build)
+        list(model.objects.order_by("pk").values())
+        for model in (AccessToken, CLILogin, Connection, Deployment, Build, Machine, Member)
     ]
     persons = list(User.objects.order_by("pk").values("pk", "is_active", "password", "is_staff"))
     return [
