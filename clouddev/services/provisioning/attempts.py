@@ -1,20 +1,32 @@
 """Taking a machine that is to be made, undone or destroyed."""
 
+import logging
+import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
 from clouddev.models.machines import LONGEST_SENTENCE
-from config.core.attempts import Attempt
+from config.core.attempts import TAKEOVER_AFTER, Attempt, Result
+from config.core.outgoing import may_still_arrive
+from deployments.clients.fly import FlyRefusesToken, LeaseHeld, PreconditionFailed, UnknownApp, UnknownMachine
+
+logger = logging.getLogger(__name__)
 
 # What takes longer is done again by another attempt.
 _LONGEST = timedelta(minutes=15)
+# For about a minute some of Fly's hosts deny what was just made, or don't have its secrets; and what changes
+# right now takes no orders.
+_SETTLES_WITHIN_SECONDS = 60.0
+_PAUSE_SECONDS = 2.0
+_NOT_YET = (UnknownApp, UnknownMachine, FlyRefusesToken, PreconditionFailed, LeaseHeld)
 
 
 class MachineAttempt(Attempt[Machine]):
@@ -23,6 +35,44 @@ class MachineAttempt(Attempt[Machine]):
     def __init__(self, machine: Machine) -> None:
         same_work = Machine.objects.unfinished().filter(state=machine.state)
         super().__init__(machine, unfinished=same_work, longest_seconds=_LONGEST.total_seconds())
+        self._quiet_from = time.monotonic()
+
+    def retry(self, call: Callable[[], Result]) -> Result:
+        """The same, keeping in mind that a call whose answer was lost may yet be carried out."""
+        return super().retry(lambda: self._noted(call))
+
+    def _noted(self, call: Callable[[], Result]) -> Result:
+        try:
+            return call()
+        except Exception as error:
+            if may_still_arrive(error):
+                self._quiet_from = time.monotonic() + TAKEOVER_AFTER.total_seconds()
+            raise
+
+    def settle(self, call: Callable[[], Result]) -> Result:
+        """The same of what was made or changed a moment ago: Fly has a minute to see it everywhere."""
+        until = time.monotonic() + _SETTLES_WITHIN_SECONDS
+        while True:
+            try:
+                return self.retry(call)
+            except _NOT_YET as error:
+                if time.monotonic() > until:
+                    raise
+                logger.info("machine %s: not yet: %s", self.row.pk, type(error).__name__)
+            self.wait(_PAUSE_SECONDS)
+
+    def make_way(self) -> bool:
+        """Let what was ordered meanwhile be begun at once, now that this attempt has stopped.
+
+        False when another worker has the row, or when something of this attempt's may still reach Fly.
+        """
+        if time.monotonic() < self._quiet_from:
+            return False
+        mine = Machine.objects.unfinished().filter(pk=self.row.pk, attempt=self.row.attempt)
+        try:
+            return bool(mine.exclude(state=self.row.state).update(heartbeat_at=None))
+        except (DatabaseError, InterfaceError):
+            return False
 
     def note_step(self, sentence: str) -> None:
         """Show what is being done."""

@@ -13,7 +13,7 @@ from clouddev.models import Machine
 from clouddev.names import database_name_of
 from clouddev.services.provisioning.attempts import MachineAttempt
 from clouddev.services.provisioning.placing import NoRoom, drop_spare_volumes, place
-from deployments.clients.fly import AddressKind, Fly, PreconditionFailed, UnknownMachine
+from deployments.clients.fly import AddressKind, Fly, LeaseHeld, PreconditionFailed, UnknownMachine
 from deployments.services import fly_apps
 
 # SSH is raw TCP, which a shared IPv4 can't tell apart.
@@ -42,7 +42,7 @@ def make(attempt: MachineAttempt) -> None:
         machine = place(attempt, fly)
     except NoRoom as error:
         raise Impossible(error.sentence) from error
-    attempt.retry(lambda: drop_spare_volumes(attempt, fly))
+    attempt.settle(lambda: drop_spare_volumes(attempt, fly))
     _wait_until_started(attempt, fly, machine.id)
 
 
@@ -58,7 +58,7 @@ def _set_secrets(attempt: MachineAttempt, fly: Fly) -> None:
         values |= _database(attempt)
     attempt.note_step("Setting the secrets…")
     values |= own_secrets(machine)
-    version = attempt.retry(lambda: fly.set_secrets(machine.fly_app_id, values))
+    version = attempt.settle(lambda: fly.set_secrets(machine.fly_app_id, values))
     attempt.record(secrets_version=version, sealed_environment=None)
 
 
@@ -88,20 +88,20 @@ def _wait_until_started(attempt: MachineAttempt, fly: Fly, machine_id: str) -> N
     until = time.monotonic() + _STARTS_WITHIN_SECONDS
     while time.monotonic() < until:
         attempt.require_going()
-        machine = attempt.retry(lambda: fly.get_machine(app, machine_id))
+        machine = attempt.settle(lambda: fly.get_machine(app, machine_id))
         if machine.state == "started":
             attempt.record(fly_state=machine.state)
             return
         if machine.state in _ENDED:
             raise Impossible("The machine did not start at Fly. Create it again.")
         if machine.state in {"stopped", "suspended"}:
-            _start(fly, app, machine_id)
-        attempt.retry(lambda: fly.wait_for_machine(app, machine_id, state="started", timeout=_WAIT))
+            attempt.retry(lambda: _start(fly, app, machine_id))
+        attempt.settle(lambda: fly.wait_for_machine(app, machine_id, state="started", timeout=_WAIT))
     raise Impossible("The machine did not start within five minutes. Create it again.")
 
 
 def _start(fly: Fly, app: str, machine_id: str) -> None:
     try:
         fly.start_machine(app, machine_id)
-    except (PreconditionFailed, UnknownMachine):
+    except (PreconditionFailed, UnknownMachine, LeaseHeld):
         return  # its state changes right now; looked at again in a moment

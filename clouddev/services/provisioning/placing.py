@@ -32,7 +32,8 @@ class NoRoom(Exception):
     """Fly has no room in any of the regions that were tried."""
 
     def __init__(self, tried: tuple[str, ...]) -> None:
-        self.sentence = f"Fly has no room for the machine right now, neither in {_listed(tried)}. Try again later."
+        where = f"neither in {', '.join(tried[:-1])} nor" if len(tried) > 1 else "not in"
+        self.sentence = f"Fly has no room for the machine right now, {where} {tried[-1]}. Try again later."
         super().__init__(self.sentence)
 
 
@@ -42,10 +43,13 @@ def place(attempt: MachineAttempt, fly: Fly) -> Machine:
     for region in candidates:
         attempt.note_step(_MAKING.format(region=region))
         try:
-            return attempt.retry(lambda region=region: _in_region(attempt, fly, region))  # type: ignore[misc]
+            return attempt.settle(lambda region=region: _in_region(attempt, fly, region))  # type: ignore[misc]
         except _NO_ROOM as error:
             logger.info("machine %s: no room in %s: %s", attempt.row.pk, region, type(error).__name__)
-            _drop_unused(attempt, fly)
+            if attempt.row.fly_machine_id:
+                # One was there already, and what it has written lies in this region.
+                raise NoRoom((region,)) from error
+            attempt.settle(lambda: _drop_unused(attempt, fly))
     raise NoRoom(candidates)
 
 
@@ -101,7 +105,3 @@ def _delete_unused(fly: Fly, attempt: MachineAttempt, volume: Volume) -> None:
         fly.delete_volume(attempt.row.fly_app_id, volume.id)
     except (UnknownVolume, PreconditionFailed):
         logger.info("volume %s of %s is not to be deleted now", volume.id, attempt.row.fly_app_id)
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return f"{', '.join(words[:-1])} nor {words[-1]}" if len(words) > 1 else words[0]

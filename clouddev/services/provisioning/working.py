@@ -7,6 +7,7 @@ done what is done. What can't be made is undone, so that nothing is left at Fly 
 import logging
 import uuid
 
+from django.db.models import F
 from django.utils import timezone
 
 from clouddev.models import Machine
@@ -41,7 +42,9 @@ def work(machine_id: uuid.UUID) -> None:
 
 def sweep() -> None:
     """Give machines that nobody is at to a worker. Runs every few seconds; can be repeated."""
-    for machine_id in Machine.objects.free().values_list("pk", flat=True)[:_AT_ONCE]:
+    # Those that were tried longest ago first: many that can't be removed for now must not keep others waiting.
+    oldest = Machine.objects.free().order_by(F("heartbeat_at").asc(nulls_first=True), "created_at")
+    for machine_id in oldest.values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue(machine_id)
 
 
@@ -53,6 +56,7 @@ def _attempt(attempt: MachineAttempt) -> bool:
         _remove(attempt)
     except CutOff:
         logger.warning("machine %s: attempt %s was cut off", attempt.row.pk, attempt.row.attempt)
+        return attempt.make_way()
     except HandedOver:
         _let_go(attempt)
     except ApplicationError as error:
