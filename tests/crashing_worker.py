@@ -1,7 +1,8 @@
 """Forks workers for tests: `python -m tests.crashing_worker`, steered by tests/worker_process.py.
 
 Each line of standard input is a JSON object: `points` at which the worker kills itself with SIGKILL, each
-`before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes to; and `settings` to change.
+`before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes
+to; and `settings` to change.
 The answer is a line with its process id.
 """
 

@@ -78,11 +78,8 @@ class Ground:
 
     def flyctls(self) -> list[int]:
         """The processes that have to do with flyctl: guards, and itself."""
-        found = []
-        for process in psutil.process_iter(["cmdline"]):
-            if str(self.builds) in " ".join(process.info["cmdline"] or []):
-                found.append(process.pid)
-        return found
+        running = psutil.process_iter(["cmdline"])
+        return [process.pid for process in running if str(self.builds) in " ".join(process.info["cmdline"] or [])]
 
     def clear(self) -> None:
         """Remove what a failed test may have left, and forget what was noted."""

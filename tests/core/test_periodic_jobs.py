@@ -11,7 +11,7 @@ SWEEPS = ["core.rescue_jobs", "deployments.sweep", "clouddev.sweep", "clouddev.t
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_what_is_to_run_every_ten_seconds_does(name):
-    """In croniter's six fields the seconds come last: with them first, a job runs sixty times within one minute of ten."""
+    """Of six fields the seconds are the last: with them first, a job runs sixty times in one minute of ten."""
     for module in ("config.core.tasks", "deployments.tasks", "clouddev.tasks"):
         importlib.import_module(module)
     (periodic,) = (found for (task, _), found in app.periodic_registry.periodic_tasks.items() if task == name)

@@ -36,6 +36,11 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 40) ->
         time.sleep(0.05)
 
 
+def wait_until_held(sandbox: SandboxProcess) -> None:
+    """Wait until somebody has asked the question that was ordered to be answered late."""
+    wait_for(lambda: not sandbox.control("GET", "/faults")["faults"], "Fly is asked")
+
+
 def log_of(build_id: uuid.UUID) -> str:
     """The build's whole log, whose pieces must follow one another without a gap."""
     end, texts = 0, []

@@ -10,7 +10,7 @@ import pytest
 from accounts.models import AuditEvent
 from deployments.models import Build, Deployment, FlyApp
 from tests.deployments.at_fly import kinds_at_fly
-from tests.deployments.at_work import INTERRUPTED, archive_of, log_of, wait_for
+from tests.deployments.at_work import INTERRUPTED, archive_of, log_of, wait_for, wait_until_held
 from tests.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -99,7 +99,7 @@ def test_a_machine_that_was_being_made_when_the_worker_was_killed_stays_the_only
     build = work.push(alice, archive_of(MARKER))
     sandbox.faults(target="fly", match="GET */machines/*/wait", delay=3)
     worker = work.nursery.start()
-    wait_for(lambda: any(entry["faulted"] for entry in sandbox.requests("fly")), "flyctl waits for the machine")
+    wait_until_held(sandbox)
     # All at once, as when their machine is lost: nobody gives back the lease, which lasts five minutes.
     worker.signal(signal.SIGSTOP)
     for pid in work.ground.flyctls():

@@ -1,4 +1,4 @@
-"""Fifty builds of many people on two workers that are killed at random: none is lost, mixed up or done twice at once."""
+"""Fifty builds of many people on two workers that are killed at random: none is lost, mixed up or done twice."""
 
 import fcntl
 import os
