@@ -76,6 +76,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - unfold's signature
     """Add each app's figures to the front page's context."""
     import accounts.dashboard as accounts  # noqa: PLC0415 - needs the app registry
+    import clouddev.dashboard as clouddev  # noqa: PLC0415
     import deployments.dashboard as deployments  # noqa: PLC0415
     import integrations.dashboard as integrations  # noqa: PLC0415
 
@@ -83,10 +84,16 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return {
         **context,
         "title": "Today",
-        "figures": [*accounts.figures(now=now), *integrations.figures(now=now), *deployments.figures(now=now)],
+        "figures": [
+            *accounts.figures(now=now),
+            *integrations.figures(now=now),
+            *deployments.figures(now=now),
+            *clouddev.figures(now=now),
+        ],
         "charts": {
             "CLI logins by day": accounts.logins_by_day(now=now),
             "Builds by day": deployments.builds_by_day(now=now),
+            "Machines by day": clouddev.machines_by_day(now=now),
         },
         "events": accounts.latest_events(),
         "troubled": integrations.troubled_connections(),

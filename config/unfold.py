@@ -73,6 +73,16 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Cloud dev",
+                "items": [
+                    _item("Machines", "computer", "clouddev_machine_changelist"),
+                    _item("Webhook tokens", "webhook", "clouddev_webhooktoken_changelist"),
+                    _item("Cron jobs", "schedule", "clouddev_cronjob_changelist"),
+                    _item("Cron runs", "update", "clouddev_cronrun_changelist"),
+                    _item("Idle policies", "bedtime", "clouddev_idlepolicy_changelist"),
+                ],
+            },
+            {
                 "title": "Trail",
                 "items": [_item("Audit trail", "history", "accounts_auditevent_changelist")],
             },

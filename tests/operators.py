@@ -9,9 +9,12 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, CLILogin, User
 from accounts.services import people
+from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
 from deployments.services import queue
 from integrations.models import Connection
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import APIClient, make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
 
@@ -23,6 +26,11 @@ LISTS = (
     "/admin/accounts/accesstoken/",
     "/admin/accounts/clilogin/",
     "/admin/accounts/auditevent/",
+    "/admin/clouddev/machine/",
+    "/admin/clouddev/webhooktoken/",
+    "/admin/clouddev/cronjob/",
+    "/admin/clouddev/cronrun/",
+    "/admin/clouddev/idlepolicy/",
     "/admin/deployments/deployment/",
     "/admin/deployments/build/",
     "/admin/deployments/flyapp/",
@@ -77,11 +85,23 @@ def fill(alice: User, bob: User) -> None:
     make_build(shop, state=Build.State.LIVE, log="Built.\n")
     queue.enqueue(make_build(shop, sealed_environment=b"visibly-fake-sealed-value").pk)
     make_discrepancy()
+    studio = make_machine(alice, "studio", sealed_environment=b"visibly-fake-sealed-values")
+    add_member(studio, bob)
+    make_webhook_token(studio, bob)
+    make_run(make_job(studio, input={"secret": "visibly-fake-input"}))
+    IdlePolicy.objects.create(organization=alice.personal_organization, stop_after_minutes=30)
 
 
 def every_page(browser: Client) -> list[str]:
     """The address of every page there is to look at, with those that should be refused."""
-    pages = ["/admin/", "/admin/accounts/", "/admin/deployments/", "/admin/integrations/", "/admin/password_change/"]
+    pages = [
+        "/admin/",
+        "/admin/accounts/",
+        "/admin/deployments/",
+        "/admin/clouddev/",
+        "/admin/integrations/",
+        "/admin/password_change/",
+    ]
     models = {path: _model_of(path) for path in LISTS}
     for path, model in models.items():
         pages += [path, f"{path}?q=alice", f"{path}?q=nobody-like-this", f"{path}?o=1", f"{path}?e=1", f"{path}add/"]
@@ -112,6 +132,10 @@ def secrets_in_the_database() -> dict[str, str]:
         found[login.code] = "a code"
     for build in Build.objects.exclude(sealed_environment=None):
         found |= dict.fromkeys(spellings(bytes(build.sealed_environment or b"")), "a sealed environment")
+    for machine in Machine.objects.all():
+        found |= dict.fromkeys(spellings(bytes(machine.sealed_ssh_key)), "a sealed SSH key")
+        found |= dict.fromkeys(spellings(bytes(machine.sealed_environment or b"")), "a machine's sealed environment")
+    found |= {str(job.input["secret"]): "what a workflow is given" for job in CronJob.objects.all()}
     found |= {user.password: "a password's hash" for user in User.objects.all() if user.has_usable_password()}
     found |= {session.session_key: "a session key" for session in UserSession.objects.all()}
     return found

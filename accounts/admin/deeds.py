@@ -72,14 +72,18 @@ def operator_of(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-def _do(deed: Deed, request: HttpRequest, row: Any) -> None:
+def do_and_tell(request: HttpRequest, row: Any, do: Callable[[Any, User], bool], *, done: str, not_done: str) -> None:
     """Do it and say what became of it."""
     try:
-        changed = deed.do(row, operator_of(request))
+        changed = do(row, operator_of(request))
     except ApplicationError as error:
         messages.error(request, f"{row}: {error.sentence}")
         return
     if changed:
-        messages.success(request, deed.done.format(row))
+        messages.success(request, done.format(row))
     else:
-        messages.info(request, deed.not_done.format(row))
+        messages.info(request, not_done.format(row))
+
+
+def _do(deed: Deed, request: HttpRequest, row: Any) -> None:
+    do_and_tell(request, row, deed.do, done=deed.done, not_done=deed.not_done)

@@ -5,6 +5,7 @@ import threading
 
 from django.conf import settings
 
+from clouddev.models import Machine
 from clouddev.names import is_fly_name
 from config.core import cache
 from config.core.errors import ApplicationError
@@ -16,6 +17,7 @@ _KEPT_SECONDS = 4
 # After a failure, so that a Fly that is down is not asked by every caller.
 _FAILURE_KEPT_SECONDS = 2
 UNKNOWN = "unknown"
+LONGEST_WORD = 30
 _GONE = frozenset({"destroyed", "destroying", "replaced", "migrated"})
 _asking = threading.Lock()
 
@@ -62,3 +64,17 @@ def _kept() -> dict[str, str] | None:
 
 def _key() -> str:
     return f"clouddev:states:{settings.FLY_ORG}"
+
+
+def note_states() -> int:
+    """Write Fly's words to the rows of ready machines, for figures and lists; says how many have changed."""
+    heard = states()
+    if not heard:
+        return 0
+    changed = []
+    for machine in Machine.objects.filter(state=Machine.State.READY).only("fly_app_id", "fly_state"):
+        word = heard.get(machine.fly_app_id, UNKNOWN)[:LONGEST_WORD]
+        if word != machine.fly_state:
+            machine.fly_state = word
+            changed.append(machine)
+    return Machine.objects.bulk_update(changed, ["fly_state"])

@@ -3,10 +3,15 @@
 from typing import ClassVar
 
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
 from unfold.decorators import display
 
 from config.core.admin import OperatorAdmin
 from deployments.models import Discrepancy, FlyApp
+
+# What an app at Fly may be for: whatever points at its row one to one, a deployment or a machine.
+_USERS = tuple(relation.name for relation in FlyApp._meta.related_objects if relation.one_to_one)  # noqa: SLF001
 
 
 @admin.register(FlyApp)
@@ -16,8 +21,8 @@ class FlyAppAdmin(OperatorAdmin):
     empty_list_text: ClassVar[str] = "No app at Fly matches. One is made when somebody prepares an app."
     list_display = ("name", "standing", "whose", "created_at", "ready_at", "gone_at")
     list_filter = ("state", "created_at", "gone_at")
-    list_select_related = ("deployment",)
-    search_fields = ("name", "deployment__app_name")
+    list_select_related = _USERS
+    search_fields = ("name", *(f"{name}__app_name" for name in _USERS))
     search_help_text = "Name at Fly or app"
     fieldsets = (
         (None, {"fields": ("name", "standing", "whose", "network")}),
@@ -34,11 +39,11 @@ class FlyAppAdmin(OperatorAdmin):
         """Intended, ready, deleting or gone."""
         return str(fly_app.state)
 
-    @display(description="Of", ordering="deployment__app_name")  # type: ignore[untyped-decorator]
+    @display(description="Of")  # type: ignore[untyped-decorator]
     def whose(self, fly_app: FlyApp) -> str:
-        """The deployment it is for."""
-        deployment = getattr(fly_app, "deployment", None)
-        return str(deployment) if deployment else "—"
+        """What it is for."""
+        users = ((name, getattr(fly_app, name, None)) for name in _USERS)
+        return "".join(f"{name} {user}" for name, user in users if user is not None) or "—"
 
 
 @admin.register(Discrepancy)
@@ -46,11 +51,11 @@ class DiscrepancyAdmin(OperatorAdmin):
     """What the last comparison with Fly found. A row goes when the next one finds it no more."""
 
     empty_list_text: ClassVar[str] = "Nothing differs: Fly has what we know of, and we know of what Fly has."
-    list_display = ("fly_name", "what", "sentence", "first_seen_at", "last_seen_at")
+    list_display = ("fly_name", "what", "whose", "sentence", "first_seen_at", "last_seen_at")
     list_filter = ("kind", "first_seen_at")
     search_fields = ("fly_name", "sentence")
     search_help_text = "Name at Fly"
-    fieldsets = ((None, {"fields": ("fly_name", "what", "sentence", "first_seen_at", "last_seen_at")}),)
+    fieldsets = ((None, {"fields": ("fly_name", "what", "whose", "sentence", "first_seen_at", "last_seen_at")}),)
     actions = ()
 
     @display(  # type: ignore[untyped-decorator]
@@ -61,3 +66,16 @@ class DiscrepancyAdmin(OperatorAdmin):
     def what(self, discrepancy: Discrepancy) -> str:
         """Which side lacks it."""
         return discrepancy.get_kind_display()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Discrepancy]:
+        """With the names of what the apps are for."""
+        queryset: QuerySet[Discrepancy] = super().get_queryset(request)
+        own = FlyApp.objects.filter(pk=OuterRef("fly_name"))
+        names = {f"{user}_name": Subquery(own.values(f"{user}__app_name")[:1]) for user in _USERS}
+        return queryset.annotate(**names)
+
+    @display(description="Of")  # type: ignore[untyped-decorator]
+    def whose(self, discrepancy: Discrepancy) -> str:
+        """The deployment or the machine that the app is for; nothing for a stranger's."""
+        names = ((user, getattr(discrepancy, f"{user}_name", None)) for user in _USERS)
+        return "".join(f"{user} {name}" for user, name in names if name) or "—"

@@ -6,9 +6,9 @@ _LIST, _PAGE = "/workspaces/", "/workspaces/{machine}/"
 _NO_MACHINE = {"{machine}": "00000000-0000-4000-8000-00000000dddd"}
 
 
-def _deed(name: str, leads_to: str = _PAGE, **form: str) -> list[Visit]:
+def _deed(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
     """What only alice may do, and for everybody else isn't there."""
-    path = f"{_PAGE}{name}"
+    path = f"{_PAGE}{deed}"
     return [
         Visit("POST", path, signed_in(path, 404, alice=leads_to), form=form, absent=_NO_MACHINE),
         Visit("GET", path, signed_in(path, 405)),

@@ -1,0 +1,267 @@
+"""Machines, for operators. Keys and what is sealed of an environment are never shown."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts.admin.deeds import Deed, do_and_tell, on_one, on_selected
+from clouddev.models import Machine, Member, WebhookToken
+from clouddev.services import destruction, members, running, sorting
+from config.core.admin import OperatorAdmin, OperatorInline, back_to, confirmation
+
+State = Machine.State
+_START = Deed(
+    title="Start",
+    icon="play_arrow",
+    variant=ActionVariant.PRIMARY,
+    question="Start this machine?",
+    explanation="Fly starts it, unless it runs.",
+    do=lambda machine, by: bool(running.start(machine=machine, actor=by, now=timezone.now())),
+    done="{} is starting.",
+    not_done="{} runs already.",
+)
+_STOP = Deed(
+    title="Stop",
+    icon="stop",
+    variant=ActionVariant.WARNING,
+    question="Stop this machine?",
+    explanation="What runs on it ends; its files and its database stay. Whoever opens it starts it again.",
+    do=lambda machine, by: bool(running.stop(machine=machine, actor=by, now=timezone.now())),
+    done="{} is stopping.",
+    not_done="{} is stopped already.",
+)
+
+
+def _destroyed(machine: Machine, by: Any) -> bool:
+    was_there = machine.state != State.DESTROYING
+    destruction.destroy(machine=machine, actor=by)
+    return was_there
+
+
+_DESTROY = Deed(
+    title="Destroy",
+    icon="delete_forever",
+    variant=ActionVariant.DANGER,
+    question="Destroy this machine?",
+    explanation="It is removed at Fly with its files, and so is its database. This can't be undone.",
+    do=_destroyed,
+    done="{} is being destroyed.",
+    not_done="{} was being destroyed before.",
+)
+
+
+class TransferForm(BaseDialogForm):  # type: ignore[misc]  # unfold is untyped
+    """Whose machine it is to be."""
+
+    login = forms.CharField(
+        label="GitHub login of the new owner",
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+
+
+class KindFilter(admin.SimpleListFilter):
+    """What an operator looks for."""
+
+    title = "what"
+    parameter_name = "what"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """The choices."""
+        return [(kind.value, kind.label) for kind in sorting.Kind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Machine]) -> QuerySet[Machine]:  # noqa: ARG002
+        """The machines of that kind."""
+        chosen = self.value()
+        if chosen not in sorting.Kind.values:
+            return queryset
+        return queryset.filter(sorting.those(sorting.Kind(chosen), now=timezone.now()))
+
+
+class MemberInline(OperatorInline):
+    """Who may use it."""
+
+    model = Member
+    fields = ("user", "role", "linux_user", "created_at")
+    readonly_fields = fields
+    hide_title = True
+    verbose_name_plural = "members"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
+        """With the people, in one query."""
+        queryset: QuerySet[Member] = super().get_queryset(request)
+        return queryset.select_related("user", "machine")
+
+
+class TokenInline(OperatorInline):
+    """Its webhook tokens; each has a page of its own, where it is revoked."""
+
+    model = WebhookToken
+    fields = ("made_by", "created_at", "expires_at", "revoked_at")
+    readonly_fields = fields
+    show_change_link = True
+    per_page = 20
+    hide_title = True
+    verbose_name_plural = "webhook tokens"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookToken]:
+        """With the people, in one query."""
+        queryset: QuerySet[WebhookToken] = super().get_queryset(request)
+        return queryset.select_related("made_by", "machine")
+
+
+@admin.register(Machine)
+class MachineAdmin(OperatorAdmin):
+    """Who has which machine, and how it is."""
+
+    empty_list_text: ClassVar[str] = "No machine matches. One is made when somebody runs `crayon cloud run`."
+    list_display = ("app_name", "owner", "standing", "at_fly", "region", "size", "age", "last_used")
+    list_filter = (
+        KindFilter,
+        "state",
+        "region",
+        ("owner", AutocompleteSelectFilter),
+        ("organization", AutocompleteSelectFilter),
+        "created_at",
+        "last_active_at",
+    )
+    list_select_related = ("owner", "fly_app")
+    search_fields = (
+        "app_name",
+        "fly_app__name",
+        "fly_machine_id__exact",
+        "members__user__github_login",
+        "owner__username",
+        "owner__email",
+        "id__exact",
+    )
+    search_help_text = "Workspace, name at Fly or person"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("app_name", "standing", "step", "error", "differs", "id")}),
+        ("Whose", {"fields": ("owner", "organization", "dev_user")}),
+        ("At Fly", {"fields": ("fly_app", "address", "at_fly", "region", "size", "fly_machine_id", "volume_id")}),
+        ("Database", {"fields": ("database_schema", "database_host")}),
+        (
+            "When",
+            {"fields": ("created_at", "ready_at", "last_active_at", "keep_alive_until", "warned_at")},
+        ),
+        ("The worker", {"fields": ("attempt", "heartbeat_at")}),
+    )
+    inlines = (MemberInline, TokenInline)
+    actions = ("start_selected", "stop_selected", "destroy_selected")
+    actions_detail = ("start_one", "stop_one", "transfer_one", "destroy_one")
+    start_one, start_selected = on_one(_START), on_selected(_START)
+    stop_one, stop_selected = on_one(_STOP), on_selected(_STOP)
+    destroy_one, destroy_selected = on_one(_DESTROY), on_selected(_DESTROY)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Machine]:
+        """All machines, without what must not be shown."""
+        queryset: QuerySet[Machine] = super().get_queryset(request)
+        return queryset.defer("sealed_ssh_key", "sealed_environment", "ssh_public_key")
+
+    @action(  # type: ignore[untyped-decorator]  # unfold is untyped
+        description="Transfer",
+        icon="move_item",
+        variant=ActionVariant.DEFAULT,
+        dialog={
+            **confirmation(
+                "Transfer this machine?",
+                "It counts as theirs from then on. Its owner of now stays a member.",
+                "Transfer",
+            ),
+            "form_class": TransferForm,
+        },
+    )
+    def transfer_one(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        """Make it somebody else's."""
+        machine = self.get_object(request, object_id)
+        if machine is None:
+            raise Http404
+        login = form.cleaned_data["login"].strip().removeprefix("@")
+
+        def hand_over(machine: Machine, by: Any) -> bool:
+            before = machine.owner_id
+            members.transfer(machine=machine, login=login, actor=by, now=timezone.now())
+            return bool(Machine.objects.exclude(owner_id=before).filter(pk=machine.pk).exists())
+
+        do_and_tell(request, machine, hand_over, done=f"{{}} is {login}'s now.", not_done=f"{{}} was {login}'s before.")
+        return back_to(request, reverse("admin:clouddev_machine_change", args=(machine.pk,)))
+
+    @display(  # type: ignore[untyped-decorator]
+        description="State",
+        ordering="state",
+        label={
+            "creating": "info",
+            "ready": "success",
+            "undoing": "warning",
+            "failed": "danger",
+            "destroying": "warning",
+        },
+    )
+    def standing(self, machine: Machine) -> str:
+        """As the row has it."""
+        return str(machine.state)
+
+    @display(  # type: ignore[untyped-decorator]
+        description="At Fly",
+        ordering="fly_state",
+        label={"started": "success", "starting": "info", "created": "info", "failed": "danger"},
+    )
+    def at_fly(self, machine: Machine) -> str:
+        """Fly's word, as it was last heard."""
+        return machine.fly_state or "—"
+
+    @display(description="Size")  # type: ignore[untyped-decorator]
+    def size(self, _machine: Machine) -> str:
+        """What this server makes machines with; all of them have one size."""
+        return f"{settings.CLOUD_DEV_CPUS} shared CPUs, {settings.CLOUD_DEV_MEMORY_MB} MB"
+
+    @display(description="Age", ordering="-created_at")  # type: ignore[untyped-decorator]
+    def age(self, machine: Machine) -> str:
+        """How long ago it was asked for."""
+        return timesince(machine.created_at, depth=1)
+
+    @display(description="Last used", ordering="last_active_at")  # type: ignore[untyped-decorator]
+    def last_used(self, machine: Machine) -> str:
+        """How long nobody has used it."""
+        return f"{timesince(machine.last_active_at, depth=1)} ago" if machine.last_active_at else "—"
+
+    @display(description="Address")  # type: ignore[untyped-decorator]
+    def address(self, machine: Machine) -> SafeString:
+        """Where it answers."""
+        return format_html('<a class="text-link" href="{0}" rel="noreferrer">{0}</a>', machine.url)
+
+    @display(description="Differs at Fly")  # type: ignore[untyped-decorator]
+    def differs(self, machine: Machine) -> SafeString | str:
+        """What the last comparison with Fly found about its app."""
+        found = sorting.differences_of(machine)
+        path = reverse("admin:deployments_discrepancy_changelist")
+        if not found:
+            return "no, as far as we know"
+        return format_html('<a class="text-link" href="{}?q={}">{}</a>', path, machine.fly_app_id, found[0].sentence)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Starting and stopping what is ready, and nothing with what is on its way out."""
+        machine = self.get_object(request, str(object_id))
+        if machine is None:
+            return []
+        is_ready, is_there = machine.state == State.READY, machine.state != State.DESTROYING
+        sensible = {"start_one": is_ready, "stop_one": is_ready, "transfer_one": is_there, "destroy_one": is_there}
+        offered = super().get_actions_detail(request, object_id)
+        return [item for item in offered if sensible[item.action_name.removeprefix("clouddev_machine_")]]

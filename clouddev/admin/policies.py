@@ -1,0 +1,101 @@
+"""What organizations want done with machines that nobody uses: the one table that operators edit."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.admin.deeds import operator_of
+from accounts.audit import record
+from clouddev.models import IdlePolicy
+from config.core.admin import OperatorAdmin, is_operator
+
+_NUMBERS = ("stop_after_minutes", "warn_after_days", "days_to_react", "then")
+
+
+class IdlePolicyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A policy. An empty number means that this is not done."""
+
+    class Meta:
+        """What an operator decides."""
+
+        model = IdlePolicy
+        fields = ("organization", *_NUMBERS)
+        help_texts = {
+            "stop_after_minutes": "Empty: machines run until their people, or Fly's autostop, stop them.",
+            "warn_after_days": "Empty: nobody is warned, and nothing follows.",
+            "days_to_react": "Who uses the machine within these days keeps it.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take no zero, which would stop what has just started."""
+        super().__init__(*args, **kwargs)
+        for name in ("stop_after_minutes", "warn_after_days", "days_to_react"):
+            self.fields[name].widget.attrs["min"] = 1
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse zeros."""
+        cleaned = super().clean() or {}
+        for name in ("stop_after_minutes", "warn_after_days", "days_to_react"):
+            if cleaned.get(name) == 0:
+                self.add_error(
+                    name, "Give at least 1, or leave it empty." if name != "days_to_react" else "At least 1."
+                )
+        return cleaned
+
+
+@admin.register(IdlePolicy)
+class IdlePolicyAdmin(OperatorAdmin):
+    """Which organizations have idle machines stopped or deleted. Without a row nothing is done."""
+
+    form = IdlePolicyForm
+    empty_list_text: ClassVar[str] = "No organization has a policy, so no machine is stopped or deleted for being idle."
+    list_display = ("organization", "stop_after_minutes", "warn_after_days", "days_to_react", "then")
+    list_filter = ("then",)
+    list_select_related = ("organization",)
+    search_fields = ("organization__slug", "organization__name")
+    search_help_text = "Organization"
+    autocomplete_fields = ("organization",)
+    fieldsets = (
+        (None, {"fields": ("organization",)}),
+        ("Stop", {"fields": ("stop_after_minutes",)}),
+        ("Warn, and then", {"fields": ("warn_after_days", "days_to_react", "then")}),
+    )
+    actions = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Operators make policies."""
+        return is_operator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - Django's
+        """Operators change them."""
+        return is_operator(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Operators delete them."""
+        return is_operator(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: IdlePolicy | None = None) -> tuple[str, ...]:  # noqa: ARG002
+        """Whose a policy is stays."""
+        return ("organization",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: IdlePolicy, form: object, change: bool) -> None:  # noqa: FBT001
+        """Save it with its audit row; the page is one transaction."""
+        super().save_model(request, obj, form, change)
+        _record("idle_policy.changed" if change else "idle_policy.made", request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: IdlePolicy) -> None:
+        """Delete it with its audit row."""
+        _record("idle_policy.deleted", request, obj)
+        super().delete_model(request, obj)
+
+
+def _record(action: str, request: HttpRequest, policy: IdlePolicy) -> None:
+    record(
+        action,
+        actor=operator_of(request),
+        target=policy,
+        organization_id=policy.organization_id,
+        details={name: getattr(policy, name) for name in _NUMBERS},
+    )

@@ -1,0 +1,77 @@
+"""Webhook tokens that were given out, for operators. The tokens themselves are kept nowhere."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from accounts.admin.deeds import Deed, on_one, on_selected
+from accounts.models import User
+from clouddev.models import WebhookToken
+from clouddev.services import tokens
+from config.core.admin import OperatorAdmin
+
+
+def _revoked(token: WebhookToken, by: User) -> bool:
+    tokens.revoke_webhook_token(jti=token.pk, actor=by, now=timezone.now())
+    return True
+
+
+_REVOKE = Deed(
+    title="Revoke",
+    icon="block",
+    variant=ActionVariant.DANGER,
+    question="Revoke this token?",
+    explanation="It goes onto the revocation list. A machine that doesn't ask for the list takes it until it expires.",
+    do=_revoked,
+    done="{} is revoked.",
+    not_done="{} was revoked before.",
+)
+
+
+@admin.register(WebhookToken)
+class WebhookTokenAdmin(OperatorAdmin):
+    """Which webhook tokens there are: the revocation list."""
+
+    empty_list_text: ClassVar[str] = "No token matches. People get one for callers of their machine's webhooks."
+    list_display = ("short_id", "machine", "standing", "made_by", "created_at", "expires_at", "revoked_at")
+    list_filter = (
+        ("revoked_at", admin.EmptyFieldListFilter),
+        ("machine", AutocompleteSelectFilter),
+        ("made_by", AutocompleteSelectFilter),
+        "expires_at",
+    )
+    list_select_related = ("machine", "made_by")
+    search_fields = ("jti__exact", "machine__app_name", "machine__fly_app__name", "made_by__github_login")
+    search_help_text = "The token's `jti`, workspace, name at Fly or person"
+    fieldsets = (
+        (None, {"fields": ("jti", "machine", "standing", "made_by")}),
+        ("When", {"fields": ("created_at", "expires_at", "revoked_at")}),
+    )
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke_one",)
+    revoke_one, revoke_selected = on_one(_REVOKE), on_selected(_REVOKE)
+
+    @display(description="Token", ordering="jti")  # type: ignore[untyped-decorator]  # unfold is untyped
+    def short_id(self, token: WebhookToken) -> str:
+        """As its people are shown it."""
+        return str(token.jti)[:8]
+
+    @display(  # type: ignore[untyped-decorator]
+        description="State", label={"works": "success", "revoked": "danger", "expired": "info"}
+    )
+    def standing(self, token: WebhookToken) -> str:
+        """Whether it works."""
+        if token.revoked_at:
+            return "revoked"
+        return "works" if token.expires_at > timezone.now() else "expired"
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Revoking what works."""
+        token = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if token and self.standing(token) == "works" else []

@@ -1,0 +1,77 @@
+"""What the operators' front page says about machines."""
+
+from datetime import date, datetime, timedelta
+
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+
+from accounts.models import AuditEvent
+from clouddev.models import Machine
+from clouddev.services.sorting import Kind, those
+from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, stacked_bars
+
+_EVENTS = {
+    "machine.created": ("Made", "var(--color-primary-500)"),
+    "machine.failed": ("Failed", "oklch(63% .19 25)"),
+    "machine.destroyed": ("Destroyed", "var(--color-base-400)"),
+}
+
+
+def figures(*, now: datetime) -> list[Figure]:
+    """Machines that run, that failed, and that nobody uses: one query."""
+    kinds = (Kind.RUNNING, Kind.UNDER_WAY, Kind.FAILED, Kind.IDLE)
+    wanted = {kind.name: Count("pk", filter=those(kind, now=now)) for kind in kinds}
+    counts = Machine.objects.aggregate(ALL=Count("pk"), **wanted)
+    return [
+        Figure(
+            title="Running machines",
+            value=counts["RUNNING"],
+            note=f"of {counts['ALL']}; {counts['UNDER_WAY']} being made or removed",
+            path=_list_of(Kind.RUNNING),
+            icon="computer",
+        ),
+        Figure(
+            title="Failed machines",
+            value=counts["FAILED"],
+            note="could not be made",
+            path=_list_of(Kind.FAILED),
+            icon="desktop_access_disabled",
+            tone="danger" if counts["FAILED"] else "",
+        ),
+        Figure(
+            title="Idle machines",
+            value=counts["IDLE"],
+            note="not used for 7 days",
+            path=_list_of(Kind.IDLE),
+            icon="bedtime",
+            tone="warning" if counts["IDLE"] else "",
+        ),
+    ]
+
+
+def machines_by_day(*, now: datetime) -> Chart:
+    """Machines made, failed and destroyed on each of the last 14 days (UTC), from the audit trail."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [(today - timedelta(days=back)).date() for back in reversed(range(CHART_DAYS))]
+    counts = _events_since(today - timedelta(days=CHART_DAYS - 1))
+    series = {action: [counts.get((day, action), 0) for day in days] for action in _EVENTS}
+    made, failed, destroyed = (sum(numbers) for numbers in series.values())
+    sentence = f"{made} machines made, {failed} failed and {destroyed} destroyed in the last {CHART_DAYS} days."
+    bars = [Bars(label, series[action], colour) for action, (label, colour) in _EVENTS.items()]
+    return stacked_bars(days=days, bars=bars, sentence=sentence)
+
+
+def _list_of(kind: Kind) -> str:
+    return f"{reverse('admin:clouddev_machine_changelist')}?what={kind.value}"
+
+
+def _events_since(start: datetime) -> dict[tuple[date, str], int]:
+    rows = (
+        AuditEvent.objects.filter(at__gte=start, action__in=_EVENTS)
+        .order_by()
+        .annotate(day=TruncDate("at"))
+        .values_list("day", "action")
+        .annotate(number=Count("pk"))
+    )
+    return {(day, action): number for day, action, number in rows}
