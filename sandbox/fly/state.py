@@ -139,7 +139,7 @@ class Fly:
         names = {app.name for app in apps}
         return {
             "apps": {app.name: app.as_json() | _more_of_app(app) for app in apps},
-            "machines": {machine.id: _whole(machine) for app in apps for machine in app.living},
+            "machines": {machine.id: _whole(machine, now) for app in apps for machine in app.living},
             "volumes": {
                 volume.id: volume.as_json() | {"app": app.name, "host": volume.host}
                 for app in apps
@@ -170,11 +170,11 @@ def _more_of_app(app: App) -> dict[str, Any]:
     }
 
 
-def _whole(machine: Machine) -> dict[str, Any]:
+def _whole(machine: Machine, now: datetime) -> dict[str, Any]:
     return machine.as_json() | {
         "app": machine.app_name,
         "host": machine.host,
-        "leased": machine.lease is not None,
+        "leased": machine.lease is not None and machine.lease.expires_at > now,
         "secrets": machine.booted_secrets,
         "secrets_version": machine.secrets_version,
     }
