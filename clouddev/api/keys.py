@@ -16,7 +16,7 @@ class SSHKeyView(Endpoint):
     """GET /api/cloud-dev/ssh-key."""
 
     @documented(
-        summary="Tell a machine's SSH access",
+        summary="Tell the way into a machine by SSH",
         data=serializers.SSHAccessSerializer(),
         tag=TAG,
         parameters=[APP_NAME],

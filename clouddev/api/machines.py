@@ -50,7 +50,7 @@ class StatusView(Endpoint):
     """GET /api/cloud-dev/status."""
 
     @documented(
-        summary="Tell a machine's status",
+        summary="Tell the status of a machine",
         data=serializers.MachineStatusSerializer(),
         tag=TAG,
         parameters=[APP_NAME],
@@ -71,7 +71,7 @@ class StartView(Endpoint):
 
     @documented(
         summary="Start a machine",
-        data=serializers.StartedSerializer(),
+        data=serializers.StartedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
         errors=[404, 409, 502, 504],
@@ -90,7 +90,7 @@ class StopView(Endpoint):
 
     @documented(
         summary="Stop a machine",
-        data=serializers.StoppedSerializer(),
+        data=serializers.StoppedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
         errors=[404, 409, 502, 504],
@@ -109,7 +109,7 @@ class DestroyView(Endpoint):
 
     @documented(
         summary="Destroy a machine",
-        data=serializers.DestroyedSerializer(),
+        data=serializers.DestroyedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
         errors=[404],

@@ -18,7 +18,7 @@ class MembersView(Endpoint):
     """GET, POST and DELETE /api/cloud-dev/members."""
 
     @documented(
-        summary="List a machine's members",
+        summary="List the members of a machine",
         data=serializers.MemberSerializer(many=True),
         tag=TAG,
         parameters=[APP_NAME],

@@ -67,20 +67,20 @@ class MachineStatusSerializer(serializers.Serializer[Any]):
     error = serializers.CharField(required=False)
 
 
-class StartedSerializer(serializers.Serializer[Any]):
+class StartedMachineSerializer(serializers.Serializer[Any]):
     """The machine starts, or runs already."""
 
     status = serializers.ChoiceField(["starting"])
     started = serializers.IntegerField(help_text="How many machines were started; 0 when it runs already.")
 
 
-class StoppedSerializer(serializers.Serializer[Any]):
+class StoppedMachineSerializer(serializers.Serializer[Any]):
     """The machine stops, or has stopped already."""
 
     status = serializers.ChoiceField(["stopped"])
 
 
-class DestroyedSerializer(serializers.Serializer[Any]):
+class DestroyedMachineSerializer(serializers.Serializer[Any]):
     """The machine, its volume and its database are removed in the background, whatever happens."""
 
     status = serializers.ChoiceField(["destroyed"])
