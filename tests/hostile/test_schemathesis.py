@@ -42,6 +42,7 @@ NOTHING_TO_GET_WRONG = {
     "POST /api/auth/logout",
     "GET /api/integrations",
     "GET /api/integrations/{integration_id}/connections",
+    "GET /api/cloud-dev/list",
     "POST /webhooks/nango",
 }
 
@@ -94,6 +95,25 @@ def test_the_document_describes_every_route_of_the_api():
         "GET /api/deploy/logs",
         "POST /api/deploy/cancel",
         "GET /api/deploy/builds",
+        "POST /api/cloud-dev/create",
+        "GET /api/cloud-dev/list",
+        "GET /api/cloud-dev/status",
+        "POST /api/cloud-dev/start",
+        "POST /api/cloud-dev/stop",
+        "POST /api/cloud-dev/destroy",
+        "POST /api/cloud-dev/keep-alive",
+        "GET /api/cloud-dev/ssh-key",
+        "GET /api/cloud-dev/mcp-token",
+        "POST /api/cloud-dev/webhook-token",
+        "GET /api/cloud-dev/members",
+        "POST /api/cloud-dev/members",
+        "DELETE /api/cloud-dev/members",
+        "POST /api/cloud-dev/transfer",
+        "GET /api/cron/jobs",
+        "POST /api/cron/jobs",
+        "PATCH /api/cron/jobs/{job_id}",
+        "DELETE /api/cron/jobs/{job_id}",
+        "GET /api/cron/jobs/{job_id}/runs",
         "POST /webhooks/nango",
     }
 
@@ -137,4 +157,6 @@ def test_every_answer_is_one_that_the_document_describes(headers_of, label, mode
     if label == "GET /api/integrations" and caller == "alice":
         assert statuses == {200}
     if caller == "nobody" and not label.startswith(("GET /api/auth/cli", "POST /api/auth/cli")):
-        assert statuses == {401}
+        # Where the address holds an id, what can't be one is no address at all, whoever asks.
+        nowhere = {404} if "{job_id}" in label and mode is GenerationMode.NEGATIVE else set()
+        assert statuses - nowhere == {401}
