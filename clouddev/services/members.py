@@ -14,7 +14,10 @@ from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
 from clouddev.services.access import NoSuchMachine
 from config.core.errors import Conflict, Malformed, NotFound
+from config.core.ratelimits import RateLimit
 
+# Also so that nobody finds out by trying who has signed in here.
+INVITATIONS = RateLimit("machine-invitations", "30/minute")
 _MOST = 50
 Role = Member.Role
 AFTER_REMOVAL = (
@@ -56,10 +59,11 @@ def list_members(*, machine: Machine) -> list[Member]:
 def add_member(*, machine: Machine, login: str, role: str, actor: audit.Actor, now: datetime) -> Member:
     """Let a person who is known here use the machine, or change their role.
 
-    Raises NoSuchPerson, Malformed for an unknown role, LastOwner, TooManyMembers.
+    Raises NoSuchPerson, Malformed for an unknown role, LastOwner, TooManyMembers, TooManyRequests.
     """
     if role not in Role.values:
         raise Malformed("role: Say `owner` or `member`.")
+    INVITATIONS.spend(str(actor.id))
     user = _person(login)
     with transaction.atomic():
         machine = _locked(machine)
@@ -99,6 +103,7 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
     A machine goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson,
     and Conflict when they have a machine of this name or as many as they may.
     """
+    INVITATIONS.spend(str(actor.id))
     user = _person(login)
     try:
         with transaction.atomic():

@@ -11,7 +11,7 @@ from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
 
 _HEALTH_SECONDS = 3.0
 # In case that whoever asks dies.
-_ASKED_FOR_SECONDS = 10.0
+_ASKED_FOR_SECONDS = 60.0
 _HEARD_FOR_SECONDS = 15.0
 _SERVER_ERROR = 500
 State = Machine.State

@@ -148,7 +148,7 @@ class Service:
                 target,
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left),
+                timeout=urllib3.Timeout(total=left, connect=min(left, _CONNECT_SECONDS)),
                 retries=False,
                 redirect=False,
                 assert_same_host=False,  # an address of the upstream's host is what a proxy is asked for

@@ -132,6 +132,22 @@ def test_a_slow_service_is_a_timeout_within_the_budget(sandbox):
     )
 
 
+def test_a_slow_connection_is_part_of_the_budget():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        # Who comes second has to knock again after a second, when there is room.
+        first = socket.create_connection(listener.getsockname())
+        makes_room = threading.Timer(0.5, lambda: listener.accept()[0].close())  # noqa: PLW0108 - it accepts then
+        makes_room.start()
+        service = Service(name="Slow", base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", headers={}, budget=1.6)
+        began = time.monotonic()
+        with pytest.raises(ServiceTimeout):
+            service.call("GET", "/")
+        took = time.monotonic() - began
+        makes_room.join()
+        first.close()
+    assert 1.5 < took < 2
+
+
 def test_a_service_that_drips_is_a_timeout_within_the_budget():
     def drip(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

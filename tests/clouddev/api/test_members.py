@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Membership, User
 from clouddev.models import Machine, Member, WebhookToken
 from clouddev.names import linux_user_of
+from clouddev.services import members
 from tests.clouddev.api.asking import BAD_NAMES, BAD_QUERIES, NO_MACHINE, SUSPENDED, said
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.conftest import APIClient, make_person, token_of
@@ -199,6 +200,15 @@ def test_there_is_a_most_of_members(alice_api, studio, charlie):
     )
     assert said(add(alice_api, "charlie")) == (409, {"error": "A machine may have 50 members."})
     assert add(alice_api, "bob", role="owner").status_code == 200
+
+
+@pytest.mark.parametrize("act", [add, transfer])
+def test_who_has_signed_in_here_cannot_be_found_out_by_trying(alice_api, alice, studio, act):
+    for _ in range(30):
+        members.INVITATIONS.spend(str(alice.pk))
+    answer = act(alice_api, "bob")
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) >= 1
 
 
 # --- removing -----------------------------------------------------------------------------------
