@@ -112,6 +112,11 @@ def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
         return
     logbook.write(f"The app is released, but nothing answers at {url} yet. Its own logs may say why.")
     logbook.flush()
+    _finish_released(attempt)
+
+
+def _finish_released(attempt: BuildAttempt) -> None:
+    """End it as released, and have somebody ask later whether the app answers."""
     attempt.finish(Build.State.RELEASED)
     queue.recheck_later(attempt.row.pk, count=1, after=_RECHECK_AFTER)
 
@@ -127,6 +132,10 @@ def _hand_over(attempt: BuildAttempt) -> None:
 
 def _end(attempt: BuildAttempt, state: Build.State, sentence: str) -> None:
     try:
-        attempt.finish(state, error=sentence)
+        if attempt.row.state == Build.State.RELEASED:
+            # Fly runs the image, whatever came after: that is no failure, and not to be canceled any more.
+            _finish_released(attempt)
+        else:
+            attempt.finish(state, error=sentence)
     except CutOff:
         logger.warning("build %s: somebody else has it, so its end is theirs", attempt.row.pk)

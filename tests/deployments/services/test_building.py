@@ -161,6 +161,27 @@ def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGro
     work.require_nothing_left()
 
 
+def test_a_cancel_that_comes_after_the_release_leaves_it_released(
+    pushed: Any, alice: User, sandbox: SandboxProcess, work: WorkGround
+) -> None:
+    build = pushed(archive_of("x"))
+    sandbox.fly_app(build.deployment.fly_app_id, status=500)
+
+    def work_on_it() -> None:
+        building.run_build(build.pk)
+        connection.close()
+
+    thread = threading.Thread(target=work_on_it)
+    thread.start()
+    until = time.monotonic() + 30
+    while Build.objects.get(pk=build.pk).state != State.RELEASED and time.monotonic() < until:
+        time.sleep(0.1)
+    cancelation.cancel_build(build.pk, alice)
+    thread.join(20)
+    build.refresh_from_db()
+    assert (build.state, build.error, build.is_over) == (State.RELEASED, "", True)
+
+
 def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
     build = built(pushed(archive_of("x", "silence 30")))
