@@ -159,4 +159,4 @@ def test_every_answer_is_one_that_the_document_describes(headers_of, label, mode
     if caller == "nobody" and not label.startswith(("GET /api/auth/cli", "POST /api/auth/cli")):
         # Where the address holds an id, what can't be one is no address at all, whoever asks.
         nowhere = {404} if "{job_id}" in label and mode is GenerationMode.NEGATIVE else set()
-        assert statuses - nowhere == {401}
+        assert statuses <= {401} | nowhere
