@@ -116,7 +116,6 @@ class TokenInline(OperatorInline):
     readonly_fields = fields
     show_change_link = True
     per_page = 20
-    hide_title = True
     verbose_name_plural = "webhook tokens"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookToken]:

@@ -8,7 +8,10 @@ from django.test.utils import CaptureQueriesContext
 from accounts import audit
 from accounts.models import AuditEvent, User
 from accounts.services import people
+from clouddev.models import IdlePolicy
 from deployments.services import queue
+from tests.clouddev.builders import make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
 from tests.operators import (
@@ -34,7 +37,7 @@ def test_every_page_opens_for_a_superuser_or_is_refused_with_a_page(operators, a
     allowed_to_be_refused = {
         page
         for page in statuses
-        if page.endswith("/delete/") or (page.endswith("/add/") and page != "/admin/accounts/user/add/")
+        if page.endswith(("/delete/", "/add/")) and page != "/admin/accounts/user/add/" and "/idlepolicy/" not in page
     }
     assert {page: statuses[page] for page in refused - allowed_to_be_refused if "?e=1" not in page} == {}
     assert {statuses[page] for page in allowed_to_be_refused} == {403}
@@ -60,6 +63,9 @@ def test_no_page_shows_a_secret(operators, alice, bob):
         "the digest of a CLI's secret",
         "a sealed token",
         "a sealed environment",
+        "a sealed SSH key",
+        "a machine's sealed environment",
+        "what a workflow is given",
         "a code",
         "a password's hash",
         "a session key",
@@ -82,6 +88,11 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "accounts.AccessToken",
         "accounts.CLILogin",
         "accounts.AuditEvent",
+        "clouddev.CronJob",
+        "clouddev.CronRun",
+        "clouddev.IdlePolicy",
+        "clouddev.Machine",
+        "clouddev.WebhookToken",
         "deployments.Deployment",
         "deployments.Build",
         "deployments.FlyApp",
@@ -187,6 +198,9 @@ def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie):
         "Running builds": (0, "and 0 waiting"),
         "Failed builds today": (0, "of 0 that ended"),
         "Discrepancies": (0, "between Fly and us"),
+        "Running machines": (0, "of 0; 0 being made or removed"),
+        "Failed machines": (0, "could not be made"),
+        "Idle machines": (0, "not used for 7 days"),
     }
 
 
@@ -196,6 +210,13 @@ def test_the_front_page_of_an_empty_server_opens(operators):
     assert "Nothing has happened yet." in html
 
 
+def make_everything_of_a_machine(person):
+    machine = make_machine(person)
+    make_webhook_token(machine, person)
+    make_run(make_job(machine))
+    IdlePolicy.objects.create(organization=person.personal_organization)
+
+
 @pytest.mark.parametrize("path", ["/admin/", *LISTS])
 def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, alice):
     connection_of(alice)
@@ -203,6 +224,7 @@ def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, al
     audit.record("user.suspended", actor=alice, target=alice)
     queue.enqueue(make_build(make_deployment(alice)).pk)
     make_discrepancy()
+    make_everything_of_a_machine(alice)
     operators.get(path)
     with CaptureQueriesContext(connection) as few:
         operators.get(path)
@@ -213,12 +235,13 @@ def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, al
         audit.record("user.suspended", actor=person, target=person)
         queue.enqueue(make_build(make_deployment(person)).pk)
         make_discrepancy(f"crayon-{number:016x}")
+        make_everything_of_a_machine(person)
     with CaptureQueriesContext(connection) as many:
         operators.get(path)
     assert len(many) == len(few)
     # Seven of them are the session's: who is it, and when were they last seen.
     # The front page asks one more for each of what it counts and draws.
-    assert len(many) <= (17 if path == "/admin/" else 14)
+    assert len(many) <= (19 if path == "/admin/" else 14)
 
 
 def test_a_page_of_many_members_asks_few_queries(operators, alice, django_assert_max_num_queries):

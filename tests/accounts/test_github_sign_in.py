@@ -16,7 +16,7 @@ EMAILS = "GET /user/emails"
 
 def test_the_first_sign_in_makes_the_person_their_organization_and_an_audit_row(github, browser):
     answer = browser.sign_in("alice")
-    assert (answer.status_code, answer["Location"]) == (302, "/account/apps")
+    assert (answer.status_code, answer["Location"]) == (302, "/workspaces/")
     assert browser.is_signed_in
     alice = User.objects.get()
     assert (alice.username, alice.github_login, alice.github_id) == ("alice", "alice", 1001)

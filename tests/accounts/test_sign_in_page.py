@@ -30,18 +30,24 @@ def test_a_stranger_may_sign_in_with_github(browser, address):
     page = browser.get(address)
     assert page.status_code == 200
     assert "Sign in with GitHub" in text_of(page)
-    assert form_of(page, "/auth/github")["next"] == "/account/apps"
+    assert form_of(page, "/auth/github")["next"] == "/workspaces/"
 
 
 @pytest.mark.parametrize("address", ["/", "/auth/sign-in"])
-def test_somebody_signed_in_goes_on_to_their_apps(browser_of, alice, address):
+def test_somebody_signed_in_goes_on_to_their_workspaces(browser_of, alice, address):
     answer = browser_of(alice).get(address)
-    assert (answer.status_code, answer["Location"]) == (302, "/account/apps")
+    assert (answer.status_code, answer["Location"]) == (302, "/workspaces/")
 
 
-def test_a_server_without_github_says_what_is_missing(browser, settings):
+def test_a_stranger_reads_what_this_server_is(browser):
+    text = text_of(browser.get("/"))
+    assert [word in text for word in ("Develop", "Connect", "Deploy", "workspace", "secret")] == [True] * 5
+
+
+@pytest.mark.parametrize("address", ["/", "/auth/sign-in"])
+def test_a_server_without_github_says_what_is_missing(browser, settings, address):
     settings.GITHUB_CLIENT_ID = ""
-    page = browser.get("/auth/sign-in")
+    page = browser.get(address)
     assert "GITHUB_CLIENT_ID" in text_of(page)
     assert b"/auth/github" not in page.content
 
@@ -55,8 +61,8 @@ def test_a_path_of_ours_is_come_back_to(github, browser, browser_of, alice, path
 
 @pytest.mark.parametrize("path", EVIL)
 def test_another_place_is_not(browser, browser_of, alice, path):
-    assert form_of(browser.get("/auth/sign-in", next=path), "/auth/github")["next"] == "/account/apps"
-    assert browser_of(alice).get("/auth/sign-in", next=path)["Location"] == "/account/apps"
+    assert form_of(browser.get("/auth/sign-in", next=path), "/auth/github")["next"] == "/workspaces/"
+    assert browser_of(alice).get("/auth/sign-in", next=path)["Location"] == "/workspaces/"
 
 
 @pytest.mark.parametrize("path", [*EVIL, "\x00//evil.example.com"])
@@ -65,7 +71,7 @@ def test_another_place_written_into_the_form_is_not_either(github, browser, path
     location = browser.press(page, "/auth/github", next=path)["Location"]
     answer = browser.client.get(browser.approve_at_github(location, login="alice"))
     assert answer.status_code == 302
-    assert answer["Location"] in {"/account/apps", "account/apps"}
+    assert answer["Location"] in {"/workspaces/", "account/apps"}
 
 
 def test_a_page_that_needs_a_person_leads_here_and_back(browser):

@@ -1,0 +1,280 @@
+"""Machines, their tokens, cron jobs and idle policies in the operators' pages."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEvent
+from clouddev.dashboard import figures, machines_by_day
+from clouddev.models import IdlePolicy, Machine, Member, WebhookToken
+from clouddev.services import at_fly
+from deployments.models import Discrepancy
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job, make_run
+from tests.deployments.builders import make_deployment, make_discrepancy
+from tests.operators import browser_of, make_operator
+
+pytestmark = pytest.mark.django_db
+MACHINES, TOKENS = "/admin/clouddev/machine/", "/admin/clouddev/webhooktoken/"
+POLICIES = "/admin/clouddev/idlepolicy/"
+DEEDS = ("start_one", "stop_one", "transfer_one", "destroy_one")
+NOW = timezone.now()
+DAY = timedelta(days=1)
+PRESSED = {"_form_submitted": "True"}
+State = Machine.State
+
+
+@pytest.fixture
+def operator(db):
+    return make_operator(superuser=False)
+
+
+@pytest.fixture
+def browser(operator):
+    return browser_of(operator)
+
+
+def make_in(fly_state, *arguments, **fields):
+    """A machine of which Fly's last word was this."""
+    machine = make_machine(*arguments, **fields)
+    Machine.objects.filter(pk=machine.pk).update(fly_state=fly_state)
+    return machine
+
+
+def shown(browser, path=MACHINES, **parameters):
+    return {str(row) for row in browser.get(path, parameters).context["cl"].result_list}
+
+
+def press(browser, row, deed, path=MACHINES, **typed):
+    """Press a dialog's button and read the page that follows."""
+    return browser.post(f"{path}{row.pk}/{deed}/", {**PRESSED, **typed}, follow=True).content.decode()
+
+
+def buttons(browser, row, deeds=DEEDS, path=MACHINES):
+    html = browser.get(f"{path}{row.pk}/change/").content.decode()
+    return {deed for deed in deeds if f"/{deed}/" in html}
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_the_list_says_whose_how_and_where_each_machine_is(browser, alice):
+    make_in("started", alice, "studio", region="ams", last_active_at=NOW - 3 * DAY)
+    html = browser.get(MACHINES).content.decode()
+    row = html[html.index("studio") :].partition("</tr>")[0].replace("\xa0", " ")
+    for words in ("Alice", "ready", "started", "ams", "6 shared CPUs, 3072 MB", "3 days ago"):
+        assert words in row
+
+
+@pytest.mark.parametrize("what", ["running", "idle", "under-way", "failed", "orphaned", "kept"])
+def test_machines_are_filtered_by_what_an_operator_looks_for(browser, alice, what):
+    make_in("started", alice, "running")
+    make_in("stopped", alice, "idle", last_active_at=NOW - 8 * DAY)
+    make_machine(alice, "under-way", state=State.CREATING)
+    make_machine(alice, "failed", state=State.FAILED)
+    make_machine(alice, "kept", keep_alive_until=NOW + DAY)
+    orphaned = make_machine(alice, "orphaned")
+    make_discrepancy(orphaned.fly_app_id, Discrepancy.Kind.MISSING)
+    assert shown(browser, what=what) == {what}
+
+
+def test_one_that_nobody_has_used_since_it_was_made_long_ago_is_idle_too(browser, alice):
+    make_machine(alice, "studio", created_at=NOW - 8 * DAY, last_active_at=None)
+    assert shown(browser, what="idle") == {"studio"}
+
+
+@pytest.mark.parametrize("words", ["studio", "alice", "bob", "crayon-dev-000000aa"])
+def test_machines_are_found_by_name_person_and_name_at_fly(browser, alice, bob, charlie, words):
+    add_member(make_machine(alice, "studio", fly_name="crayon-dev-000000aa"), bob)
+    make_machine(charlie, "blog")
+    assert shown(browser, q=words) == {"studio"}
+
+
+def test_a_machines_page_shows_members_and_tokens_and_nothing_sealed(browser, alice, bob):
+    machine = make_machine(alice, "studio", sealed_environment=b"visibly-fake-sealed")
+    add_member(machine, bob)
+    token = make_webhook_token(machine, bob)
+    html = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()
+    assert "Bob" in html
+    assert f"{TOKENS}{token.pk}/change/" in html
+    assert ("visibly-fake-sealed" in html, "ssh-ed25519" in html) == (False, False)
+
+
+@pytest.mark.parametrize("column", ["sealed_ssh_key", "sealed_environment", "ssh_public_key"])
+def test_what_is_not_shown_cannot_be_looked_for(browser, column):
+    assert browser.get(MACHINES, {f"{column}__startswith": "a"}).status_code == 400
+
+
+def test_what_differs_at_fly_says_which_machine_it_is_about(browser, alice):
+    machine = make_machine(alice, "studio")
+    make_discrepancy(machine.fly_app_id, Discrepancy.Kind.MISSING)
+    make_discrepancy(make_deployment(alice, "shop").fly_app_id, Discrepancy.Kind.MISSING)
+    html = browser.get("/admin/deployments/discrepancy/").content.decode()
+    assert ("machine studio" in html, "deployment shop" in html) == (True, True)
+    page = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()
+    assert f"/admin/deployments/discrepancy/?q={machine.fly_app_id}" in page
+    assert "machine studio" in browser.get("/admin/deployments/flyapp/").content.decode()
+
+
+def test_cron_jobs_and_their_runs_are_there_to_be_read_without_what_they_are_given(browser, alice):
+    job = make_job(make_machine(alice, "studio"), input={"secret": "visibly-fake-input"})
+    run = make_run(job, error="The machine did not answer.")
+    html = browser.get(f"/admin/clouddev/cronjob/{job.pk}/change/").content.decode()
+    assert ("nightly" in html, "visibly-fake-input" in html) == (True, False)
+    assert "The machine did not answer." in browser.get(f"/admin/clouddev/cronrun/{run.pk}/change/").content.decode()
+    for path in ("/admin/clouddev/cronjob/add/", "/admin/clouddev/cronrun/add/"):
+        assert browser.get(path).status_code == 403
+
+
+# --- acting --------------------------------------------------------------------------------------
+
+
+def test_an_operator_stops_and_starts_a_machine_and_the_trail_says_who(browser, operator, alice, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox)
+    assert "studio is stopping." in press(browser, machine, "stop_one")
+    assert AuditEvent.objects.get(action="machine.stopped").actor_id == operator.pk
+    sandbox.fly_machine(machine.fly_machine_id, state="stopped")
+    assert "studio is starting." in press(browser, machine, "start_one")
+    assert AuditEvent.objects.get(action="machine.started").actor_id == operator.pk
+
+
+def test_trouble_at_fly_is_told_to_the_operator(browser, alice, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox)
+    sandbox.faults(target="fly", status=503)
+    assert "studio: Fly" in press(browser, machine, "stop_one")
+
+
+def test_an_operator_destroys_a_machine(browser, operator, alice):
+    machine = make_machine(alice, "studio")
+    assert "studio is being destroyed." in press(browser, machine, "destroy_one")
+    assert Machine.objects.get().state == State.DESTROYING
+    assert AuditEvent.objects.get(action="machine.destroyed").actor_id == operator.pk
+
+
+def test_selected_machines_are_destroyed(browser, alice, bob):
+    machines = [make_machine(alice, "studio"), make_machine(bob, "blog")]
+    make_machine(bob, "kept")
+    form = {"action": "destroy_selected", "_selected_action": [str(machine.pk) for machine in machines]}
+    browser.post(MACHINES, form)
+    assert shown(browser, state__exact="destroying") == {"studio", "blog"}
+
+
+def test_an_operator_transfers_a_machine(browser, operator, alice, bob):
+    machine = make_machine(alice, "studio")
+    assert "studio is bob&#x27;s now." in press(browser, machine, "transfer_one", login=" @bob")
+    assert Machine.objects.get().owner_id == bob.pk
+    assert set(machine.members.values_list("user__username", "role")) == {("bob", "owner"), ("alice", "member")}
+    assert AuditEvent.objects.get(action="machine.transferred").actor_id == operator.pk
+
+
+@pytest.mark.parametrize("login", ["", "nobody-here"])
+def test_a_machine_is_transferred_to_nobody_who_is_unknown(browser, alice, login):
+    machine = make_machine(alice, "studio")
+    press(browser, machine, "transfer_one", login=login)
+    assert Machine.objects.get().owner_id == alice.pk
+    assert Member.objects.count() == 1
+
+
+def test_only_what_makes_sense_is_offered(browser, alice):
+    offered = {
+        state: buttons(browser, make_machine(alice, state, state=state))
+        for state in (State.READY, State.FAILED, State.CREATING, State.DESTROYING)
+    }
+    assert offered == {
+        State.READY: set(DEEDS),
+        State.FAILED: {"transfer_one", "destroy_one"},
+        State.CREATING: {"transfer_one", "destroy_one"},
+        State.DESTROYING: set(),
+    }
+
+
+def test_an_operator_revokes_a_webhook_token_once(browser, operator, alice):
+    token = make_webhook_token(make_machine(alice), alice)
+    assert buttons(browser, token, ("revoke_one",), TOKENS) == {"revoke_one"}
+    press(browser, token, "revoke_one", TOKENS)
+    assert WebhookToken.objects.get().revoked_at is not None
+    assert AuditEvent.objects.get(action="webhook_token.revoked").actor_id == operator.pk
+    assert "This token is revoked already." in press(browser, token, "revoke_one", TOKENS)
+    assert buttons(browser, token, ("revoke_one",), TOKENS) == set()
+
+
+# --- idle policies, which are edited ---------------------------------------------------------------
+
+
+def policy_form(organization, **fields):
+    form = {"organization": str(organization.pk), "stop_after_minutes": "", "warn_after_days": "", "days_to_react": "7"}
+    return {**form, "then": "stop", **fields}
+
+
+def test_an_operator_makes_changes_and_deletes_a_policy_and_the_trail_says_so(browser, operator, alice):
+    organization = alice.personal_organization
+    assert browser.post(f"{POLICIES}add/", policy_form(organization, stop_after_minutes="30")).status_code == 302
+    policy = IdlePolicy.objects.get(organization=organization, stop_after_minutes=30)
+    browser.post(f"{POLICIES}{policy.pk}/change/", policy_form(organization, warn_after_days="60", then="delete"))
+    policy.refresh_from_db()
+    assert (policy.stop_after_minutes, policy.warn_after_days, policy.then) == (None, 60, "delete")
+    browser.post(f"{POLICIES}{policy.pk}/delete/", {"post": "yes"})
+    assert not IdlePolicy.objects.exists()
+    trail = AuditEvent.objects.filter(action__startswith="idle_policy.", actor_id=operator.pk).order_by("id")
+    assert [event.action for event in trail] == ["idle_policy.made", "idle_policy.changed", "idle_policy.deleted"]
+
+
+@pytest.mark.parametrize("field", ["stop_after_minutes", "warn_after_days", "days_to_react"])
+@pytest.mark.parametrize("value", ["0", "-1", "x"])
+def test_a_policy_that_would_stop_what_has_just_started_is_refused(browser, alice, field, value):
+    answer = browser.post(f"{POLICIES}add/", policy_form(alice.personal_organization, **{field: value}))
+    assert answer.status_code == 200
+    assert not IdlePolicy.objects.exists()
+
+
+def test_a_policy_stays_with_its_organization(browser, alice, bob):
+    policy = IdlePolicy.objects.create(organization=alice.personal_organization)
+    browser.post(f"{POLICIES}{policy.pk}/change/", policy_form(bob.personal_organization, stop_after_minutes="30"))
+    assert list(IdlePolicy.objects.values_list("organization", "stop_after_minutes")) == [
+        (alice.personal_organization.pk, 30)
+    ]
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def test_the_front_page_counts_machines_by_what_was_last_heard(browser, alice):
+    make_in("started", alice, "running")
+    make_in("stopped", alice, "idle", last_active_at=NOW - 30 * DAY)
+    make_machine(alice, "failed", state=State.FAILED)
+    make_machine(alice, "under-way", state=State.CREATING)
+    found = {figure.title: (figure.value, figure.note) for figure in figures(now=NOW)}
+    assert found == {
+        "Running machines": (1, "of 4; 1 being made or removed"),
+        "Failed machines": (1, "could not be made"),
+        "Idle machines": (1, "not used for 7 days"),
+    }
+    for figure in figures(now=NOW):
+        assert browser.get(figure.path).context["cl"].result_count == figure.value
+
+
+def test_the_chart_shows_what_was_made_failed_and_destroyed_on_each_day(db):
+    for action, back in (("created", 0), ("created", 2), ("failed", 2), ("destroyed", 13), ("destroyed", 14)):
+        AuditEvent.objects.create(at=NOW - back * DAY, action=f"machine.{action}")
+    chart = machines_by_day(now=NOW)
+    assert chart.sentence == "2 machines made, 1 failed and 1 destroyed in the last 14 days."
+    assert "Machines by day" in browser_of(make_operator("second")).get("/admin/").content.decode()
+
+
+def test_what_fly_says_is_written_down_for_machines_that_are_ready(alice, sandbox):
+    studio = make_machine(alice, "studio", sandbox=sandbox)
+    gone = make_in("started", alice, "gone")
+    failed = make_machine(alice, "failed", state=State.FAILED)
+    sandbox.fly_machine(studio.fly_machine_id, state="stopped")
+    assert at_fly.note_states() == 2
+    assert at_fly.note_states() == 0
+    words = dict(Machine.objects.values_list("pk", "fly_state"))
+    assert words == {studio.pk: "stopped", gone.pk: "unknown", failed.pk: ""}
+
+
+def test_while_fly_cannot_be_asked_its_last_word_stays(alice, sandbox):
+    make_machine(alice, "studio", sandbox=sandbox)
+    sandbox.faults(target="fly", status=503)
+    assert at_fly.note_states() == 0
+    assert Machine.objects.get().fly_state == "started"
