@@ -1,0 +1,161 @@
+"""Workers that are killed while they make or remove machines: others finish it, and nothing is left behind."""
+
+import pytest
+
+from clouddev.models import Machine
+from clouddev.services import provisioning
+from tests.clouddev.at_work import require_sentence, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = Machine.State
+_WORK = "clouddev.services.provisioning"
+_FLY = "deployments.clients.fly"
+_DATABASE = "clouddev.clients.data_database"
+NOT_TAKEN = [f"before {_WORK}.working:take"]
+MAKING = [
+    f"after {_WORK}.working:take",
+    f"before {_FLY}.apps:AppCalls.create_app",
+    f"after {_FLY}.apps:AppCalls.create_app",
+    f"after {_FLY}.apps:AppCalls.assign_address",
+    "after deployments.services.fly_apps:ensure",
+    f"before {_DATABASE}.client:DataDatabase.provision",
+    f"before {_DATABASE}.making:_grant_database",
+    f"after {_DATABASE}.client:DataDatabase.provision",
+    f"before {_FLY}.apps:AppCalls.set_secrets",
+    f"after {_FLY}.apps:AppCalls.set_secrets",
+    f"after {_WORK}.making:_set_secrets",
+    f"before {_FLY}.volumes:VolumeCalls.create_volume",
+    f"after {_FLY}.volumes:VolumeCalls.create_volume",
+    f"before {_FLY}.machines:MachineCalls.create_machine",
+    f"after {_FLY}.machines:MachineCalls.create_machine",
+    f"after {_WORK}.making:place",
+    f"before {_FLY}.machines:MachineCalls.get_machine",
+    f"before {_WORK}.attempts:MachineAttempt.end",
+]
+MADE = [f"after {_WORK}.attempts:MachineAttempt.end"]
+REMOVING = [
+    f"before {_WORK}.working:remove_outside",
+    f"before {_FLY}.apps:AppCalls.delete_app",
+    f"after {_FLY}.apps:AppCalls.delete_app",
+    "after deployments.services.fly_apps:remove",
+    f"before {_DATABASE}.client:DataDatabase.drop",
+    f"before {_DATABASE}.dropping:_drop_all",
+    f"after {_DATABASE}.client:DataDatabase.drop",
+    f"after {_WORK}.working:remove_outside",
+]
+DESTROYING = [
+    *NOT_TAKEN,
+    f"after {_WORK}.working:take",
+    *REMOVING,
+    f"before {_WORK}.working:_forget",
+    f"after {_WORK}.working:_forget",
+]
+UNDOING = [
+    f"after {_FLY}.volumes:VolumeCalls.delete_volume",
+    f"before {_WORK}.working:_give_up",
+    f"after {_WORK}.working:_give_up",
+    *REMOVING,
+]
+INTERRUPTED = "Making the machine was interrupted several times. Create it again."
+
+
+def short(point):
+    return point.replace("clouddev.", "").replace("deployments.", "").replace("services.provisioning.", "")
+
+
+def kill_at(workers, point):
+    workers.start(point).wait_until_dead()
+
+
+def recover(workshop, workers, *, until):
+    """Let another worker go on with what a dead one has left."""
+    workshop.let_go()
+    workers.start()
+    wait_for(until, "another worker ends it")
+
+
+@pytest.mark.parametrize("point", [*NOT_TAKEN, *MAKING, *MADE], ids=short)
+def test_a_machine_whose_worker_is_killed_is_ready_all_the_same(workshop, workers, alice, point):
+    machine = workshop.order(alice)
+    kill_at(workers, point)
+    if point not in MADE:
+        status = workshop.status(alice)
+        assert (status.status, status.error) == ("creating", "")
+        require_sentence(status.message)
+
+    recover(workshop, workers, until=lambda: Machine.objects.filter(state=State.READY).exists())
+
+    machine = workshop.require_whole(machine)
+    assert machine.attempt == (2 if point in MAKING else 1)
+
+
+@pytest.mark.parametrize("point", DESTROYING, ids=short)
+def test_a_machine_whose_worker_is_killed_is_destroyed_all_the_same(workshop, workers, alice, point):
+    machine = workshop.make(alice)
+    workshop.destroy(machine, by=alice)
+    kill_at(workers, point)
+    if Machine.objects.exists():
+        status = workshop.status(alice)
+        assert status.status == "destroying"
+        require_sentence(status.message)
+
+    recover(workshop, workers, until=lambda: not Machine.objects.exists())
+
+    workshop.require_nothing_left()
+    workers.kill_all()
+    workshop.require_whole(workshop.make(alice))
+
+
+@pytest.mark.parametrize("point", UNDOING, ids=short)
+def test_what_can_not_be_made_is_undone_although_its_worker_is_killed(workshop, workers, alice, sandbox, point):
+    regions = ("iad", "ewr", "yyz", "ord")
+    for region in regions:
+        sandbox.fly_room(region, machines=0)
+    workshop.order(alice)
+    kill_at(workers, point)
+    status = workshop.status(alice)
+    require_sentence(status.message)
+    assert status.status in {"creating", "error"}
+    if status.status == "error":
+        require_sentence(status.error)
+
+    recover(workshop, workers, until=lambda: Machine.objects.filter(state=State.FAILED).exists())
+
+    assert workshop.require_failed(alice).startswith("Fly has no room")
+    workers.kill_all()
+    for region in regions:
+        sandbox.fly_room(region, machines=None)
+    workshop.require_whole(workshop.make(alice))
+
+
+@pytest.mark.parametrize("point", MAKING[1::4], ids=short)
+def test_one_that_is_destroyed_after_its_worker_was_killed_leaves_nothing(workshop, workers, alice, point):
+    machine = workshop.order(alice)
+    kill_at(workers, point)
+    workshop.destroy(machine, by=alice)
+    recover(workshop, workers, until=lambda: not Machine.objects.exists())
+    workshop.require_nothing_left()
+
+
+def test_a_machine_that_kills_every_worker_is_undone_in_the_end(workshop, workers, alice):
+    machine = workshop.order(alice)
+    for _ in range(6):
+        kill_at(workers, MAKING[-1])
+        workshop.let_go()
+    provisioning.work(machine.pk)
+    assert workshop.require_failed(alice) == INTERRUPTED
+    workshop.require_whole(workshop.make(alice))
+
+
+def test_a_worker_that_is_told_to_end_hands_its_machine_over_at_once(workshop, workers, alice, sandbox):
+    machine = workshop.order(alice)
+    # It takes ten seconds to start.
+    sandbox.fly_clock(factor=1)
+    first = workers.start()
+    wait_for(lambda: Machine.objects.get().fly_machine_id, "the machine is made")
+    workers.start()
+    first.stop(seconds=10)
+    wait_for(lambda: Machine.objects.get().attempt == 2, "another one goes on", seconds=10)
+    sandbox.fly_clock(advance=60)
+    wait_for(lambda: Machine.objects.get().state == State.READY, "it is ready", seconds=20)
+    workshop.require_whole(machine)
