@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from clouddev.models import Machine, Member
-from clouddev.services import destruction, keeping, listing, members, running, tokens
+from clouddev.services import destruction, idle, keeping, listing, members, running, tokens
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.standing import standing_of
 from config.core.errors import ApplicationError, Forbidden, Malformed
@@ -227,6 +227,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
         "is_there": machine.state != Machine.State.DESTROYING,
         "is_kept": machine.keep_alive_until is not None and machine.keep_alive_until > now,
         "kept_for": _KEPT_FOR.items(),
+        "notice": idle.notice_for(machine),
         "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
         "complaint": complaint,
     }

@@ -47,6 +47,13 @@ def notice_of(machine: Machine, policy: IdlePolicy | None) -> Notice | None:
     return Notice(on=_reacts_until(machine.warned_at, policy), action=policy.then)
 
 
+def notice_for(machine: Machine) -> Notice | None:
+    """The same by the policy of the machine's organization as it is now."""
+    if machine.warned_at is None:
+        return None
+    return notice_of(machine, IdlePolicy.objects.filter(organization_id=machine.organization_id).first())
+
+
 def look(*, now: datetime) -> None:
     """Do what the policies say. Can be repeated; does nothing while Fly can't be asked."""
     active = IdlePolicy.objects.filter(Q(stop_after_minutes__isnull=False) | Q(warn_after_days__isnull=False))
