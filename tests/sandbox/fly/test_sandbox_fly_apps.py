@@ -73,7 +73,7 @@ def test_deletion_is_accepted_and_done_later(fly: FlyCaller, sandbox_process: Sa
     fly.deploy_token(expiry="2h")
     assert fly("DELETE", "/v1/apps/shop?force=true").status == 202
     left = sandbox_process.state()["fly"]
-    assert left == {"apps": {}, "machines": {}, "volumes": {}, "ips": {}, "secrets": {}, "tokens": {}}
+    assert left == {"apps": {}, "machines": {}, "volumes": {}, "ips": {}, "secrets": {}, "tokens": {}, "runs": {}}
     assert fly("GET", "/v1/apps/shop").status == 404
     assert fly("DELETE", "/v1/apps/shop").status == 202
     assert fly("POST", "/v1/apps", {"name": "shop", "org_slug": "sandbox"}).json["status"] == "name_taken"
