@@ -32,7 +32,9 @@ def is_region(code: str) -> bool:
 
 
 def nearest(code: str, *, most: int = _MOST) -> tuple[str, ...]:
-    """The region and those near it, the nearest first, `most` in all."""
+    """The region and those near it, the nearest first, `most` in all; of one that is newer than this table, itself."""
+    if code not in _PLACES:
+        return (code,)
     origin = _PLACES[code]
     return tuple(sorted(_PLACES, key=lambda other: _distance(origin, _PLACES[other])))[:most]
 
