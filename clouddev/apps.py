@@ -7,6 +7,7 @@ class CloudDevConfig(AppConfig):
     """Registers the clouddev application and its checks."""
 
     name = "clouddev"
+    verbose_name = "Cloud dev"
 
     def ready(self) -> None:
         """Connect the system checks."""

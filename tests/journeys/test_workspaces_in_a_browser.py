@@ -6,11 +6,15 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from accounts.models import User
-from clouddev.models import Machine
+from accounts.models import AuditEvent, User
+from clouddev.models import IdlePolicy, Machine
+from deployments.models import Discrepancy
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token, put_at_fly
+from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person
+from tests.deployments.builders import make_discrepancy
+from tests.operators import PASSWORD, make_operator
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 State = Machine.State
@@ -104,7 +108,7 @@ def test_what_is_being_typed_is_not_lost_when_something_else_changes(server, sig
     alice.page.get_by_text("Destroy…").click()
     alice.page.get_by_label("Type studio to confirm").fill("stud")
     make("blog", state=State.CREATING)
-    with alice.page.expect_response(lambda answer: tells_of_two(answer)):
+    with alice.page.expect_response(tells_of_two):
         pass
     alice.page.wait_for_timeout(300)
     expect(alice.page.get_by_label("Type studio to confirm")).to_have_value("stud")
@@ -182,3 +186,50 @@ def test_workspaces_in_every_state_fit_on_every_screen(server, sandbox, signed_i
         alice.page.goto(f"{server.url}/workspaces/{path}")
         fits(alice.page)
         alice.shoot(f"workspaces-{name}")
+
+
+def test_operators_see_all_machines(server, sandbox, person):
+    def fill():
+        user, bob, now = make_operator(password=PASSWORD), make_person("bob"), timezone.now()
+        studio = make_machine(user, "studio", sandbox=sandbox, last_active_at=now - HOUR)
+        add_member(studio, bob)
+        make_webhook_token(studio, bob)
+        make_machine(bob, "blog", sandbox=sandbox, fly_state="stopped", last_active_at=now - 400 * HOUR, region="ams")
+        make_machine(bob, "shop", state=State.CREATING, step="Making the machine in ewr…")
+        make_machine(bob, "api", state=State.FAILED, error=FAILURE)
+        gone = make_machine(bob, "gone", fly_name="crayon-dev-0000000f")
+        make_discrepancy(gone.fly_app_id, Discrepancy.Kind.MISSING)
+        make_discrepancy()
+        for number, action in enumerate(["created", "created", "failed", "created", "destroyed"] * 6):
+            AuditEvent.objects.create(at=now - 10 * number * HOUR, action=f"machine.{action}")
+        make_run(make_job(studio, next_run_at=now + HOUR), now)
+        IdlePolicy.objects.create(organization=bob.personal_organization, stop_after_minutes=60, warn_after_days=60)
+        return studio.pk
+
+    studio = in_database(fill)
+    operator = person()
+    operator.page.goto(f"{server.url}/admin/")
+    operator.page.get_by_label("Username").fill("operator")
+    operator.page.get_by_label("Password").fill(PASSWORD)
+    operator.page.get_by_label("Password").press("Enter")
+    expect(operator.page.get_by_text("Machines by day")).to_be_visible()
+    operator.shoot("workspaces-10-admin-front-page")
+    for name, path in {
+        "11-admin-machines": "clouddev/machine/",
+        "12-admin-machine": f"clouddev/machine/{studio}/change/",
+        "13-admin-tokens": "clouddev/webhooktoken/",
+        "14-admin-jobs": "clouddev/cronjob/",
+        "15-admin-policies": "clouddev/idlepolicy/",
+        "16-admin-policy": "clouddev/idlepolicy/add/",
+        "17-admin-discrepancies": "deployments/discrepancy/",
+    }.items():
+        answer = operator.page.goto(f"{server.url}/admin/{path}")
+        assert answer.status == 200
+        operator.shoot(f"workspaces-{name}")
+
+    operator.page.set_viewport_size({"width": 1100, "height": 800})
+    operator.page.goto(f"{server.url}/admin/clouddev/machine/{studio}/change/")
+    operator.page.get_by_text("Transfer").first.click()
+    operator.page.get_by_label("GitHub login of the new owner").fill("bob")
+    operator.page.locator("#dialog button[type=submit]").click()
+    expect(operator.page.get_by_text("studio is bob's now.")).to_be_visible()
