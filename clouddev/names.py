@@ -9,6 +9,7 @@ from deployments.names import LONGEST_APP_NAME, is_app_name
 __all__ = [
     "LONGEST_APP_NAME",
     "database_name_of",
+    "fly_name_of",
     "is_app_name",
     "is_database_name",
     "is_fly_name",
@@ -41,6 +42,11 @@ def linux_user_of(user_id: uuid.UUID) -> str:
 def database_name_of(fly_name: str) -> str:
     """What the role and the schema of a machine are called in the data database: `crayon_dev_…`."""
     return fly_name.replace("-", "_")
+
+
+def fly_name_of(database_name: str) -> str:
+    """The machine's name at Fly, from what its database is called."""
+    return database_name.replace("_", "-")
 
 
 def is_database_name(name: str) -> bool:

@@ -5,7 +5,7 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import at_fly, cron, idle, provisioning, queue
+from clouddev.services import at_fly, cron, idle, provisioning, queue, reconciliation
 from clouddev.services.cron.queue import CARRY_ON
 from config.core.jobs import LONG, SHORT
 
@@ -21,6 +21,13 @@ def work(machine_id: str) -> None:
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find machines that nobody is at."""
     provisioning.sweep()
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="clouddev.reconcile", queue=SHORT, queueing_lock="clouddev.reconcile")
+def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Compare what the data database has with what we have."""
+    reconciliation.reconcile(now=timezone.now())
 
 
 @app.task(name=CARRY_ON, queue=SHORT)

@@ -74,6 +74,7 @@ class Discrepancy(models.Model):
         STRANGER = "stranger", "at Fly only"
         MISSING = "missing", "gone at Fly"
         ABANDONED = "abandoned", "ours, and used by nothing"
+        DATABASE = "database", "in the data database only"
 
     kind = models.CharField(max_length=10, choices=Kind)
     fly_name = models.CharField("name at Fly", max_length=255)

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 Kind = Discrepancy.Kind
 State = FlyApp.State
+# What this comparison finds; of others' findings it knows nothing.
+_KINDS = (Kind.STRANGER, Kind.MISSING, Kind.ABANDONED)
 Findings = dict[tuple[Kind, str], str]
 # What is left over for the next run: one that takes for ever helps nobody.
 _AT_ONCE = 50
@@ -137,7 +139,7 @@ def _record(findings: Findings, *, now: datetime) -> None:
         unique_fields=["kind", "fly_name"],
         update_fields=["sentence", "last_seen_at"],
     )
-    Discrepancy.objects.filter(last_seen_at__lt=now).delete()
+    Discrepancy.objects.filter(kind__in=_KINDS, last_seen_at__lt=now).delete()
 
 
 def _remove_abandoned(fly: Fly, counts: Counts, *, now: datetime) -> None:

@@ -1,0 +1,115 @@
+"""Comparing what the data database has with what we know, and dropping what is ours and nobody's any more.
+
+A worker that was frozen may come back after others have removed its machine, and make a role once more before it
+finds out. Such a role has nobody who would ever drop it.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from accounts.audit import record
+from clouddev.clients.data_database import DataDatabase
+from clouddev.models import Machine
+from clouddev.names import fly_name_of
+from config.core.errors import ApplicationError
+from deployments.models import Discrepancy, FlyApp
+
+logger = logging.getLogger(__name__)
+
+# Longer than any attempt at a machine takes.
+SETTLES_AFTER = timedelta(minutes=30)
+_AT_ONCE = 50
+_OURS = "This server made this role and its schemas, and no machine uses them any more."
+_STRANGER = "It is named as machines' databases are, but there is no record of it here: is it another server's?"
+_UNDECIDED = "No machine uses this role and its schemas, but their app at Fly is not gone."
+
+
+@dataclass
+class Counts:
+    """What a comparison did and found. `unfinished` is tried again by the next one."""
+
+    seen: int = 0
+    orphaned: int = 0
+    dropped: int = 0
+    unfinished: int = 0
+
+
+def reconcile(*, now: datetime) -> Counts:
+    """Record the names that no machine uses; drop those of them that were ours and were found before.
+
+    Does nothing without a data database. Raises the data database's errors; what was done until then stays.
+    """
+    counts = Counts()
+    if not settings.DATABASE_DATA_URL:
+        return counts
+    database = DataDatabase.from_settings()
+    names = database.list_names()
+    # Read after the database was asked: a row is there before its role is.
+    orphans = set(names) - _used(names)
+    _record(orphans, now=now)
+    counts.seen, counts.orphaned = len(names), len(orphans)
+    for name in _to_drop(now=now):
+        _drop(database, name, counts)
+    return counts
+
+
+def _used(names: list[str]) -> set[str]:
+    """Those that a machine has or shall have; a failed one has nothing."""
+    rows = Machine.objects.filter(database_schema__in=names).exclude(state=Machine.State.FAILED)
+    return set(rows.values_list("database_schema", flat=True))
+
+
+def _record(orphans: set[str], *, now: datetime) -> None:
+    """Keep the findings, and forget those of before that are resolved."""
+    apps = FlyApp.objects.filter(pk__in=[fly_name_of(name) for name in orphans])
+    states = dict(apps.values_list("pk", "state"))
+    kind = Discrepancy.Kind.DATABASE
+    rows = [
+        Discrepancy(
+            kind=kind,
+            fly_name=name,
+            sentence=_sentence(states.get(fly_name_of(name))),
+            first_seen_at=now,
+            last_seen_at=now,
+        )
+        for name in orphans
+    ]
+    Discrepancy.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["kind", "fly_name"], update_fields=["sentence", "last_seen_at"]
+    )
+    Discrepancy.objects.filter(kind=kind, last_seen_at__lt=now).delete()
+
+
+def _sentence(state: str | None) -> str:
+    if state is None:
+        return _STRANGER
+    return _OURS if state == FlyApp.State.GONE else _UNDECIDED
+
+
+def _to_drop(*, now: datetime) -> list[str]:
+    """Names that a row proves to be ours, and gone for so long that nobody is at them any more.
+
+    A name is given once: there never is another machine with it.
+    """
+    found = Discrepancy.objects.filter(
+        kind=Discrepancy.Kind.DATABASE, last_seen_at=now, first_seen_at__lte=now - SETTLES_AFTER
+    )
+    names = {fly_name_of(name): name for name in found.values_list("fly_name", flat=True)}
+    gone = FlyApp.objects.filter(pk__in=names, state=FlyApp.State.GONE, gone_at__lte=now - SETTLES_AFTER)
+    return [names[pk] for pk in gone.values_list("pk", flat=True)[:_AT_ONCE]]
+
+
+def _drop(database: DataDatabase, name: str, counts: Counts) -> None:
+    """Drop one; a failure keeps nothing else from being dropped."""
+    record("database.dropped", actor=None, target_type="Database", target_id=name, details={"reason": "abandoned"})
+    try:
+        database.drop(name)
+    except ApplicationError as error:
+        logger.warning("the database %s is not dropped yet: %s", name, type(error).__name__)
+        counts.unfinished += 1
+        return
+    Discrepancy.objects.filter(kind=Discrepancy.Kind.DATABASE, fly_name=name).delete()
+    counts.dropped += 1
