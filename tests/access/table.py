@@ -238,13 +238,17 @@ _DESTROY, _NEWS = f"{_APP}destroy", f"{_BUILD}/news"
 _CANCEL, _REDEPLOY = f"{_BUILD}/cancel", f"{_BUILD}/redeploy"
 
 VISITS: dict[str, list[Visit]] = {
-    "": [Visit("GET", "/", everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)))],
+    "": [
+        Visit(
+            "GET", "/", everybody("/workspaces/", **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200))
+        )
+    ],
     "admin": [Visit("GET", "/admin", everybody("/admin/"))],
     "auth/sign-in": [
         Visit(
             "GET",
             "/auth/sign-in",
-            everybody(_HOME, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)),
+            everybody("/workspaces/", **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 200)),
         )
     ],
     "auth/sign-out": [Visit("POST", "/auth/sign-out", everybody("/auth/sign-in"))],
