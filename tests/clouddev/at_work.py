@@ -28,7 +28,7 @@ class Workshop:
     """Where the machines of a test are made."""
 
     def __init__(self, sandbox: SandboxProcess, leftovers: Callable[[str], dict[str, int]]) -> None:
-        self.sandbox, self._leftovers = sandbox, leftovers
+        self.sandbox, self.leftovers = sandbox, leftovers
 
     def order(self, person: User, app_name: str = "studio", *, environment: Mapping[str, str] = ENVIRONMENT) -> Machine:
         """A machine that waits for a worker."""
@@ -88,7 +88,7 @@ class Workshop:
         assert {kind: list(fly[kind]) for kind in ("apps", "machines", "volumes", "ips", "secrets") if fly[kind]} == {}
         for name in FlyApp.objects.values_list("name", flat=True):
             if is_fly_name(name):
-                assert self._leftovers(database_name_of(name)) == {}
+                assert self.leftovers(database_name_of(name)) == {}
         assert set(FlyApp.objects.values_list("state", flat=True)) <= {FlyApp.State.GONE}
         assert not Machine.objects.exclude(state=State.FAILED).exists()
         assert not Machine.objects.exclude(sealed_environment=None).exists()

@@ -12,6 +12,7 @@ from django.db import connection
 from clouddev.clients.data_database import DataDatabase
 from tests.clouddev.at_work import Workshop
 from tests.clouddev.data_databases import data_database, superuser_url
+from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
 from tests.worker_process import Ground, Nursery
 
@@ -73,6 +74,22 @@ def machine_nursery(machine_ground: Ground) -> Iterator[Nursery]:
     nursery = Nursery(machine_ground)
     yield nursery
     nursery.close()
+
+
+@pytest.fixture(scope="session")
+def running_machine_server(machine_ground: Ground, sandbox_of_worker: SandboxProcess) -> Iterator[GunicornProcess]:
+    """A server that can make machines, started once."""
+    names = ("DATABASE_DATA_URL", "DEV_UI_JWT_PRIVATE_KEY", "FLY_REGION")
+    environment = {name: machine_ground.environment[name] for name in names}
+    with GunicornProcess(sandbox=sandbox_of_worker, environment=environment) as server:
+        yield server
+
+
+@pytest.fixture
+def machine_server(workshop: Workshop, running_machine_server: GunicornProcess) -> GunicornProcess:
+    """The same, with nothing cached or counted yet."""
+    running_machine_server.restart_workers()
+    return running_machine_server
 
 
 @pytest.fixture
