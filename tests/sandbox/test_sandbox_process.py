@@ -60,7 +60,15 @@ def test_the_state_has_a_place_for_everything(sandbox_process: SandboxProcess) -
     state = sandbox_process.state()
     assert set(state) == {"github", "nango", "fly"}
     assert set(state["nango"]) == {"integrations", "connections", "sessions"}
-    assert state["fly"] == {"apps": {}, "machines": {}, "volumes": {}, "ips": {}, "secrets": {}, "tokens": {}, "runs": {}}
+    assert state["fly"] == {
+        "apps": {},
+        "machines": {},
+        "volumes": {},
+        "ips": {},
+        "secrets": {},
+        "tokens": {},
+        "runs": {},
+    }
     assert set(state["nango"]["integrations"]) == {
         "salesforce",
         "hubspot",
