@@ -85,7 +85,7 @@ class Machine(Attempted):
     volume_id = models.CharField(max_length=64, blank=True)
     fly_machine_id = models.CharField(max_length=64, blank=True)
     # The attempt before the first one at making it: a row may be made anew.
-    attempts_before = models.PositiveSmallIntegerField(default=0, editable=False)
+    attempts_before = models.PositiveIntegerField(default=0, editable=False)
     # Fly's own word, as it was last heard.
     fly_state = models.CharField(max_length=30, blank=True)
     created_at = models.DateTimeField()

@@ -43,7 +43,7 @@ class HandedOver(Exception):
 class Attempted(models.Model):
     """A row whose work is done by workers that may die."""
 
-    attempt = models.PositiveSmallIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
