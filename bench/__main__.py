@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from bench import servers, uploads
-from bench.fixtures import APP, FEW, MANY, connection_id
+from bench.fixtures import APP, FEW, MACHINE, MACHINES, MANY, connection_id
 from bench.load import Measurement, Route, measure
 from dev.postgres import EmbeddedPostgres
 
@@ -64,6 +64,13 @@ SCENARIOS = (
     Scenario("connections, 10 000 upstream", "plain", Route("GET", f"/api/integrations/{MANY}/connections")),
     Scenario("deploy status", "plain", Route("GET", f"/api/deploy/status?appName={APP}"), ("ours", "bare")),
     Scenario("deploy logs, of 5 MB", "plain", Route("GET", f"/api/deploy/logs?appName={APP}"), ("ours", "bare")),
+    # What Fly says of all machines is kept for seconds, so that neither its 50 ms nor the number of machines counts.
+    *(
+        Scenario(f"machines, {count} of them", "slow", Route("GET", "/api/cloud-dev/list", machines=count), ("ours",))
+        for count in MACHINES
+    ),
+    Scenario("machine status", "slow", Route("GET", f"/api/cloud-dev/status?appName={MACHINE}", machines=1), ("ours",)),
+    Scenario("mcp-token", "plain", Route("GET", f"/api/cloud-dev/mcp-token?appName={MACHINE}", machines=1), ("ours",)),
 )
 
 Results = dict[tuple[str, int, str], Measurement]

@@ -1,4 +1,4 @@
-"""What is measured with: one person, their tokens, logins and connections. Nothing here is secret."""
+"""What is measured with: people, their tokens, logins, connections and machines. Nothing here is secret."""
 
 import hashlib
 
@@ -12,6 +12,14 @@ TOKENS = [hashlib.sha256(f"bench token {number}".encode()).hexdigest() for numbe
 LOGINS = [
     (f"{number:08x}", hashlib.sha256(f"bench secret {number}".encode()).hexdigest()[:32]) for number in range(4000)
 ]
+# How many machines people have, each number's person with tokens of their own.
+MACHINES = (1, 10, 50)
+FLY_ORGANIZATION = "bench"
+MACHINE = "studio-0"
+MACHINE_TOKENS = {
+    count: [hashlib.sha256(f"bench token {number} of {count}".encode()).hexdigest() for number in range(50)]
+    for count in MACHINES
+}
 INTEGRATIONS = [
     {
         "unique_key": key,
@@ -42,6 +50,22 @@ def connection(key: str, number: int) -> dict[str, object]:
         "tags": {"end_user_id": PERSON},
         "metadata": {},
         "created": "2026-01-02T03:04:05.481+00:00",
+    }
+
+
+def fly_names(count: int) -> list[str]:
+    """The names at Fly of the machines of whoever has so many."""
+    return [f"crayon-dev-{count * 1000 + number:08x}" for number in range(count)]
+
+
+def machine_at_fly(name: str) -> dict[str, object]:
+    """An entry of Fly's list of the organization's machines."""
+    return {
+        "id": name[-8:],
+        "app_name": name,
+        "state": "started",
+        "region": "iad",
+        "updated_at": "2026-01-02T03:04:05Z",
     }
 
 

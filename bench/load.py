@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.fixtures import LOGINS, TOKENS
+from bench.fixtures import LOGINS, MACHINE_TOKENS, TOKENS
 from bench.servers import OTHER_CORE, Server, on_core
 
 _SCRIPT = """
@@ -43,6 +43,8 @@ class Route:
     path: str
     with_login: bool = False
     many_addresses: bool = False
+    # By whoever has so many machines; 0 is somebody without any.
+    machines: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def measure(server: Server, route: Route, *, concurrency: int, seconds: float) -
     global _runs
     _runs += 1
     script = _SCRIPT.format(
-        tokens=_lua(TOKENS),
+        tokens=_lua(MACHINE_TOKENS[route.machines] if route.machines else TOKENS),
         logins=_lua([f"?code={code}&secret={secret}" for code, secret in LOGINS]),
         start=_runs * 1_000_003,
         path=json.dumps(route.path),

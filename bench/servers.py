@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import psutil
 import urllib3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.fixtures import FLY_ORGANIZATION
 from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,13 +112,21 @@ def gunicorn_environment(database_url: str, upstream: str, cache_seconds: int, *
         "TRUSTED_PROXY_COUNT": "1",
         "CLI_LOGIN_STARTS_PER_MINUTE": "100000000",
         "NANGO_CALLS_PER_PERSON": "100000000",
-        # Nothing of what is measured asks Fly.
         "FLY_API_TOKEN": "not-a-secret-either",
-        "FLY_API_URL": "http://127.0.0.1:9",
-        "FLY_PLATFORM_URL": "http://127.0.0.1:9",
+        "FLY_API_URL": upstream,
+        "FLY_PLATFORM_URL": upstream,
+        "FLY_APP_URL": f"{upstream}/apps/{{app}}",
+        "FLY_ORG": FLY_ORGANIZATION,
+        "DEV_UI_JWT_PRIVATE_KEY": _signing_key(),
         "LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "INFO"),
         **extra,
     }
+
+
+@cache
+def _signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def ours(database_url: str, upstream: str, cache_seconds: int) -> Server:

@@ -1,4 +1,4 @@
-"""A stand-in for Nango that costs next to nothing: fixed answers, after a fixed delay.
+"""A stand-in for Nango and Fly that costs next to nothing: fixed answers, after a fixed delay.
 
 The sandbox checks and remembers far too much to be the upstream of a measurement. This one parses
 the request line, looks the filter up in an index, as Nango's database does, and answers.
@@ -9,7 +9,19 @@ import asyncio
 import json
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from bench.fixtures import FEW, INTEGRATIONS, MANY, OWN_CONNECTIONS, PERSON, connection, credential
+from bench.fixtures import (
+    FEW,
+    FLY_ORGANIZATION,
+    INTEGRATIONS,
+    MACHINES,
+    MANY,
+    OWN_CONNECTIONS,
+    PERSON,
+    connection,
+    credential,
+    fly_names,
+    machine_at_fly,
+)
 
 _INDEX = {
     (key, PERSON): json.dumps({"connections": [connection(key, number) for number in range(OWN_CONNECTIONS)]}).encode()
@@ -17,6 +29,7 @@ _INDEX = {
 }
 _EVERYBODY = {FEW: 10, MANY: 10_000}
 _LIST = json.dumps({"data": INTEGRATIONS}).encode()
+_MACHINES = json.dumps({"machines": [machine_at_fly(name) for count in MACHINES for name in fly_names(count)]}).encode()
 
 
 class Upstream(asyncio.Protocol):
@@ -56,6 +69,10 @@ class Upstream(asyncio.Protocol):
                 everybody = [connection(key, number) for number in range(_EVERYBODY[key])]
                 return json.dumps({"connections": everybody}).encode()
             return _INDEX[key, person]
+        if parts.path == f"/v1/orgs/{FLY_ORGANIZATION}/machines":
+            return _MACHINES
+        if parts.path.endswith("/dev/__health"):
+            return b'{"status": "ok"}'
         return json.dumps(credential(unquote(parts.path.rsplit("/", 1)[1]))).encode()
 
 
