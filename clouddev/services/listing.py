@@ -9,6 +9,8 @@ from clouddev.models.machines import Person
 from clouddev.services import at_fly
 
 _MOST = 200
+# Large, and of no use in a list.
+_NOT_SHOWN = ("machine__sealed_environment", "machine__sealed_ssh_key", "machine__ssh_public_key")
 # What Fly can't know of yet, or no longer needs to be asked about.
 _OWN_WORDS = {
     Machine.State.CREATING: "creating",
@@ -30,7 +32,7 @@ class Listed:
 
 def list_machines(*, person: Person) -> list[Listed]:
     """The person's machines, newest first. One query, and one question to Fly however many there are."""
-    own = Member.objects.filter(user_id=person.id).select_related("machine", "machine__owner")
+    own = Member.objects.filter(user_id=person.id).select_related("machine", "machine__owner").defer(*_NOT_SHOWN)
     members = list(own.order_by("-machine__created_at")[:_MOST])
     states = at_fly.states() if any(member.machine.state == Machine.State.READY for member in members) else {}
     return [_listed(member, states) for member in members]
