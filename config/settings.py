@@ -276,7 +276,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "crayon server",
-    "DESCRIPTION": "Sign-in for people and their tools, credentials of connected accounts, deployed apps and dev machines.",
+    "DESCRIPTION": "Sign-in for people and their tools, connected accounts' credentials, apps and dev machines.",
     "VERSION": "0.1.0",
     "SERVERS": [{"url": PUBLIC_URL}],
     "SORT_OPERATIONS": False,
