@@ -1,9 +1,33 @@
-"""The queues of jobs, and whether this worker process is to end."""
+"""The queues of jobs, how work is handed to them, and whether this worker process is to end."""
 
+import math
 import threading
+import uuid
+from datetime import timedelta
+
+from django.db import transaction
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
 # Builds and whatever else takes minutes; and everything that doesn't, which must not wait behind it.
 LONG, SHORT = "long", "short"
 
 # Set when the process is told to stop. Long jobs look at it, and leave what they are at to another worker.
 stopping = threading.Event()
+
+
+def nudge(task: str, *, queue: str, lock: str, after: timedelta = timedelta(0), **ids: uuid.UUID) -> None:
+    """Have a worker carry out the task of this name, after a while, with the ids as its arguments.
+
+    Does nothing while a job with the same `lock` waits. Inside a transaction the job appears with its commit.
+    """
+    seconds = math.ceil(after.total_seconds())
+    job = app.configure_task(
+        task, queue=queue, queueing_lock=lock, schedule_in={"seconds": seconds} if seconds else None
+    )
+    try:
+        # Within a savepoint: the refusal must not end the caller's transaction.
+        with transaction.atomic():
+            job.defer(**{name: str(value) for name, value in ids.items()})
+    except AlreadyEnqueued:
+        return

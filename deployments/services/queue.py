@@ -3,11 +3,9 @@
 import uuid
 from datetime import timedelta
 
-from django.db import transaction
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
-from config.core.jobs import LONG, SHORT
+from config.core.jobs import LONG, SHORT, nudge
 
 RUN_BUILD = "deployments.run_build"
 RECHECK = "deployments.recheck"
@@ -15,12 +13,7 @@ RECHECK = "deployments.recheck"
 
 def enqueue(build_id: uuid.UUID) -> None:
     """Have a worker take the build. Inside a transaction the job appears with its commit; twice is once."""
-    job = app.configure_task(RUN_BUILD, queue=LONG, queueing_lock=f"build:{build_id}")
-    try:
-        with transaction.atomic():
-            job.defer(build_id=str(build_id))
-    except AlreadyEnqueued:
-        return
+    nudge(RUN_BUILD, queue=LONG, lock=f"build:{build_id}", build_id=build_id)
 
 
 def recheck_later(build_id: uuid.UUID, *, count: int, after: timedelta) -> None:
