@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Longer than any attempt at a machine takes.
 SETTLES_AFTER = timedelta(minutes=30)
+_KIND = Discrepancy.Kind.DATABASE
 _AT_ONCE = 50
 _OURS = "This server made this role and its schemas, and no machine uses them any more."
 _STRANGER = "It is named as machines' databases are, but there is no record of it here: is it another server's?"
@@ -49,7 +50,7 @@ def reconcile(*, now: datetime) -> Counts:
     names = database.list_names()
     # Read after the database was asked: a row is there before its role is.
     orphans = set(names) - _used(names)
-    _record(orphans, now=now)
+    Discrepancy.objects.replace(kinds=[_KIND], findings=_findings(orphans), now=now)
     counts.seen, counts.orphaned = len(names), len(orphans)
     for name in _to_drop(now=now):
         _drop(database, name, counts)
@@ -62,25 +63,11 @@ def _used(names: list[str]) -> set[str]:
     return set(rows.values_list("database_schema", flat=True))
 
 
-def _record(orphans: set[str], *, now: datetime) -> None:
-    """Keep the findings, and forget those of before that are resolved."""
+def _findings(orphans: set[str]) -> dict[tuple[str, str], str]:
+    """What is to be said of each."""
     apps = FlyApp.objects.filter(pk__in=[fly_name_of(name) for name in orphans])
     states = dict(apps.values_list("pk", "state"))
-    kind = Discrepancy.Kind.DATABASE
-    rows = [
-        Discrepancy(
-            kind=kind,
-            fly_name=name,
-            sentence=_sentence(states.get(fly_name_of(name))),
-            first_seen_at=now,
-            last_seen_at=now,
-        )
-        for name in orphans
-    ]
-    Discrepancy.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["kind", "fly_name"], update_fields=["sentence", "last_seen_at"]
-    )
-    Discrepancy.objects.filter(kind=kind, last_seen_at__lt=now).delete()
+    return {(_KIND, name): _sentence(states.get(fly_name_of(name))) for name in orphans}
 
 
 def _sentence(state: str | None) -> str:
@@ -94,9 +81,7 @@ def _to_drop(*, now: datetime) -> list[str]:
 
     A name is given once: there never is another machine with it.
     """
-    found = Discrepancy.objects.filter(
-        kind=Discrepancy.Kind.DATABASE, last_seen_at=now, first_seen_at__lte=now - SETTLES_AFTER
-    )
+    found = Discrepancy.objects.filter(kind=_KIND, last_seen_at=now, first_seen_at__lte=now - SETTLES_AFTER)
     names = {fly_name_of(name): name for name in found.values_list("fly_name", flat=True)}
     gone = FlyApp.objects.filter(pk__in=names, state=FlyApp.State.GONE, gone_at__lte=now - SETTLES_AFTER)
     return [names[pk] for pk in gone.values_list("pk", flat=True)[:_AT_ONCE]]
@@ -111,5 +96,5 @@ def _drop(database: DataDatabase, name: str, counts: Counts) -> None:
         logger.warning("the database %s is not dropped yet: %s", name, type(error).__name__)
         counts.unfinished += 1
         return
-    Discrepancy.objects.filter(kind=Discrepancy.Kind.DATABASE, fly_name=name).delete()
+    Discrepancy.objects.filter(kind=_KIND, fly_name=name).delete()
     counts.dropped += 1

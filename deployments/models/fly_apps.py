@@ -1,6 +1,7 @@
 """The apps that this server has made at Fly, or means to make; and what was found to differ there."""
 
 import uuid
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -65,6 +66,27 @@ class FlyApp(models.Model):
         return self.name
 
 
+class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
+    """What was found to differ."""
+
+    def replace(self, *, kinds: Collection[str], findings: Mapping[tuple[str, str], str], now: datetime) -> None:
+        """Keep what a comparison found, a sentence for each kind and name, and forget what is resolved.
+
+        `kinds` are all that the comparison looks for; of others' findings it knows nothing. What was found before
+        keeps the time at which it was first seen.
+        """
+        self.bulk_create(
+            (
+                Discrepancy(kind=kind, fly_name=name, sentence=sentence, first_seen_at=now, last_seen_at=now)
+                for (kind, name), sentence in findings.items()
+            ),
+            update_conflicts=True,
+            unique_fields=["kind", "fly_name"],
+            update_fields=["sentence", "last_seen_at"],
+        )
+        self.filter(kind__in=kinds, last_seen_at__lt=now).delete()
+
+
 class Discrepancy(models.Model):
     """Something that Fly has and we don't, or the reverse, as the last comparison found it."""
 
@@ -81,6 +103,8 @@ class Discrepancy(models.Model):
     sentence = models.CharField(max_length=300)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+
+    objects = DiscrepancyQuerySet.as_manager()
 
     class Meta:
         """Newest first."""

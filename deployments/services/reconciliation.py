@@ -6,9 +6,10 @@ before is acted on; deleted is only what has a row of ours and is used by nothin
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -27,7 +28,7 @@ Kind = Discrepancy.Kind
 State = FlyApp.State
 # What this comparison finds; of others' findings it knows nothing.
 _KINDS = (Kind.STRANGER, Kind.MISSING, Kind.ABANDONED)
-Findings = dict[tuple[Kind, str], str]
+Findings = dict[tuple[str, str], str]
 # What is left over for the next run: one that takes for ever helps nobody.
 _AT_ONCE = 50
 # Fly makes these itself, to build images on.
@@ -51,19 +52,30 @@ class Counts:
 def reconcile(*, now: datetime) -> Counts:
     """Finish what is half made or half deleted, compare, record what differs, delete what is abandoned.
 
-    Raises the Fly client's errors; what was done until then stays.
+    Does nothing without a token for Fly. Raises the Fly client's errors; what was done until then stays.
     """
-    fly, counts = Fly.from_settings(), Counts()
+    counts = Counts()
+    if not settings.FLY_API_TOKEN:
+        return counts
+    fly = Fly.from_settings()
     _finish(counts, now=now)
     listed = {app.name: app for app in fly.list_apps()}
     # Read after Fly was asked: a row is there before its app is.
     findings = _findings(fly, listed, now=now)
-    _record(findings, now=now)
+    Discrepancy.objects.replace(kinds=_KINDS, findings=findings, now=now)
     counts.seen = len(listed)
     kinds = [kind for kind, _ in findings]
     counts.strangers, counts.missing, counts.abandoned = map(kinds.count, (Kind.STRANGER, Kind.MISSING, Kind.ABANDONED))
     _remove_abandoned(fly, counts, now=now)
+    _log(counts)
     return counts
+
+
+def _log(counts: Counts) -> None:
+    """Say what was done and found; a comparison in which all agrees says nothing."""
+    told = {name: number for name, number in asdict(counts).items() if number and name != "seen"}
+    if told:
+        logger.info("compared with Fly: %s", ", ".join(f"{name} {number}" for name, number in told.items()))
 
 
 def _finish(counts: Counts, *, now: datetime) -> None:
@@ -125,21 +137,6 @@ def _missing(fly: Fly, names: Iterable[str]) -> Iterable[str]:
             fly.get_app(name)
         except UnknownApp:
             yield name
-
-
-def _record(findings: Findings, *, now: datetime) -> None:
-    """Keep the findings, and forget those of before that are resolved."""
-    rows = [
-        Discrepancy(kind=kind, fly_name=name, sentence=sentence, first_seen_at=now, last_seen_at=now)
-        for (kind, name), sentence in findings.items()
-    ]
-    Discrepancy.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["kind", "fly_name"],
-        update_fields=["sentence", "last_seen_at"],
-    )
-    Discrepancy.objects.filter(kind__in=_KINDS, last_seen_at__lt=now).delete()
 
 
 def _remove_abandoned(fly: Fly, counts: Counts, *, now: datetime) -> None:

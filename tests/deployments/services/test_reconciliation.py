@@ -1,5 +1,6 @@
 """Comparing what Fly has with what we know."""
 
+import logging
 import uuid
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from deployments.clients.fly import FlyFailed, FlyNotConfigured
+from deployments.clients.fly import FlyFailed
 from deployments.models import Deployment, Discrepancy, FlyApp
 from deployments.services import destroying, fly_apps, preparation, reconciliation
 from tests.deployments.at_fly import age, apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
@@ -297,11 +298,35 @@ def test_when_fly_can_not_be_asked_nothing_is_forgotten(shop, sandbox):
     assert found() == {(Kind.STRANGER, "somebodys-app")}
 
 
-def test_without_a_token_it_says_so(db, settings):
+def test_without_a_token_for_fly_there_is_nothing_to_compare(shop, sandbox, settings):
+    unused(state=State.DELETING)
     settings.FLY_API_TOKEN = ""
 
-    with pytest.raises(FlyNotConfigured):
-        reconcile()
+    assert reconcile() == {}
+
+    assert sandbox.requests("fly") == []
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == reconciliation.__name__]
+
+
+def test_what_was_done_and_found_is_logged_in_one_line(shop, sandbox, caplog):
+    caplog.set_level(logging.INFO, logger=reconciliation.__name__)
+    unused(state=State.DELETING)
+    sandbox.add_fly_app("somebodys-app")
+
+    reconcile()
+
+    assert said(caplog) == ["compared with Fly: removed 1, strangers 1"]
+
+
+def test_where_all_agree_nothing_is_logged(shop, caplog):
+    caplog.set_level(logging.INFO, logger=reconciliation.__name__)
+
+    assert reconcile() == {"seen": 1}
+
+    assert said(caplog) == []
 
 
 @pytest.mark.django_db(transaction=True)
