@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from deployments import failures
 
-LONGEST_STEP = 200
 _LONGEST_LINE = 4000
 _LONGEST_IMAGE = 300
 _MOST_VERTICES = 500

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from deployments.models import Build, BuildLogChunk
+from deployments.models import BuildLogChunk
 
 MOST_CHARACTERS = 100_000
 
@@ -41,13 +41,8 @@ def read_from(*, build_id: uuid.UUID, length: int, offset: int) -> LogPart:
     return LogPart(text, start, start + len(text), length)
 
 
-def page_of(build: Build) -> str:
-    """The address of the build's page, where all of its log can be read."""
-    return address_of(deployment_id=build.deployment_id, build_id=build.pk)
-
-
 def address_of(*, deployment_id: uuid.UUID, build_id: uuid.UUID) -> str:
-    """The same, of a build that is known by its ids."""
+    """The address of the build's page, where all of its log can be read."""
     return f"{settings.PUBLIC_URL}/deployments/{deployment_id}/builds/{build_id}"
 
 

@@ -22,7 +22,6 @@ import pytest
 from deployments.clients.fly import (
     Fly,
     FlyRefusesToken,
-    LeaseHeld,
     NameTaken,
     Precondition,
     PreconditionFailed,
@@ -140,7 +139,6 @@ def test_a_name_is_taken_for_every_other_key(stage, app):
         lambda fly, name: fly.delete_app(name),
         lambda fly, name: fly.list_addresses(name),
         lambda fly, name: fly.assign_address(name, kind="v6"),
-        lambda fly, name: fly.list_secrets(name),
         lambda fly, name: fly.set_secrets(name, {"A": "1"}),
         lambda fly, name: fly.deploy_token(name, expiry=timedelta(minutes=10)),
         lambda fly, name: fly.list_machines(name),
@@ -179,7 +177,6 @@ def test_secrets_are_set_and_taken_away_under_a_rising_version(stage, app):
     second = stage.fly.set_secrets(app, {"PLAIN": None, "OTHER": "2"})
 
     assert second > first
-    until(lambda: {secret.name for secret in stage.fly.list_secrets(app)} == {"MULTI_LINE", "OTHER"})
 
 
 def test_a_deploy_token_is_good_for_its_app_alone(stage, app):
@@ -219,12 +216,13 @@ def test_any_name_reaches_fly_whole(stage, trap):
 def test_a_volume_is_made_where_asked_and_destroyed(stage, app):
     made = stage.fly.create_volume(app, name="data", region="ams", size_gb=1, compute=GUEST)
 
-    found = stage.settled(lambda: stage.fly.get_volume(app, made.id))
+    until(lambda: made.id in {volume.id for volume in stage.fly.list_volumes(app)})
+    (found,) = stage.fly.list_volumes(app)
     assert (found.name, found.region, found.size_gb, found.machine_id, found.is_there) == ("data", "ams", 1, "", True)
     stage.fly.delete_volume(app, made.id)
     until(lambda: not any(volume.is_there for volume in stage.fly.list_volumes(app)))
     with pytest.raises(UnknownVolume):
-        stage.fly.get_volume(app, "vol_0000000000000000")
+        stage.fly.delete_volume(app, "vol_0000000000000000")
 
 
 @pytest.mark.timeout(300)
@@ -251,35 +249,8 @@ def test_a_machine_starts_stops_and_goes(stage, app):
     assert fly.wait_for_machine(app, made.id, state="stopped", version=made.version)
     stage.settled(lambda: fly.start_machine(app, made.id))
     assert fly.wait_for_machine(app, made.id, state="started")
-    updated = fly.update_machine(app, made.id, config={**CONFIG, "metadata": {"made_by": "somebody"}})
-    assert updated.version != made.version
-    assert fly.wait_for_machine(app, made.id, state="started", version=updated.version)
     fly.delete_machine(app, made.id)
     until(lambda: fly.list_machines(app) == ())
-
-
-def test_a_lease_keeps_others_from_changing_a_machine(stage, app):
-    fly = stage.fly
-    made = fly.create_machine(app, name="one", region="ams,fra,iad", config=CONFIG)
-    assert fly.wait_for_machine(app, made.id, state="started")
-    lease = stage.settled(
-        lambda: fly.lease_machine(app, made.id, lasts=timedelta(seconds=30), description="contract test")
-    )
-
-    assert lease.nonce not in repr(lease)
-    for refused in (
-        lambda: fly.stop_machine(app, made.id),
-        lambda: fly.lease_machine(app, made.id, lasts=timedelta(seconds=30), description="another"),
-    ):
-        with pytest.raises(LeaseHeld):
-            refused()
-    renewed = fly.lease_machine(
-        app, made.id, lasts=timedelta(seconds=40), description="contract test", nonce=lease.nonce
-    )
-    assert renewed.expires_at >= lease.expires_at
-    fly.stop_machine(app, made.id, nonce=lease.nonce)
-    fly.release_machine(app, made.id, nonce=lease.nonce)
-    fly.delete_machine(app, made.id)
 
 
 def test_waiting_for_what_does_not_come_ends(stage, app):

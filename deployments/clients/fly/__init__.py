@@ -22,12 +22,11 @@ from deployments.clients.fly.errors import (
 from deployments.clients.fly.machine_shapes import (
     Check,
     Exit,
-    Lease,
     Machine,
     MachineOfOrganization,
     MachinePage,
 )
-from deployments.clients.fly.shapes import Address, App, LogEntry, LogPage, Region, Secret, Volume
+from deployments.clients.fly.shapes import Address, App, LogEntry, LogPage, Region, Volume
 
 __all__ = [
     "Address",
@@ -42,7 +41,6 @@ __all__ = [
     "FlyRefusesToken",
     "FlyRejected",
     "InsufficientCapacity",
-    "Lease",
     "LeaseHeld",
     "LogEntry",
     "LogPage",
@@ -55,7 +53,6 @@ __all__ = [
     "PreconditionFailed",
     "QuotaExceeded",
     "Region",
-    "Secret",
     "UnknownApp",
     "UnknownMachine",
     "UnknownVolume",

@@ -81,14 +81,6 @@ class AppCalls(Calls):
             raise answers.failure(answer)
         return answers.read(answer, shapes.address)
 
-    # https://docs.machines.dev/#tag/secrets/get/apps/{app_name}/secrets
-    def list_secrets(self, app: str) -> tuple[shapes.Secret, ...]:
-        """The names of the app's secrets. Raises UnknownApp."""
-        answer = self._call("GET", app_path(app, "secrets"), app=app)
-        if not answer.ok:
-            raise answers.failure(answer)
-        return answers.read(answer, shapes.secrets)
-
     # https://docs.machines.dev/#tag/secrets/post/apps/{app_name}/secrets
     def set_secrets(self, app: str, values: Mapping[str, str | None]) -> int:
         """Set secrets, or take away those whose value is None; the others stay. Machines see it when they start.

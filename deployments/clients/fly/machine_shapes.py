@@ -81,14 +81,6 @@ class MachinePage:
     error_regions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to change a machine alone until it expires; `nonce` proves it."""
-
-    nonce: str = field(repr=False)
-    expires_at: int
-
-
 def machines(body: object) -> tuple[Machine, ...]:
     """The answer of `GET /v1/apps/{app}/machines`."""
     if body is None:
@@ -126,16 +118,6 @@ def page_of_organization(body: object) -> MachinePage:
         next_cursor=optional_text(found, "next_cursor"),
         error_regions=tuple(str(item) for item in a_list(found.get("error_regions"), "error_regions")),
     )
-
-
-def lease(body: object) -> Lease:
-    """The answer of `POST …/lease`; an older API wraps it in `data`."""
-    found = an_object(body, "body")
-    found = an_object(found["data"], "data") if "data" in found else found
-    expires_at = found.get("expires_at")
-    if not isinstance(expires_at, int):
-        raise Unreadable("expires_at")
-    return Lease(nonce=text(found, "nonce"), expires_at=expires_at)
 
 
 def done(body: object) -> None:

@@ -10,7 +10,6 @@ from deployments.clients.fly.errors import UnknownApp, UnknownMachine
 
 _PAGE_SIZE = 1000
 _LONGEST_WAIT = timedelta(seconds=60)
-_NONCE = "fly-machine-lease-nonce"
 
 
 class MachineCalls(Calls):
@@ -78,46 +77,21 @@ class MachineCalls(Calls):
         """One machine. Raises UnknownMachine."""
         return self._machine(self._call("GET", app_path(app, "machines", machine_id), app=app))
 
-    # https://docs.machines.dev/#tag/machines/post/apps/{app_name}/machines/{machine_id}
-    def update_machine(  # noqa: PLR0913 - the same
-        self,
-        app: str,
-        machine_id: str,
-        *,
-        config: Mapping[str, object],
-        current_version: str = "",
-        min_secrets_version: int | None = None,
-        nonce: str = "",
-    ) -> machine_shapes.Machine:
-        """Replace the whole config; a running machine restarts with it.
-
-        With `current_version` only if nobody changed it meanwhile. Raises UnknownMachine,
-        PreconditionFailed, LeaseHeld, InsufficientCapacity.
-        """
-        body: dict[str, object] = {"config": dict(config)}
-        if current_version:
-            body["current_version"] = current_version
-        if min_secrets_version is not None:
-            body["min_secrets_version"] = min_secrets_version
-        path = app_path(app, "machines", machine_id)
-        return self._machine(self._call("POST", path, app=app, json=body, headers=_lease_header(nonce)))
-
     # https://docs.machines.dev/#tag/machines/post/apps/{app_name}/machines/{machine_id}/start
-    def start_machine(self, app: str, machine_id: str, *, nonce: str = "") -> None:
+    def start_machine(self, app: str, machine_id: str) -> None:
         """Start a stopped or suspended machine.
 
         Raises UnknownMachine, InsufficientCapacity, LeaseHeld; and PreconditionFailed while its image is
         prepared (STATE) or just after it stopped (STILL_ACTIVE).
         """
         path = app_path(app, "machines", machine_id, "start")
-        self._require_done(self._call("POST", path, app=app, json={}, headers=_lease_header(nonce)))
+        self._require_done(self._call("POST", path, app=app, json={}))
 
     # https://docs.machines.dev/#tag/machines/post/apps/{app_name}/machines/{machine_id}/stop
-    def stop_machine(self, app: str, machine_id: str, *, nonce: str = "") -> None:
+    def stop_machine(self, app: str, machine_id: str) -> None:
         """Stop a machine; stopping a stopped one is fine. Raises UnknownMachine, LeaseHeld, PreconditionFailed."""
         path = app_path(app, "machines", machine_id, "stop")
-        headers = _lease_header(nonce)
-        self._require_done(self._call("POST", path, app=app, json={}, headers=headers, repeatable=True))
+        self._require_done(self._call("POST", path, app=app, json={}, repeatable=True))
 
     # https://docs.machines.dev/#tag/machines/get/apps/{app_name}/machines/{machine_id}/wait
     def wait_for_machine(
@@ -139,39 +113,11 @@ class MachineCalls(Calls):
         return True
 
     # https://docs.machines.dev/#tag/machines/delete/apps/{app_name}/machines/{machine_id}
-    def delete_machine(self, app: str, machine_id: str, *, nonce: str = "") -> None:
+    def delete_machine(self, app: str, machine_id: str) -> None:
         """Delete a machine, running or not. Its volume stays bound for up to 2 minutes. Raises UnknownMachine."""
         path = app_path(app, "machines", machine_id)
-        headers = _lease_header(nonce)
         query = [("force", "true")]
-        self._require_done(self._call("DELETE", path, app=app, query=query, headers=headers, repeatable=True))
-
-    # https://docs.machines.dev/#tag/machines/post/apps/{app_name}/machines/{machine_id}/lease
-    def lease_machine(
-        self, app: str, machine_id: str, *, lasts: timedelta, description: str, nonce: str = ""
-    ) -> machine_shapes.Lease:
-        """Keep everybody else from changing the machine; with the `nonce` of a lease, prolong it.
-
-        Raises LeaseHeld, UnknownMachine.
-        """
-        answer = self._call(
-            "POST",
-            app_path(app, "machines", machine_id, "lease"),
-            app=app,
-            json={"ttl": int(lasts.total_seconds()), "description": description},
-            headers=_lease_header(nonce),
-        )
-        if not answer.ok:
-            raise answers.failure(answer, missing=UnknownMachine)
-        return answers.read(answer, machine_shapes.lease)
-
-    # https://docs.machines.dev/#tag/machines/delete/apps/{app_name}/machines/{machine_id}/lease
-    def release_machine(self, app: str, machine_id: str, *, nonce: str) -> None:
-        """Give a lease back. Raises UnknownMachine, also when it has expired."""
-        path = app_path(app, "machines", machine_id, "lease")
-        answer = self._call("DELETE", path, app=app, headers=_lease_header(nonce), repeatable=True)
-        if not answer.ok:
-            raise answers.failure(answer, missing=UnknownMachine)
+        self._require_done(self._call("DELETE", path, app=app, query=query, repeatable=True))
 
     def _machine(self, answer: Answer) -> machine_shapes.Machine:
         if not answer.ok:
@@ -182,7 +128,3 @@ class MachineCalls(Calls):
         if not answer.ok:
             raise answers.failure(answer, missing=UnknownMachine)
         answers.read(answer, machine_shapes.done)
-
-
-def _lease_header(nonce: str) -> dict[str, str]:
-    return {_NONCE: nonce} if nonce else {}

@@ -46,14 +46,6 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret's name and a digest of its value. Values are never asked for."""
-
-    name: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class Region:
     """A place where machines run; `is_open` unless it is being given up or wants another plan."""
 
@@ -130,12 +122,6 @@ def address(body: object) -> Address:
     return Address(ip, "shared_v4" if found.get("shared") is True else "v4")
 
 
-def secrets(body: object) -> tuple[Secret, ...]:
-    """The answer of `GET /v1/apps/{app}/secrets`."""
-    found = (an_object(item, "secrets") for item in items(an_object(body, "body"), "secrets"))
-    return tuple(Secret(text(item, "name"), optional_text(item, "digest")) for item in found)
-
-
 def secrets_version(body: object) -> int:
     """Of `POST /v1/apps/{app}/secrets`: the version from which on the change is seen."""
     return whole(an_object(body, "body"), "version")
@@ -158,7 +144,7 @@ def volumes(body: object) -> tuple[Volume, ...]:
 
 
 def volume(body: object) -> Volume:
-    """The answer of `GET /v1/apps/{app}/volumes/{id}`."""
+    """The answer of `POST /v1/apps/{app}/volumes`."""
     found = an_object(body, "volume")
     return Volume(
         id=text(found, "id"),

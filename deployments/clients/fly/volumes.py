@@ -33,14 +33,6 @@ class VolumeCalls(Calls):
             raise answers.failure(answer, missing=UnknownApp)
         return answers.read(answer, shapes.volume)
 
-    # https://docs.machines.dev/#tag/volumes/get/apps/{app_name}/volumes/{volume_id}
-    def get_volume(self, app: str, volume_id: str) -> shapes.Volume:
-        """One volume. Raises UnknownVolume."""
-        answer = self._call("GET", app_path(app, "volumes", volume_id), app=app)
-        if not answer.ok:
-            raise answers.failure(answer, missing=UnknownVolume)
-        return answers.read(answer, shapes.volume)
-
     # https://docs.machines.dev/#tag/volumes/delete/apps/{app_name}/volumes/{volume_id}
     def delete_volume(self, app: str, volume_id: str) -> None:
         """Delete a volume with its data.

@@ -141,8 +141,6 @@ def test_a_412_says_what_it_is_about(fly, sandbox, text, kind):
         (lambda fly: fly.logs("a"), UnknownApp),
         (lambda fly: fly.get_machine("a", "1"), UnknownMachine),
         (lambda fly: fly.delete_machine("a", "1"), UnknownMachine),
-        (lambda fly: fly.release_machine("a", "1", nonce="n"), UnknownMachine),
-        (lambda fly: fly.get_volume("a", "1"), UnknownVolume),
         (lambda fly: fly.delete_volume("a", "1"), UnknownVolume),
     ],
 )
@@ -191,7 +189,6 @@ def test_how_long_to_wait_is_passed_on(fly, sandbox, header, seconds):
         ("GET */volumes", lambda fly: fly.list_volumes("a"), [{"id": "1"}]),
         ("GET /v1/platform/regions", lambda fly: fly.list_regions(), {"Regions": [{}]}),
         ("GET */logs", lambda fly: fly.logs("a"), {"data": [{"attributes": {"timestamp": "yesterday"}}]}),
-        ("POST */lease", lambda fly: fly.lease_machine("a", "1", lasts=timedelta(9), description=""), {"data": {}}),
     ],
 )
 def test_an_answer_that_lacks_something_is_a_failure(fly, sandbox, match, call, body):
@@ -214,13 +211,6 @@ def test_regions_are_read_in_both_spellings(fly, sandbox, in_pascal_case):
     sandbox.fly_settings(regions_in_pascal_case=in_pascal_case)
 
     assert {region.code for region in fly.list_regions()} >= {"ams", "iad"}
-
-
-def test_a_lease_is_read_in_both_shapes(fly, sandbox):
-    for body in ({"nonce": "n", "expires_at": 5}, {"status": "success", "data": {"nonce": "n", "expires_at": 5}}):
-        sandbox.faults(target="fly", match="POST */lease", status=201, body=body)
-        lease = fly.lease_machine("a", "1", lasts=timedelta(seconds=9), description="x")
-        assert (lease.nonce, lease.expires_at) == ("n", 5)
 
 
 def test_a_machine_tells_how_it_ended(fly, sandbox):
@@ -294,7 +284,6 @@ def test_what_may_not_be_repeated_is_sent_once(fly, sandbox):
         lambda: create_machine(fly),
         lambda: fly.create_volume("a", name="data", region="iad", size_gb=1, compute={}),
         lambda: fly.deploy_token("a", expiry=timedelta(hours=1)),
-        lambda: fly.update_machine("a", "1", config=CONFIG),
     ):
         sandbox.clear_requests()
         with pytest.raises(ServiceFailed):
