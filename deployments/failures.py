@@ -28,7 +28,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"health checks? .*(?:pass|healthy)|to become healthy|unhealthy",
             "The app didn't pass its health checks in time. Its logs may say why.",
         ),
-        (r"release_command.* (?:failed|exit)", "The release command failed."),
+        (r"release_command.* (?:failed|exit)", "The release command failed. Its log says why."),
         (r"over the allowed quota|quota exceeded", "Fly refuses more: the quota of the organization is used up."),
         (
             r"insufficient (?:capacity|memory|resources)|could not reserve resource|no capacity",
@@ -65,6 +65,7 @@ _EXITS = {
     130: "The deployment was interrupted. Push again.",
     137: "The deployment was ended before it was done. Push again.",
 }
+_REFUSED = "Fly refused the deployment. The build's log says why."
 _OTHER_EXIT = "The deployment failed; the build log says more."
 
 
@@ -97,8 +98,8 @@ def sentence_of(error: str, *, where: str = "") -> str:
     for pattern, sentence in _KNOWN:
         if pattern.search(text):
             return sentence
-    bare = _WRAPPING.sub("", text).strip() or text
-    return _fit(f"{where} failed: {bare}" if where else f"Fly said: {bare}")
+    # What Fly says of itself is for the build's log only, where flyctl has printed it.
+    return _fit(f"{where} failed: {_WRAPPING.sub('', text).strip() or text}") if where else _REFUSED
 
 
 def sentence_of_exit(code: int) -> str:

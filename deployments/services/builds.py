@@ -19,7 +19,7 @@ SUPERSEDED = "A newer build took this one's place."
 class NoImage(Conflict):
     """409: the build has made nothing that could be deployed."""
 
-    default = "This build made no image, so there is nothing to deploy again."
+    default = "This build made no image, so there is nothing to deploy again. Push again."
 
 
 class StillRunning(Conflict):

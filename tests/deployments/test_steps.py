@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from deployments.clients.flyctl.lines import LONGEST_LINE, LineSplitter, clean, parts_of_token, redacted
 from deployments.failures import LONGEST_FAILURE, sentence_of, sentence_of_exit
-from deployments.steps import LONGEST_STEP, StepReader
+from deployments.models.builds import LONGEST_SENTENCE
+from deployments.steps import StepReader
 
 _SUCCESS = """\
 ==> Verifying app config
@@ -160,11 +161,23 @@ def test_what_the_build_prints_is_not_taken_for_flyctls_words(line: str) -> None
             "Error: Authenticate: token validation error (Request ID: 01ABC-ams) (Trace ID: 9f)",
             "Fly did not accept this server's token for the app. Push again; tell the operator if it stays so.",
         ),
-        ("Error: failed to update machines: something odd (Request ID: 01-a)", "Fly said: something odd"),
+        (
+            "Error: release_command failed running on machine 9185 with exit code 1.",
+            "The release command failed. Its log says why.",
+        ),
+        (
+            "#8 [1/2] RUN x\n#8 ERROR: error building: something odd (Request ID: 01-a)",
+            "Step 1 of 2 failed: something odd",
+        ),
     ],
 )
 def test_each_failure_becomes_a_sentence(text: str, sentence: str) -> None:
     assert _read(text).failure == sentence
+
+
+def test_what_fly_says_and_nobody_knows_stays_in_the_log() -> None:
+    failure = _read("Error: failed to update machines: internal host 10.0.0.7 is odd (Request ID: 01-a)").failure
+    assert failure == "Fly refused the deployment. The build's log says why."
 
 
 def test_a_vertex_that_failed_says_more_than_the_last_line() -> None:
@@ -193,7 +206,7 @@ def test_nothing_that_is_printed_can_break_the_reader(lines: list[str]) -> None:
     reader = StepReader()
     for line in lines:
         reader.feed(line)
-        assert len(reader.step) <= LONGEST_STEP
+        assert len(reader.step) <= LONGEST_SENTENCE
         assert len(reader.failure) <= LONGEST_FAILURE
         assert reader.failure_after(1)
 

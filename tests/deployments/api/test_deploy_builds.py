@@ -120,7 +120,7 @@ def test_an_image_is_deployed_again_by_a_new_build(alice, bob, shop):
 
 
 def test_a_build_that_made_no_image_has_nothing_to_deploy(alice, shop):
-    with pytest.raises(builds.NoImage):
+    with pytest.raises(builds.NoImage, match="Push again"):
         builds.redeploy(build=make_build(shop, state=State.FAILED), actor=alice, now=NOON)
     assert Build.objects.count() == 1
 
