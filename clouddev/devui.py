@@ -55,7 +55,7 @@ class NotConfigured(Unavailable):
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """What a token says. `login` is a GitHub login or a Linux user; `jti` is None for tokens that can't be revoked."""
+    """What a token says. `login` is a GitHub login or a Linux user; only webhook tokens are kept by `jti`."""
 
     user_id: uuid.UUID
     app: str

@@ -134,7 +134,7 @@ def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
 
     def remove(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
         members.remove_member(machine=machine, login=login, actor=person)
-        return f"{login} is no longer a member. What they are signed in to there works until it expires, in a day."
+        return f"{login} is no longer a member. {members.AFTER_REMOVAL}"
 
     return _change(request, machine_id, remove, as_owner=True)
 
@@ -229,6 +229,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
         "kept_for": _KEPT_FOR.items(),
         "notice": idle.notice_for(machine),
         "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
+        "after_removal": members.AFTER_REMOVAL,
         "complaint": complaint,
     }
     return render(request, "clouddev/workspace.html", context, status=Malformed.status if complaint else 200)

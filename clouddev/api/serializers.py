@@ -48,7 +48,9 @@ class ListedMachineSerializer(serializers.Serializer[Any]):
     fly_app_name = serializers.CharField()
     app_url = serializers.CharField()
     role = serializers.ChoiceField(Member.Role.values)
-    linux_user = serializers.CharField()
+    linux_user = serializers.CharField(
+        help_text="The caller's own name in tokens. By SSH all members come in as the one user that `ssh-key` tells."
+    )
     fly_state = serializers.CharField(
         help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the machine `creating`, "
         "`error` or `destroying`."
@@ -90,7 +92,9 @@ class SSHAccessSerializer(serializers.Serializer[Any]):
     """How to get in by SSH."""
 
     privateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
-    linuxUser = serializers.CharField()  # noqa: N815 - the contract's name
+    linuxUser = serializers.CharField(  # noqa: N815 - the contract's name
+        help_text="The one user there is on the machine, the same for all members: whoever made it."
+    )
     host = serializers.CharField()
     port = serializers.IntegerField()
 
@@ -132,7 +136,9 @@ class MemberSerializer(serializers.Serializer[Any]):
     login = serializers.CharField()
     name = serializers.CharField()
     role = serializers.ChoiceField(Member.Role.values)
-    linuxUser = serializers.CharField()  # noqa: N815 - as in `ssh-key`
+    linuxUser = serializers.CharField(  # noqa: N815 - the contract's name
+        help_text="The member's own name in tokens. By SSH all members come in as the one user that `ssh-key` tells."
+    )
     addedAt = serializers.DateTimeField()  # noqa: N815 - as everywhere
 
 

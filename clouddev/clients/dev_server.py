@@ -12,6 +12,7 @@ from config.core.outgoing import Answer, Service, segment
 
 LONGEST_RUN_ID = 200
 _SECONDS = 15.0
+_LONGEST_BODY_BYTES = 1 << 16
 _LONGEST_WORDS = 300
 _NOT_FOUND = 404
 _REFUSED = frozenset({401, 403})
@@ -27,7 +28,7 @@ _FAILED = frozenset(
 class NoSuchWorkflow(NotFound):
     """404: the machine has no workflow of this name."""
 
-    default = "The machine has no workflow of this name."
+    default = "The machine has no workflow of this name. Add it there, or delete this job."
 
 
 class NoSuchRun(NotFound):
@@ -39,7 +40,7 @@ class NoSuchRun(NotFound):
 class Refused(Conflict):
     """The machine answered, and won't do it; asking again won't help."""
 
-    default = "The machine refused the request."
+    default = "The machine refused the request. Look at its dev server's log."
 
 
 class NotNow(Unavailable):
@@ -75,7 +76,11 @@ class DevServer:
 
     def __init__(self, *, url: str, token: str) -> None:
         self._service = Service(
-            name="The machine", base_url=url, headers={"Authorization": f"Bearer {token}"}, budget=_SECONDS
+            name="The machine",
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            budget=_SECONDS,
+            longest_body=_LONGEST_BODY_BYTES,
         )
 
     def start_workflow(self, name: str, *, given: object) -> str:
@@ -110,7 +115,7 @@ def _require_done(answer: Answer) -> None:
         return
     failure: type[ApplicationError] = BadAnswer if answer.status >= _SERVER_ERROR else Refused
     if answer.status in _REFUSED:
-        raise Refused("The machine did not accept our token.")
+        raise Refused("The machine did not accept our token. Destroy it and create it again if it stays so.")
     raise failure(f"The machine answered {answer.status}.")
 
 

@@ -67,12 +67,16 @@ def _key() -> str:
 
 
 def note_states() -> int:
-    """Write Fly's words to the rows of ready machines, for figures and lists; says how many have changed."""
-    heard = states()
+    """Write Fly's words to the rows of ready machines, for figures and lists; says how many have changed.
+
+    Without such machines, or without a token for Fly, there is nothing to ask.
+    """
+    ready = Machine.objects.filter(state=Machine.State.READY).only("fly_app_id", "fly_state")
+    heard = states() if settings.FLY_API_TOKEN and ready.exists() else {}
     if not heard:
         return 0
     changed = []
-    for machine in Machine.objects.filter(state=Machine.State.READY).only("fly_app_id", "fly_state"):
+    for machine in ready:
         word = heard.get(machine.fly_app_id, UNKNOWN)[:LONGEST_WORD]
         if word != machine.fly_state:
             machine.fly_state = word

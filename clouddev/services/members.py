@@ -48,7 +48,7 @@ class LastOwner(Conflict):
 class TooManyMembers(Conflict):
     """409: the machine has as many members as it may."""
 
-    default = f"A machine may have {_MOST} members."
+    default = f"A machine may have {_MOST} members. Remove one first."
 
 
 def list_members(*, machine: Machine) -> list[Member]:

@@ -144,4 +144,4 @@ def require_there(machine: Machine) -> None:
     if machine.state in {State.FAILED, State.UNDOING}:
         raise NotReady("The machine could not be made. Create it again.")
     if machine.state == State.DESTROYING:
-        raise NotReady("The machine is being destroyed.")
+        raise NotReady("The machine is being destroyed. Create it again in a minute.")

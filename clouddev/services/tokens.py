@@ -71,7 +71,12 @@ def mcp_token(*, machine: Machine, person: Person, now: datetime) -> str:
     require_there(machine)
     _note_use(machine, now)
     return Signer.from_settings().sign(
-        user_id=person.id, app=machine.fly_app_id, login=member.linux_user, use=Use.MCP, now=now
+        user_id=person.id,
+        app=machine.fly_app_id,
+        login=member.linux_user,
+        use=Use.MCP,
+        now=now,
+        jti=uuid.uuid4(),
     )
 
 
@@ -83,7 +88,9 @@ def browser_token(*, machine: Machine, person: Person, login: str, now: datetime
     _member(machine, person)
     require_ready(machine)
     _note_use(machine, now)
-    return Signer.from_settings().sign(user_id=person.id, app=machine.fly_app_id, login=login, use=Use.BROWSER, now=now)
+    return Signer.from_settings().sign(
+        user_id=person.id, app=machine.fly_app_id, login=login, use=Use.BROWSER, now=now, jti=uuid.uuid4()
+    )
 
 
 def issue_webhook_token(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from clouddev.devui import Signer, Use
-from clouddev.models import Machine
+from clouddev.models import Machine, WebhookToken
 from tests.accounts.browsing import Browser
 from tests.clouddev.builders import add_member, make_machine
 
@@ -101,7 +101,7 @@ def test_it_is_for_looking_only(alice, studio, method):
     [
         (State.CREATING, "The machine is still being made. Please try again when it is running."),
         (State.FAILED, "The machine could not be made. Create it again."),
-        (State.DESTROYING, "The machine is being destroyed."),
+        (State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
     ],
 )
 def test_one_that_is_not_there_says_so(alice, state, sentence):
@@ -123,6 +123,8 @@ def test_owner_and_member_are_led_there_with_a_token_in_the_name_of_their_login(
     claims = Signer.from_settings().verify(token_in(answer, studio), app=studio.fly_app_id, now=timezone.now())
     assert (claims.user_id, claims.login, claims.use) == (person.pk, login, Use.BROWSER)
     assert (claims.expires_at - claims.issued_at).total_seconds() == 24 * 3600
+    assert claims.jti is not None
+    assert not WebhookToken.objects.exists()
 
 
 def test_no_cache_keeps_the_way_there_and_no_site_learns_it(alice, studio):

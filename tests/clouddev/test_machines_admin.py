@@ -273,6 +273,19 @@ def test_what_fly_says_is_written_down_for_machines_that_are_ready(alice, sandbo
     assert words == {studio.pk: "stopped", gone.pk: "unknown", failed.pk: ""}
 
 
+def test_fly_is_not_asked_of_machines_when_none_is_ready(alice, sandbox):
+    make_machine(alice, "failed", state=State.FAILED)
+    assert at_fly.note_states() == 0
+    assert sandbox.requests("fly") == []
+
+
+def test_without_a_token_for_fly_nothing_is_asked_nor_warned_of(alice, settings, caplog):
+    make_machine(alice, "studio", fly_state="started")
+    settings.FLY_API_TOKEN = ""
+    assert at_fly.note_states() == 0
+    assert caplog.text == ""
+
+
 def test_while_fly_cannot_be_asked_its_last_word_stays(alice, sandbox):
     make_machine(alice, "studio", sandbox=sandbox)
     sandbox.faults(target="fly", status=503)

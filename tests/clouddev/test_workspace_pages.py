@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine, Member, WebhookToken
+from clouddev.services.members import AFTER_REMOVAL
 from tests.accounts.browsing import Browser, form_of, text_of
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 
@@ -288,9 +289,11 @@ def test_an_owner_makes_a_member_an_owner_and_back(alices, studio, bob):
     assert studio.members.get(user=bob).role == "member"
 
 
-def test_removing_somebody_says_how_long_their_tokens_work(alices, bobs, studio):
-    assert "24 hours at most" in text_of(alices.get(page_of(studio)))
-    assert "bob is no longer a member" in press(alices, studio, "members/remove")
+def test_removing_somebody_says_before_and_after_what_they_still_hold(alices, bobs, studio):
+    held = "An SSH key that they have fetched opens the machine as long as it exists."
+    assert AFTER_REMOVAL.endswith(held)
+    assert AFTER_REMOVAL in text_of(alices.get(page_of(studio)))
+    assert f"bob is no longer a member. {AFTER_REMOVAL}" in press(alices, studio, "members/remove")
     assert bobs.get(page_of(studio)).status_code == 404
 
 

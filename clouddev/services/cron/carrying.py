@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 GIVES_UP_AFTER = timedelta(hours=24)
 MOST_TRIES = 40
 MAYBE_STARTED = "The workflow may have started all the same; it was not started again."
-LOST_ACCESS = "Whoever made this job may no longer use the machine."
-SUSPENDED = "The organization of the machine is suspended."
+LOST_ACCESS = "Whoever made this job may no longer use the machine. Resume it, and it runs in your name."
+SUSPENDED = (
+    "The organization of the machine is suspended. Ask an operator of this server to restore it, then resume the job."
+)
 _SHORTEST, _LONGEST = timedelta(seconds=2), timedelta(minutes=1)
 # What a run takes is asked for ten times or so.
 _SHARE = 0.1

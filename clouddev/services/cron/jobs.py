@@ -34,7 +34,7 @@ class WorkflowHasJob(Conflict):
 class TooManyJobs(Conflict):
     """409: the machine has as many jobs as it may."""
 
-    default = f"A machine may have {MOST_JOBS} cron jobs."
+    default = f"A machine may have {MOST_JOBS} cron jobs. Delete one first."
 
 
 @dataclass(frozen=True, slots=True)

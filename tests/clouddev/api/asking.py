@@ -15,7 +15,7 @@ SUSPENDED = {"error": "This account is suspended. Ask an operator of this server
 STATES_OF_NO_USE = [
     (Machine.State.UNDOING, "The machine could not be made. Create it again."),
     (Machine.State.FAILED, "The machine could not be made. Create it again."),
-    (Machine.State.DESTROYING, "The machine is being destroyed."),
+    (Machine.State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
 ]
 BAD_NAMES: list[tuple[dict[str, object], str]] = [
     ({}, "appName: This field is required."),

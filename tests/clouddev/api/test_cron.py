@@ -146,7 +146,10 @@ def test_of_many_calls_at_once_one_makes_the_job(alice_api, studio):
 def test_a_machine_has_so_many_jobs_and_no_more(alice_api, studio):
     for number in range(MOST_JOBS):
         make_job(studio, f"job {number}")
-    assert said(alice_api.post(PATH, wanted(studio))) == (409, {"error": "A machine may have 100 cron jobs."})
+    assert said(alice_api.post(PATH, wanted(studio))) == (
+        409,
+        {"error": "A machine may have 100 cron jobs. Delete one first."},
+    )
 
 
 @pytest.mark.parametrize("given", [None, "text", 0, -1.5, True, [], {"a": [{"b": None}]}, "\\u0000", "ä😀"])

@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -149,7 +150,14 @@ def test_a_member_gets_a_token_for_a_day_in_the_name_of_their_user(bob_api, bob,
         "use": "mcp",
         "iat": issued,
         "exp": issued + DAY,
+        "jti": claims["jti"],
     }
+
+
+def test_each_token_has_a_number_of_its_own_and_only_webhook_tokens_are_kept(alice_api, studio):
+    numbers = {uuid.UUID(read(ask(alice_api, path).json()["data"]["token"])[1]["jti"]) for path in (MCP, MCP, WEBHOOK)}
+    assert len(numbers) == 3
+    assert WebhookToken.objects.get().pk in numbers
 
 
 def test_asking_for_a_token_is_mostly_reading(alice_api, studio):

@@ -198,7 +198,7 @@ def test_there_is_a_most_of_members(alice_api, studio, charlie):
         Member(machine=studio, user=make_person(f"person-{number}"), linux_user="x", created_at=timezone.now())
         for number in range(48)
     )
-    assert said(add(alice_api, "charlie")) == (409, {"error": "A machine may have 50 members."})
+    assert said(add(alice_api, "charlie")) == (409, {"error": "A machine may have 50 members. Remove one first."})
     assert add(alice_api, "bob", role="owner").status_code == 200
 
 

@@ -189,7 +189,7 @@ def test_what_fly_says_against_waking_is_told(alice, sandbox):
     [
         (Machine.State.CREATING, "The machine is still being made. Please try again when it is running."),
         (Machine.State.FAILED, "The machine could not be made. Create it again."),
-        (Machine.State.DESTROYING, "The machine is being destroyed."),
+        (Machine.State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
     ],
 )
 def test_a_machine_that_is_not_there_is_not_asked(run, sandbox, state, sentence):
@@ -255,7 +255,7 @@ def test_a_server_without_a_key_starts_nothing(run, sandbox, settings):
 def test_an_unknown_workflow_is_told(studio, sandbox):
     run = make_run(make_job(studio, "other"))
     go_on(run, NOON)
-    assert outcome(run) == ("failed", "The machine has no workflow of this name.")
+    assert outcome(run) == ("failed", "The machine has no workflow of this name. Add it there, or delete this job.")
     assert len(starts_asked(sandbox)) == 1
 
 
@@ -263,7 +263,7 @@ def test_an_unknown_workflow_is_told(studio, sandbox):
     ("status", "sentence"),
     [
         (400, "The machine answered 400."),
-        (401, "The machine did not accept our token."),
+        (401, "The machine did not accept our token. Destroy it and create it again if it stays so."),
         (302, "The machine answered 302."),
         (500, f"The machine answered 500. {MAYBE}"),
         (502, f"The machine answered 502. {MAYBE}"),
