@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -125,3 +126,24 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 40) ->
     while not condition():
         assert time.monotonic() < until, f"{what}: not within {seconds} s"
         time.sleep(0.05)
+
+
+def at_fly(workshop: Workshop) -> Any:
+    """The one machine, volume and app with its secrets."""
+    fly = workshop.sandbox.state()["fly"]
+    ((name, app),) = fly["apps"].items()
+    (machine,), (volume,) = fly["machines"].values(), fly["volumes"].values()
+    return name, app, machine, volume, fly["secrets"][name]
+
+
+def everything_in_the_database() -> str:
+    """All rows of all our tables, as texts."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = [table for (table,) in cursor.fetchall()]
+        texts = []
+        for table in tables:
+            cursor.execute(f'SELECT t::text FROM "{table}" t')
+            texts += [text for (text,) in cursor.fetchall()]
+    assert len(tables) > 20
+    return "\n".join(texts)

@@ -1,17 +1,15 @@
 """Making and removing a machine: what Fly, the data database and our rows have afterwards."""
 
-import psycopg
 import pytest
-from django.db import connection
 
 from accounts.models import AuditEvent
 from clouddev.devui import Signer
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
-from clouddev.services import creation, provisioning
+from clouddev.services import provisioning
 from deployments.clients.fly import Fly
 from deployments.models import FlyApp
-from tests.clouddev.at_work import MULTI_LINE, OWN_DATABASE, wait_for
+from tests.clouddev.at_work import MULTI_LINE, OWN_DATABASE, at_fly, everything_in_the_database
 from tests.deployments.at_fly import apps_at_fly, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,14 +22,6 @@ def _impatient(monkeypatch):
     """What is asked again is asked at once."""
     monkeypatch.setattr("config.core.attempts._PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("clouddev.services.provisioning.attempts._PAUSE_SECONDS", 0.05)
-
-
-def at_fly(workshop):
-    """The one machine, volume and app with its secrets."""
-    fly = workshop.sandbox.state()["fly"]
-    ((name, app),) = fly["apps"].items()
-    (machine,), (volume,) = fly["machines"].values(), fly["volumes"].values()
-    return name, app, machine, volume, fly["secrets"][name]
 
 
 def test_a_machine_is_ready_with_everything_in_its_place(workshop, alice):
@@ -127,18 +117,6 @@ def test_neither_the_password_nor_the_callers_values_are_anywhere_here(workshop,
     assert password not in dump + caplog.text
     assert "service_account" not in dump + caplog.text
     assert "PRIVATE KEY" not in dump + caplog.text
-
-
-def everything_in_the_database():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        tables = [table for (table,) in cursor.fetchall()]
-        texts = []
-        for table in tables:
-            cursor.execute(f'SELECT t::text FROM "{table}" t')
-            texts += [text for (text,) in cursor.fetchall()]
-    assert len(tables) > 20
-    return "\n".join(texts)
 
 
 def test_while_there_is_no_room_it_goes_to_the_nearest_region_that_has_some(workshop, alice):
@@ -288,81 +266,6 @@ def test_a_name_that_somebody_else_has_at_fly_is_given_up_for_another(workshop, 
     again = workshop.make(alice)
     assert again.state == State.READY
     assert apps_at_fly(sandbox) == {theirs, again.fly_app_id}
-
-
-def test_destroying_removes_everything_and_the_row_last(workshop, alice):
-    machine = workshop.make(alice)
-    workshop.destroy(machine, by=alice)
-    assert workshop.status(alice).status == "destroying"
-    assert workshop.status(alice).message == "Waiting for a worker…"
-    provisioning.work(machine.pk)
-    assert not Machine.objects.exists()
-    assert not Member.objects.exists()
-    assert workshop.status(alice).status == "not_found"
-    workshop.require_nothing_left()
-
-
-def test_destroying_ends_who_uses_the_database_and_takes_all_tables_along(workshop, alice, as_superuser):
-    machine = workshop.make(alice)
-    url = at_fly(workshop)[4]["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute("CREATE TABLE plans (secret_plan text)")
-        workshop.destroy(machine, by=alice)
-        provisioning.work(machine.pk)
-        with pytest.raises(psycopg.OperationalError):
-            session.execute("SELECT 1")
-    with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(url)
-    workshop.require_nothing_left()
-
-
-def test_a_failed_one_is_destroyed_like_any_other(workshop, alice, sandbox):
-    sandbox.fly_settings(failing_launches=1)
-    machine = workshop.make(alice)
-    workshop.destroy(machine, by=alice)
-    provisioning.work(machine.pk)
-    assert not Machine.objects.exists()
-    workshop.require_nothing_left()
-
-
-@pytest.mark.parametrize("ordered", ["POST /v1/apps$", "POST */secrets", "POST */machines"])
-def test_who_destroys_it_while_it_is_made_need_not_wait_for_anybody(workshop, alice, sandbox, ordered):
-    """The worker that was making it finds out and removes it at once."""
-    machine = workshop.order(alice)
-    sandbox.faults(target="fly", match=ordered, delay=1.2)
-
-    def order_destruction():
-        wait_for(lambda: not sandbox.control("GET", "/faults")["faults"], "Fly is asked", seconds=10)
-        workshop.destroy(machine, by=alice)
-
-    failures = at_once(2, lambda number: order_destruction() if number else provisioning.work(machine.pk))
-
-    assert failures == [None, None]
-    assert not Machine.objects.exists()
-    workshop.require_nothing_left()
-
-
-def test_of_many_workers_at_once_one_makes_it(workshop, alice, sandbox):
-    machine = workshop.order(alice)
-    assert at_once(6, lambda _: provisioning.work(machine.pk)) == [None] * 6
-    machine = workshop.require_whole(machine)
-    assert machine.attempt == 1
-    assert [entry["method"] for entry in sandbox.requests("fly")].count("POST") == 6
-
-
-def test_of_many_orders_at_once_one_machine_results(workshop, alice):
-    machines = at_once(6, lambda _: workshop.order(alice))
-    assert len({machine.pk for machine in machines}) == 1
-    assert len({machine.fly_app_id for machine in machines}) == 1
-    provisioning.work(machines[0].pk)
-    workshop.require_whole(machines[0])
-
-
-def test_while_it_is_removed_its_name_can_not_be_had(workshop, alice):
-    machine = workshop.make(alice)
-    workshop.destroy(machine, by=alice)
-    with pytest.raises(creation.BeingRemoved):
-        workshop.order(alice)
 
 
 def test_the_steps_are_told_while_it_is_made(workshop, alice, sandbox):
