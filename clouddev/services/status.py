@@ -14,14 +14,6 @@ _HEALTH_SECONDS = 3.0
 _ASKED_FOR_SECONDS = 60.0
 _HEARD_FOR_SECONDS = 15.0
 _SERVER_ERROR = 500
-State = Machine.State
-# What a machine is called before it is Fly's to say how it is.
-_OWN_WORDS: dict[str, str] = {
-    State.CREATING: "creating",
-    State.UNDOING: "error",
-    State.FAILED: "error",
-    State.DESTROYING: "destroying",
-}
 _STARTING = ("starting", "The machine is starting…")
 # Fly's words, and ours for one that has started but whose dev server doesn't answer yet.
 _SHOWN = {
@@ -52,8 +44,8 @@ def status_of(*, person: Person, app_name: str) -> Status:
 
 def status_of_machine(machine: Machine) -> Status:
     """The same, of a machine that was looked up."""
-    if machine.state in _OWN_WORDS:
-        return Status(_OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
+    if machine.state in at_fly.OWN_WORDS:
+        return Status(at_fly.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
     word = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)
     if word == "started":
         word = "running" if is_healthy(machine) else "booting"
@@ -79,7 +71,7 @@ def is_healthy(machine: Machine) -> bool:
 
 
 def _answers(machine: Machine) -> bool:
-    service = Service(name="The machine", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS)
+    service = Service(name="The machine", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS, longest_body=0)
     try:
         return service.call("GET", "/dev/__health", repeatable=False).status < _SERVER_ERROR
     except (ServiceFailed, ServiceTimeout):

@@ -82,10 +82,20 @@ class Answer:
 class Service:
     """One outside service behind one base address.
 
-    `budget` is the number of seconds a call may take in all, its retry included. Safe for threads.
+    `budget` is the number of seconds a call may take in all, its retry included. `longest_body` is for services
+    that aren't trusted: an answer of more bytes is a failure, with 0 no body is read at all, and none is decoded,
+    since little that is compressed may become very much. Safe for threads.
     """
 
-    def __init__(self, *, name: str, base_url: str, headers: Mapping[str, str], budget: float = 5.0) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        budget: float = 5.0,
+        longest_body: int | None = None,
+    ) -> None:
         self.name = name
         self._pool = _pool(base_url)
         parts = urlsplit(base_url)
@@ -96,6 +106,8 @@ class Service:
             self._base = f"http://{parts.netloc}{self._base}"
             self._headers["Host"] = parts.netloc
         self._budget = budget
+        self._is_trusted = longest_body is None
+        self._longest_body = _LONGEST_BODY_BYTES if longest_body is None else longest_body
 
     def __repr__(self) -> str:
         return f"<Service {self.name}>"
@@ -166,15 +178,18 @@ class Service:
 
     def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         """Read the whole body; an upstream that drips or floods is cut off."""
+        if not self._longest_body:
+            response.close()
+            return b""
         chunks: list[bytes] = []
         size = 0
         try:
-            while chunk := response.read1(_CHUNK_BYTES):
+            while chunk := response.read1(_CHUNK_BYTES, decode_content=self._is_trusted):
                 chunks.append(chunk)
                 size += len(chunk)
                 if time.monotonic() > deadline:
                     raise ServiceTimeout(self.name)  # noqa: TRY301 - the connection must be closed all the same
-                if size > _LONGEST_BODY_BYTES:
+                if size > self._longest_body:
                     raise ServiceFailed(self.name, sent=True)  # noqa: TRY301 - the same
         except BaseException:
             response.close()

@@ -1,8 +1,10 @@
 """Calling out: one time budget, a bounded retry, typed failures."""
 
+import gzip
 import socket
 import threading
 import time
+import tracemalloc
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -47,6 +49,17 @@ def answering(*behaviours):
             listener.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
         listener.close()
         thread.join(timeout=15)
+
+
+@contextmanager
+def counted_memory():
+    """Gives a function that says how many bytes of Python's memory were in use at most, beyond those before."""
+    tracemalloc.start()
+    try:
+        yield lambda: most
+    finally:
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
 
 
 def send(text):
@@ -171,6 +184,52 @@ def test_an_endless_body_is_cut_off():
 
     with answering(flood) as (url, _), pytest.raises(ServiceFailed):
         Service(name="X", base_url=url, headers={}).call("POST", "/")
+
+
+def headed(body, *headers):
+    head = "\r\n".join(["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Content-Type: application/json", *headers])
+    return lambda connection: connection.sendall(head.encode() + b"\r\n\r\n" + body)
+
+
+def test_a_stranger_may_answer_up_to_the_limit_and_no_more():
+    at_limit, above = b"[" + b" " * 62 + b"]", b"[" + b" " * 63 + b"]"
+    with answering(headed(at_limit)) as (url, _):
+        assert Service(name="X", base_url=url, headers={}, longest_body=64).call("GET", "/").json() == []
+    with answering(headed(above)) as (url, _), pytest.raises(ServiceFailed):
+        Service(name="X", base_url=url, headers={}, longest_body=64).call("POST", "/")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip"])
+def test_what_a_stranger_compresses_stays_so(encoding):
+    bomb = gzip.compress(b"[" + b"{}," * (4 << 20) + b"{}]")
+    assert len(bomb) < 1 << 16
+    with answering(headed(bomb, f"Content-Encoding: {encoding}")) as (url, met), counted_memory() as peak:
+        answer = Service(name="X", base_url=url, headers={}, longest_body=1 << 16).call("GET", "/")
+        assert (answer.body, answer.json()) == (bomb, None)
+    assert b"\r\naccept-encoding: identity\r\n" in met[0].lower()
+    assert peak() < 1 << 20
+
+
+def test_what_our_own_services_compress_is_read():
+    with answering(headed(gzip.compress(b'{"a": 1}'), "Content-Encoding: gzip")) as (url, _):
+        assert Service(name="X", base_url=url, headers={}).call("GET", "/").json() == {"a": 1}
+
+
+def test_where_only_the_status_is_asked_for_no_body_is_read():
+    cut_at = []
+    chunk = b"x" * (1 << 20)
+
+    def flood(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for number in range(40):
+            cut_at.append(number)
+            connection.sendall(chunk)
+
+    with answering(flood) as (url, _), counted_memory() as peak:
+        answer = Service(name="X", base_url=url, headers={}, longest_body=0).call("GET", "/")
+    assert (answer.status, answer.body) == (200, b"")
+    assert cut_at[-1] < 39
+    assert peak() < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ def answers(url: str) -> bool:
     Any status below 500 will do: an app that asks its visitors to sign in is up.
     """
     try:
-        return (
-            Service(name="The app", base_url=url, headers={}).call("GET", "/", repeatable=False).status < _SERVER_ERROR
-        )
+        service = Service(name="The app", base_url=url, headers={}, longest_body=0)
+        return service.call("GET", "/", repeatable=False).status < _SERVER_ERROR
     except (ServiceFailed, ServiceTimeout):
         return False
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 
 import pytest
 from django.db import connection
@@ -101,6 +102,19 @@ def test_owner_and_member_see_it_running_when_its_dev_server_answers(alice_api, 
 def test_any_answer_below_500_will_do(alice_api, studio_at_fly, sandbox, answer, word):
     sandbox.fly_app(studio_at_fly.fly_app_id, dev_health=answer)
     assert asked(alice_api)[1]["data"]["status"] == word
+
+
+def test_what_the_dev_server_says_beside_its_status_is_not_read(alice_api, studio_at_fly, sandbox):
+    sandbox.faults(
+        target="fly", match="GET /apps/*", status=200, body="x" * (8 << 20), headers={"Content-Encoding": "gzip"}
+    )
+    tracemalloc.start()
+    try:
+        assert asked(alice_api)[1]["data"]["status"] == "running"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def test_redirects_are_not_followed(alice_api, studio_at_fly, sandbox):

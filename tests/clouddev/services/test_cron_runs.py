@@ -304,6 +304,13 @@ def test_an_answer_without_an_id_ends_the_run(run, sandbox, body):
     assert len(starts_asked(sandbox)) == 1
 
 
+def test_an_answer_of_many_objects_is_not_parsed(run, sandbox):
+    sandbox.faults(target="fly", match=START, status=200, body=[{}] * 30_000)
+    go_on(run, NOON)
+    assert outcome(run) == ("failed", f"The connection broke while the machine was asked. {MAYBE}")
+    assert len(starts_asked(sandbox)) == 1
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_start_that_surely_did_nothing_is_tried_again(run, sandbox, status):
     sandbox.faults(target="fly", match=START, status=status, times=3)
