@@ -5,6 +5,7 @@ https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from allauth.socialaccount.adapter import get_adapter
@@ -16,7 +17,7 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 
 from accounts.signin import SignInTwice
@@ -177,4 +178,7 @@ def callback(request: HttpRequest) -> HttpResponse:
         # one took it in between. allauth would ask for another address, and keep GitHub's token until then.
         request.session.pop("socialaccount_sociallogin", None)
         return error_response(request, SignInTwice(), title="Please try again")
+    if urlsplit(answer.get("Location", "")).path in settings.PATHS_LEADING_AWAY:
+        # The chain began with a form of ours, whose redirects the browser follows to this server and GitHub only.
+        return render(request, "accounts/go_on.html", {"next": answer["Location"]})
     return answer

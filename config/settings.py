@@ -166,6 +166,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 # No page takes files, so none is ever written to the disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+# Pages that redirect to another host; a sign-in doesn't end on them, but on a page that leads there.
+PATHS_LEADING_AWAY = frozenset({"/auth/dev-ui"})
 APPEND_SLASH = False
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "workspaces"

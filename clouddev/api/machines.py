@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from clouddev.api import serializers
 from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.services import creation, destruction, keeping, listing, running, status
-from clouddev.services.access import machine_of_member, machine_of_owner
+from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
 from deployments import environment
@@ -115,10 +115,10 @@ class DestroyView(Endpoint):
         errors=[404],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Have a machine removed with its volume and its database; for its owners."""
+        """Have a machine removed with its volume and its database; for its owner."""
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        machine = own_machine(person=caller, app_name=asked["appName"])
         destruction.destroy(machine=machine, actor=caller)
         return success({"status": "destroyed"})
 

@@ -9,7 +9,7 @@ from clouddev.api import serializers
 from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.models import Member
 from clouddev.services import members
-from clouddev.services.access import machine_of_member, machine_of_owner
+from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
 
@@ -82,10 +82,10 @@ class TransferView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Make a machine somebody else's; for its owners. The owner before stays a member."""
+        """Make a machine somebody else's; for its owner, who stays a member."""
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        machine = own_machine(person=caller, app_name=asked["appName"])
         members.transfer(machine=machine, login=asked["login"], actor=caller, now=timezone.now())
         return success({"status": "transferred"})
 

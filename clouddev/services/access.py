@@ -32,6 +32,14 @@ def machine_of_owner(*, person: Person, app_name: str) -> Machine:
     return _first(Machine.objects.for_owner(person).filter(app_name=app_name), person)
 
 
+def own_machine(*, person: Person, app_name: str) -> Machine:
+    """The person's very own machine of this name. Raises NoSuchMachine.
+
+    For what can't be taken back: repeated, it must not meet the machine of somebody else that has this name too.
+    """
+    return _first(Machine.objects.filter(owner_id=person.id, app_name=app_name), person)
+
+
 def machine_by_fly_name(*, person: Person, fly_name: str) -> Machine:
     """The machine with this name at Fly, if the person may use it. Raises NoSuchMachine."""
     if not is_fly_name(fly_name):

@@ -75,3 +75,11 @@ def test_fly_in_trouble_does_not_matter(alice_api, studio_at_fly, sandbox):
     sandbox.faults(target="fly", match="* /*", status=500, times=100)
     assert said(alice_api.post(PATH, STUDIO)) == DESTROYED
     assert sandbox.requests("fly") == []
+
+
+def test_a_co_owner_destroys_by_name_only_what_is_their_very_own(alice, bob, bob_api):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob, role=Member.Role.OWNER)
+    answer = bob_api.post("/api/cloud-dev/destroy", {"appName": "studio"})
+    assert answer.status_code == 404
+    assert Machine.objects.get().state == Machine.State.READY
