@@ -1,5 +1,6 @@
 """Cloud dev machines and who may use them."""
 
+import logging
 import uuid
 from typing import Protocol
 
@@ -8,9 +9,12 @@ from django.db import models
 from accounts.models import Organization, User
 from clouddev.names import LONGEST_APP_NAME
 from config.core.attempts import Attempted, deserted
-from config.core.crypto import keyring
+from config.core.crypto import CannotOpen, keyring
+from config.core.errors import Unavailable
 from deployments.models import FlyApp
 from deployments.models.deployments import url_of
+
+logger = logging.getLogger(__name__)
 
 LONGEST_SENTENCE = 500
 
@@ -21,6 +25,15 @@ class Person(Protocol):
     @property
     def id(self) -> uuid.UUID:
         """The person's id."""
+
+
+class KeyLost(Unavailable):
+    """503: what is sealed in a machine's row can't be opened, because the key is not configured any more."""
+
+    default = (
+        "This machine's key can't be read any more. Tell an operator of this server that an encryption key is missing, "
+        "or destroy the machine and create it anew."
+    )
 
 
 class MachineQuerySet(models.QuerySet["Machine"]):
@@ -84,7 +97,7 @@ class Machine(Attempted):
     database_host = models.CharField(max_length=255, blank=True)
     volume_id = models.CharField(max_length=64, blank=True)
     fly_machine_id = models.CharField(max_length=64, blank=True)
-    # The attempt before the first one at making it: a row may be made anew.
+    # The attempt before the first one at what its state wants: a row may be made anew, and is removed once.
     attempts_before = models.PositiveIntegerField(default=0, editable=False)
     # Fly's own word, as it was last heard.
     fly_state = models.CharField(max_length=30, blank=True)
@@ -124,8 +137,12 @@ class Machine(Attempted):
         return keyring().seal(plain, place=self._place(column))
 
     def unseal(self, column: str) -> bytes:
-        """Decrypt a column of this row. Raises CannotOpen."""
-        return keyring().open(bytes(getattr(self, column)), place=self._place(column))
+        """Decrypt a column of this row. Raises KeyLost."""
+        try:
+            return keyring().open(bytes(getattr(self, column)), place=self._place(column))
+        except CannotOpen as error:
+            logger.error("machine %s: %s can't be opened: see ENCRYPTION_KEYS", self.pk, column)  # noqa: TRY400
+            raise KeyLost from error
 
     def _place(self, column: str) -> str:
         return f"clouddev_machine.{column}:{self.pk}"

@@ -1,6 +1,8 @@
 """Destroying a machine: the intent first; a worker removes all it has, and its row last."""
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
@@ -15,7 +17,10 @@ def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
         # A worker that is making it finds the state changed, and stops; its heartbeat must run out before another one
         # removes what it was making.
         changed = Machine.objects.filter(pk=machine.pk).exclude(state=State.DESTROYING)
-        if changed.update(state=State.DESTROYING, step="Waiting for a worker…", error="", sealed_environment=None):
+        if changed.update(
+            state=State.DESTROYING, step="Waiting for a worker…", error="", sealed_environment=None,
+            attempts_before=F("attempt"),
+        ):  # fmt: skip
             audit.record(
                 "machine.destroyed",
                 actor=actor,
@@ -23,5 +28,7 @@ def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
                 organization_id=machine.organization_id,
                 details={"app": machine.app_name, "fly_app": machine.fly_app_id},
             )
+        # Who asks for it need not wait until a removal that has failed is tried again.
+        Machine.objects.filter(pk=machine.pk, heartbeat_at__gt=Now()).update(heartbeat_at=Now())
         queue.enqueue(machine.pk)
     at_fly.forget_states()

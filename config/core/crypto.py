@@ -47,6 +47,10 @@ class Keyring:
         nonce = os.urandom(_NONCE_BYTES)
         return head + nonce + self._ciphers[self._newest].encrypt(nonce, plain, head + place.encode())
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether `seal` would take the key that sealed this."""
+        return sealed[:_HEAD_BYTES] == _VERSION + self._newest.to_bytes(2, "big")
+
     def open(self, sealed: bytes, *, place: str) -> bytes:
         """Decrypt what `seal` made for the same place, or raise CannotOpen."""
         head, nonce = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES : _HEAD_BYTES + _NONCE_BYTES]

@@ -15,6 +15,7 @@ from accounts import audit
 from clouddev.models import Machine
 from clouddev.models.machines import LONGEST_SENTENCE
 from config.core.attempts import TAKEOVER_AFTER, Attempt, Result
+from config.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from config.core.outgoing import may_still_arrive
 from deployments.clients.fly import FlyRefusesToken, LeaseHeld, PreconditionFailed, UnknownApp, UnknownMachine
 
@@ -26,6 +27,10 @@ _LONGEST = timedelta(minutes=15)
 # right now takes no orders.
 _SETTLES_WITHIN_SECONDS = 60.0
 _PAUSE_SECONDS = 2.0
+_BRIEF_TRIES = 3
+_LONGEST_BRIEF_PAUSE_SECONDS = 10.0
+LONGEST_REST = timedelta(minutes=10)
+_MOST_DOUBLINGS = 10
 _NOT_YET = (UnknownApp, UnknownMachine, FlyRefusesToken, PreconditionFailed, LeaseHeld)
 
 
@@ -73,6 +78,29 @@ class MachineAttempt(Attempt[Machine]):
             return bool(mine.exclude(state=self.row.state).update(heartbeat_at=None))
         except (DatabaseError, InterfaceError):
             return False
+
+    def briefly(self, call: Callable[[], Result]) -> Result:
+        """The same as `retry` within seconds: what fails for longer is not worth a worker's waiting."""
+        for number in range(1, _BRIEF_TRIES):
+            try:
+                return self._noted(call)
+            except (UpstreamFailed, UpstreamTimeout, Unavailable) as error:
+                pause = max(_PAUSE_SECONDS * number, error.retry_after or 0)
+                waiting_helps = not isinstance(error, Unavailable) or error.retry_after is not None
+                if not waiting_helps or pause > _LONGEST_BRIEF_PAUSE_SECONDS:
+                    raise
+                logger.warning("machine %s: try %s: %s", self.row.pk, number, type(error).__name__)
+                self.wait(pause)
+        return self._noted(call)
+
+    def rest(self) -> None:
+        """Leave the row alone for a while that grows with each attempt: a heartbeat of later says so. Raises CutOff."""
+        number = max(1, self.row.attempt - self.row.attempts_before)
+        pause = min(TAKEOVER_AFTER * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_REST)
+        # One more heartbeat would end the rest.
+        with self._beating:
+            self._over.set()
+        self.update(heartbeat_at=Now() + pause - TAKEOVER_AFTER)
 
     def note_step(self, sentence: str) -> None:
         """Show what is being done."""

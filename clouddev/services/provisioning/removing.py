@@ -1,11 +1,22 @@
 """Removing what a machine has outside: the app with its machine and volume, then its database."""
 
+import logging
+
 from django.utils import timezone
 
 from clouddev.clients.data_database import DataDatabase
 from clouddev.names import database_name_of
 from clouddev.services.provisioning.attempts import MachineAttempt
+from config.core.errors import Unavailable
 from deployments.services import fly_apps
+
+logger = logging.getLogger(__name__)
+
+
+class DatabaseElsewhere(Unavailable):
+    """The machine's database was made at another host, and is not where the server has its data database now."""
+
+    default = "The machine's database is at a host that this server no longer uses. An operator has to remove it there."
 
 
 def remove_outside(attempt: MachineAttempt) -> None:
@@ -15,7 +26,23 @@ def remove_outside(attempt: MachineAttempt) -> None:
     """
     machine = attempt.row
     attempt.note_step("Removing the machine and its volume…")
-    attempt.retry(lambda: fly_apps.remove(fly_app_id=machine.fly_app_id, now=timezone.now()))
+    attempt.briefly(lambda: fly_apps.remove(fly_app_id=machine.fly_app_id, now=timezone.now()))
     if machine.database_schema:
-        attempt.note_step("Removing the database…")
-        attempt.retry(lambda: DataDatabase.from_settings().drop(database_name_of(machine.fly_app_id)))
+        _remove_database(attempt)
+
+
+def _remove_database(attempt: MachineAttempt) -> None:
+    """Drop the machine's role and schemas where they are. Raises DatabaseElsewhere, and what the client raises."""
+    attempt.note_step("Removing the database…")
+    database, name = DataDatabase.from_settings(), database_name_of(attempt.row.fly_app_id)
+    if attempt.row.database_host not in {"", database.host}:
+        if not attempt.briefly(lambda: database.exists(name)):
+            logger.error(
+                "machine %s: its database %s is at %s, and DATABASE_DATA_URL is at %s: drop it there",
+                attempt.row.pk, name, attempt.row.database_host, database.host,
+            )  # fmt: skip
+            attempt.note_step(DatabaseElsewhere.default)
+            raise DatabaseElsewhere
+        # It came along with everything else, so it is here from now on, also for whoever finds it dropped.
+        attempt.record(database_host=database.host)
+    attempt.briefly(lambda: database.drop(name))

@@ -60,10 +60,11 @@ def _attempt(attempt: MachineAttempt) -> bool:
     except HandedOver:
         _let_go(attempt)
     except ApplicationError as error:
-        # What is to be removed is removed later: the sweep comes back to it when this attempt is not heard of.
         logger.warning("machine %s: not removed yet: %s", attempt.row.pk, type(error).__name__)
+        return _rest(attempt)
     except Exception:
         logger.exception("machine %s: not removed yet", attempt.row.pk)
+        return _rest(attempt)
     return False
 
 
@@ -84,7 +85,10 @@ def _create(attempt: MachineAttempt) -> bool:
 
 
 def _give_up(attempt: MachineAttempt, sentence: str) -> bool:
-    attempt.end(State.UNDOING, "machine.failed", error=sentence[:500], step="Removing what was made…")
+    attempt.end(
+        State.UNDOING, "machine.failed", error=sentence[:500], step="Removing what was made…",
+        attempts_before=attempt.row.attempt,
+    )  # fmt: skip
     return True
 
 
@@ -103,6 +107,15 @@ def _remove(attempt: MachineAttempt) -> None:
 def _forget(attempt: MachineAttempt) -> None:
     if not attempt.mine().delete()[0]:
         raise CutOff
+
+
+def _rest(attempt: MachineAttempt) -> bool:
+    """Remove the rest later: the sweep comes back to it. Says whether other work was ordered meanwhile."""
+    try:
+        attempt.rest()
+    except CutOff:
+        return attempt.make_way()
+    return False
 
 
 def _let_go(attempt: MachineAttempt) -> None:
