@@ -22,10 +22,16 @@ class NoImage(Conflict):
     default = "This build made no image, so there is nothing to deploy again. Push again."
 
 
-class StillRunning(Conflict):
-    """409: a build of the app runs."""
+class BuildRunning(Conflict):
+    """409: a build of this app is under way."""
 
-    default = "A build of this app is running. Wait for its end, or cancel it."
+    default = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
+
+
+class BuildStopping(Conflict):
+    """409: a build of this app is being canceled."""
+
+    default = "The last build of this app is still being canceled. Try again in a few seconds."
 
 
 def list_builds(*, caller: Person, app_name: str, before: uuid.UUID | None) -> list[Build]:
@@ -56,7 +62,8 @@ def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:
 def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
     """Queue a new build that deploys the image of an old one; builds that wait make room for it.
 
-    Who may is for the caller to see to. Raises NoImage, StillRunning, or NoSuchApp for an app on its way out.
+    Who may is for the caller to see to. Raises NoImage, BuildRunning, BuildStopping, or NoSuchApp for an app on its
+    way out.
     """
     if not build.image:
         raise NoImage
@@ -65,9 +72,8 @@ def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:
             raise NoSuchApp
-        if Build.objects.running().filter(deployment=app).exists():
-            raise StillRunning
         supersede(deployment=app, actor=actor, now=now)
+        require_idle(app)
         again = Build.objects.create(
             deployment=app,
             organization_id=app.organization_id,
@@ -89,11 +95,22 @@ def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
     return again
 
 
+def require_idle(deployment: Deployment) -> None:
+    """Return if no worker is at a build of the app. Raises BuildRunning or BuildStopping."""
+    running = Build.objects.running().filter(deployment=deployment).first()
+    if running is not None:
+        raise BuildStopping if running.cancel_requested_at else BuildRunning
+
+
 def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> None:
-    """Cancel the app's builds that no worker has taken, since a newer one comes. Within the caller's transaction."""
-    for build in Build.objects.filter(deployment=deployment, state=Build.State.QUEUED, finished_at=None):
-        waiting = Build.objects.filter(pk=build.pk, state=Build.State.QUEUED, finished_at=None)
-        if waiting.update(state=Build.State.CANCELED, error=SUPERSEDED, finished_at=now, sealed_environment=None):
+    """Cancel the app's builds that wait, since a newer one comes. Within the caller's transaction.
+
+    One that a worker takes at this moment is left to it. A push that is still arriving is left to its own end: when
+    it is accepted it takes the place of whatever waits then, so that the last one accepted is built.
+    """
+    for build in Build.objects.waiting().filter(deployment=deployment, finished_at=None):
+        waits = Build.objects.waiting().filter(pk=build.pk, finished_at=None)
+        if waits.update(state=Build.State.CANCELED, error=SUPERSEDED, finished_at=now, sealed_environment=None):
             audit.record(
                 "build.superseded",
                 actor=actor,
@@ -106,4 +123,5 @@ def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> N
 
 def _remove_archive_after_commit(name: str) -> None:
     # The name stays in the row until the workers' sweep has seen that the archive is gone.
-    transaction.on_commit(lambda: stored_archives.remove(name), robust=True)
+    if name:
+        transaction.on_commit(lambda: stored_archives.remove(name), robust=True)

@@ -28,7 +28,7 @@ from deployments import archives
 from deployments.clients.fly import Fly, UnknownApp
 from deployments.environment import Environment, split
 from deployments.models import Build, Deployment
-from deployments.services import preparation, queue, stored_archives
+from deployments.services import builds, preparation, queue, stored_archives
 from deployments.services.ownership import NoSuchApp, own_app
 
 logger = logging.getLogger(__name__)
@@ -38,21 +38,8 @@ PUSHES = RateLimit("pushes", "30/minute")
 # Storing an archive and telling Fly the secrets takes a minute at most; the process that was at it is gone.
 _LEFT_BEHIND_AFTER = timedelta(minutes=10)
 _AT_ONCE = 100
-_SUPERSEDED = "A newer push took its place."
 _LEFT_BEHIND = "The push was interrupted on our side before the build could begin. Push again."
 _CRASHED = "Something went wrong on our side while the push was taken in. Push again."
-
-
-class BuildRunning(Conflict):
-    """409: a build of this app is under way."""
-
-    default = "A build of this app is running already. Wait until it is over, or cancel it, and push again."
-
-
-class BuildStopping(Conflict):
-    """409: a build of this app is being canceled."""
-
-    default = "The last build of this app is still being canceled. Push again in a few seconds."
 
 
 class StorageFailed(Unavailable):
@@ -95,7 +82,7 @@ def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
     """
     Fly.from_settings()
     app = own_app(person=caller, app_name=app_name)
-    _require_idle(app)
+    builds.require_idle(app)
     return app
 
 
@@ -129,12 +116,6 @@ def sweep_unaccepted(*, now: datetime | None = None) -> None:
     left = Build.objects.filter(state=State.QUEUED, accepted_at=None, finished_at=None, created_at__lt=before)
     for build in left.select_related("deployment", "pushed_by")[:_AT_ONCE]:
         _end(build, State.INTERRUPTED, _LEFT_BEHIND)
-
-
-def _require_idle(app: Deployment) -> None:
-    running = Build.objects.running().filter(deployment=app).first()
-    if running is not None:
-        raise BuildStopping if running.cancel_requested_at else BuildRunning
 
 
 def _begun(caller: Caller, app: Deployment, push: Push, *, now: datetime) -> Build:
@@ -188,8 +169,9 @@ def _accept(caller: Caller, build: Build, environment: Environment, version: int
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:
             raise NoSuchApp
-        superseded = _supersede(caller, app, now=now)
-        _require_idle(app)
+        builds.supersede(deployment=app, actor=caller, now=now)
+        # After that: what a worker has taken meanwhile runs.
+        builds.require_idle(app)
         if not _unaccepted(build).update(
             accepted_at=now,
             secrets_version=version,
@@ -199,19 +181,6 @@ def _accept(caller: Caller, build: Build, environment: Environment, version: int
             raise PushCanceled if canceled else TookTooLong
         _record("build.pushed", build, caller, commit=build.commit, bytes=build.archive_bytes)
         queue.enqueue(build.pk)
-    for other in superseded:
-        _remove_archive(other)
-
-
-def _supersede(caller: Caller, app: Deployment, *, now: datetime) -> list[Build]:
-    """Cancel what waits. One that a worker takes at this moment is left to it."""
-    canceled = []
-    for other in Build.objects.waiting().filter(deployment=app, finished_at=None).select_related("deployment"):
-        waits = Build.objects.filter(pk=other.pk, state=State.QUEUED, finished_at=None)
-        if waits.update(state=State.CANCELED, error=_SUPERSEDED, finished_at=now, sealed_environment=None):
-            _record("build.canceled", other, caller, error=_SUPERSEDED)
-            canceled.append(other)
-    return canceled
 
 
 def _sealed(build: Build, environment: Environment) -> bytes | None:

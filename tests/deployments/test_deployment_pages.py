@@ -354,7 +354,7 @@ def test_while_a_build_runs_nothing_is_deployed_again_and_the_page_says_so(alice
     page = alices.get(page_of(shop))
     make_build(shop, state=State.BUILDING)
     alices.press(page, f"{page_of(old)}/redeploy")
-    assert "A build of this app is running." in text_of(alices.get(page_of(old)))
+    assert "A build of this app is running already." in text_of(alices.get(page_of(old)))
     assert not Build.objects.exclude(from_image="").exists()
 
 

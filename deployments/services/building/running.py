@@ -23,6 +23,7 @@ from deployments.services.building.ending import tidy
 from deployments.services.building.logbook import Logbook
 from deployments.services.building.release import BuildFailed, release
 from deployments.services.building.workspace import workspace
+from deployments.services.cancelation import CANCELED
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ _RECHECK_AFTER = timedelta(seconds=20)
 _CRASHED = "Something went wrong on our side. Push again; if it fails again, tell an operator of this server."
 _ARCHIVE_GONE = "The uploaded archive is gone, so the build can't go on. Push again."
 _NO_FLYCTL = "This server can't build: its worker has no flyctl. Tell an operator of this server."
-_CANCELED = "This build was canceled."
 
 
 def run_build(build_id: uuid.UUID) -> None:
@@ -62,7 +62,7 @@ def _attempt(attempt: BuildAttempt) -> None:
         logger.warning("build %s: the database went away: %s", attempt.row.pk, type(error).__name__)
         _hand_over(attempt)
     except Canceled:
-        _end(attempt, Build.State.CANCELED, _CANCELED)
+        _end(attempt, Build.State.CANCELED, CANCELED)
     except ArchiveGone:
         _end(attempt, Build.State.INTERRUPTED, _ARCHIVE_GONE)
     except FlyctlMissing:

@@ -129,9 +129,16 @@ def test_a_build_that_made_no_image_has_nothing_to_deploy(alice, shop):
 def test_nothing_is_deployed_again_while_a_build_runs(alice, shop, state):
     old = make_build(shop, state=State.LIVE)
     make_build(shop, state=state)
-    with pytest.raises(builds.StillRunning):
+    with pytest.raises(builds.BuildRunning):
         builds.redeploy(build=old, actor=alice, now=NOON)
     assert Build.objects.count() == 2
+
+
+def test_nothing_is_deployed_again_while_a_build_is_being_canceled(alice, shop):
+    old = make_build(shop, state=State.LIVE)
+    make_build(shop, state=State.BUILDING, cancel_requested_at=NOON)
+    with pytest.raises(builds.BuildStopping):
+        builds.redeploy(build=old, actor=alice, now=NOON)
 
 
 def test_nothing_of_an_app_on_its_way_out_is_deployed_again(alice, shop):

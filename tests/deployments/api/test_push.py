@@ -27,7 +27,7 @@ from tests.deployments.packing import entry, packed
 pytestmark = pytest.mark.django_db
 PATH = "/api/deploy/push"
 ARCHIVE = packed(entry("app.js", b"run()"))
-RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and push again."
+RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
 NO_APP = "You have no app of this name. Prepare it first."
 State = Build.State
 
@@ -165,16 +165,17 @@ def test_an_app_that_is_only_half_prepared_is_finished_first(alice_api, alice, s
     assert set(sandbox.state()["fly"]["apps"]) == {app.fly_app_id}
 
 
-def test_a_newer_push_takes_the_place_of_one_that_waits(alice_api, shop, folder):
+def test_a_newer_push_takes_the_place_of_one_that_waits(alice_api, shop, folder, django_capture_on_commit_callbacks):
     alice_api.post(PATH, body_of())
     first = Build.objects.get()
-    answer = alice_api.post(PATH, body_of())
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = alice_api.post(PATH, body_of())
     first.refresh_from_db()
-    assert (first.state, first.error) == (State.CANCELED, "A newer push took its place.")
+    assert (first.state, first.error) == (State.CANCELED, "A newer build took this one's place.")
     assert first.finished_at is not None
     second = Build.objects.get(pk=answer.json()["data"]["buildId"])
     assert (second.state, stored(folder)) == (State.QUEUED, [second.archive])
-    assert AuditEvent.objects.filter(action="build.canceled", target_id=str(first.pk)).exists()
+    assert AuditEvent.objects.filter(action="build.superseded", target_id=str(first.pk)).exists()
 
 
 def test_pushes_to_other_apps_are_left_alone(alice_api, bob, shop, folder):
@@ -214,7 +215,7 @@ def test_while_a_build_runs_another_is_refused(alice_api, shop, folder, state):
 
 def test_while_a_build_is_being_canceled_it_says_so(alice_api, shop):
     make_build(shop, state=State.BUILDING, cancel_requested_at=timezone.now())
-    sentence = "The last build of this app is still being canceled. Push again in a few seconds."
+    sentence = "The last build of this app is still being canceled. Try again in a few seconds."
     assert refusal(alice_api.post(PATH, body_of())) == (409, sentence)
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from deployments.models import Build
-from deployments.services import cancelation
+from deployments.services import builds, cancelation
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
 from tests.deployments.at_fly import caller
@@ -66,7 +66,7 @@ def test_of_pushes_at_once_exactly_one_waits(alice, shop, folder):
     answers = at_once(*[lambda n=n: APIClient(token).post(PATH, body_of(n)) for n in range(3)])
     assert [answer.status_code for answer in answers] == [200] * 3
     waiting = Build.objects.get(state=State.QUEUED)
-    assert Build.objects.filter(state=State.CANCELED, error="A newer push took its place.").count() == 2
+    assert Build.objects.filter(state=State.CANCELED, error="A newer build took this one's place.").count() == 2
     assert stored(folder) == [waiting.archive]
     assert ProcrastinateJob.objects.filter(args={"build_id": str(waiting.pk)}).count() == 1
 
@@ -84,6 +84,38 @@ def test_a_build_that_begins_meanwhile_goes_on_and_the_push_is_refused(alice_api
     newer = Build.objects.exclude(pk=older.pk).get()
     assert (older.state, newer.state, newer.error) == (State.BUILDING, State.FAILED, answer.json()["error"])
     assert stored(folder) == []
+
+
+def test_a_push_that_still_arrives_when_another_is_accepted_takes_its_place_afterwards(
+    alice, alice_api, shop, sandbox, folder
+):
+    def push_another() -> None:
+        body = body_of(1)
+        del body["envVars"]
+        assert APIClient(token_of(alice)).post(PATH, body).status_code == 200
+
+    answer = while_fly_takes_the_secrets(sandbox, shop, alice_api, push_another)
+
+    assert answer.status_code == 200
+    waiting = Build.objects.get(state=State.QUEUED)
+    other = Build.objects.exclude(pk=waiting.pk).get()
+    assert str(waiting.pk) == answer.json()["data"]["buildId"]
+    assert waiting.created_at < other.created_at
+    assert (other.state, other.error) == (State.CANCELED, "A newer build took this one's place.")
+    assert stored(folder) == [waiting.archive]
+
+
+def test_a_push_that_still_arrives_when_an_image_is_deployed_again_takes_its_place_too(alice, alice_api, shop, sandbox):
+    old = make_build(shop, state=State.LIVE)
+    again = []
+    answer = while_fly_takes_the_secrets(
+        sandbox, shop, alice_api, lambda: again.append(builds.redeploy(build=old, actor=alice, now=timezone.now()))
+    )
+
+    assert answer.status_code == 200
+    again[0].refresh_from_db()
+    assert again[0].state == State.CANCELED
+    assert str(Build.objects.get(state=State.QUEUED).pk) == answer.json()["data"]["buildId"]
 
 
 def test_a_push_that_is_canceled_meanwhile_is_not_built(alice, alice_api, shop, sandbox):
