@@ -204,6 +204,7 @@ def _give_addresses(fly: Fly, attempt: _Attempt, kinds: Sequence[AddressKind]) -
 
 
 def _delete(fly: Fly, name: str) -> None:
+    """Delete it. Fly may deny an app that was just made; the reconciliation deletes one that it shows later."""
     try:
         fly.delete_app(name)
     except UnknownApp:

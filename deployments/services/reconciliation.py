@@ -86,7 +86,7 @@ def _finish(counts: Counts, *, now: datetime) -> None:
         counts.prepared += _tried(counts, lambda pk=pk: preparation.finish(deployment_id=pk, now=now))  # type: ignore[misc]
     for pk in halves.filter(state=Deployment.State.DESTROYING)[:_AT_ONCE]:
         counts.destroyed += _tried(counts, lambda pk=pk: destroying.finish(deployment_id=pk, now=now))  # type: ignore[misc]
-    for name in _unused(free.filter(state=State.DELETING)).values_list("pk", flat=True)[:_AT_ONCE]:
+    for name in _removable(free.filter(state=State.DELETING)).values_list("pk", flat=True)[:_AT_ONCE]:
         counts.removed += _tried(counts, lambda name=name: fly_apps.remove(fly_app_id=name, now=now))  # type: ignore[misc]
 
 
@@ -164,10 +164,16 @@ def _remove(fly: Fly, name: str, *, now: datetime) -> bool:
 @transaction.atomic
 def _taken_for_removal(name: str) -> bool:
     """Mark an app as to be deleted, unless something uses it by now."""
-    if not _unused(FlyApp.objects.filter(pk=name)).exclude(state=State.DELETING).update(state=State.DELETING):
+    found = _removable(FlyApp.objects.filter(pk=name)).exclude(state=State.DELETING)
+    if not found.update(state=State.DELETING):
         return False
     record("fly_app.removed", actor=None, target_type="FlyApp", target_id=name, details={"reason": "abandoned"})
     return True
+
+
+def _removable(rows: FlyAppQuerySet) -> FlyAppQuerySet:
+    """Those that no row uses, and those that were gone once: a failed machine still points at its app."""
+    return rows.filter(Q(gone_at__isnull=False) | Q(pk__in=_unused(rows).values("pk")))
 
 
 def _unused(rows: FlyAppQuerySet) -> FlyAppQuerySet:

@@ -8,9 +8,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from clouddev.models import Machine
 from deployments.clients.fly import FlyFailed
 from deployments.models import Deployment, Discrepancy, FlyApp
 from deployments.services import destroying, fly_apps, preparation, reconciliation
+from tests.clouddev.builders import make_machine
 from tests.deployments.at_fly import age, apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
 
 Kind = Discrepancy.Kind
@@ -195,6 +197,30 @@ def test_an_app_that_was_made_after_its_deletion_is_deleted_again(sandbox):
     assert apps_at_fly(sandbox) == set()
     row.refresh_from_db()
     assert row.state == State.GONE
+
+
+@pytest.mark.parametrize("fault", [None, {"status": 500}])
+def test_an_app_that_fly_denied_when_it_was_deleted_goes_though_a_failed_machine_points_at_it(alice, sandbox, fault):
+    """For up to a minute Fly may not see everywhere what was just made."""
+    row = make_machine(alice, state=Machine.State.FAILED).fly_app
+    FlyApp.objects.update(state=State.READY)
+    sandbox.add_fly_app(row.name, network=row.network)
+    sandbox.faults(target="fly", match="DELETE /v1/apps", status=404)
+    fly_apps.remove(fly_app_id=row.pk, now=timezone.now())
+    row.refresh_from_db()
+    assert (row.state, apps_at_fly(sandbox)) == (State.GONE, {row.name})
+
+    assert reconcile(after=timedelta(minutes=6)) == {"seen": 1, "abandoned": 1}
+    if fault:
+        sandbox.faults(target="fly", match="DELETE /v1/apps", **fault)
+        assert reconcile(after=timedelta(minutes=12)) == {"seen": 1, "abandoned": 1, "unfinished": 1}
+        assert reconcile(after=timedelta(minutes=13)) == {"removed": 1}
+    else:
+        assert reconcile(after=timedelta(minutes=12)) == {"seen": 1, "abandoned": 1, "removed": 1}
+
+    row.refresh_from_db()
+    assert (row.state, apps_at_fly(sandbox)) == (State.GONE, set())
+    assert reconcile(after=timedelta(minutes=20)) == {}
 
 
 def test_what_fly_is_still_deleting_is_left_to_it(sandbox):
