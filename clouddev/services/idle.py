@@ -23,6 +23,7 @@ from deployments.clients.fly.machine_shapes import MachineOfOrganization
 logger = logging.getLogger(__name__)
 
 _STARTED = "started"
+_AT_REST = frozenset({"stopped", "suspended"})
 Action = IdlePolicy.Action
 
 
@@ -90,7 +91,7 @@ def _look_at(machine: Machine, there: MachineOfOrganization, policy: IdlePolicy,
         if _is_over(machine, policy, now):
             _end(machine, there, policy, now)
             return
-        _warn(machine, policy, now)
+        _warn(machine, there, policy, now)
         if _is_idle(machine, policy, now) and there.state == _STARTED:
             _stop(machine, now)
     except ApplicationError as error:
@@ -128,7 +129,9 @@ def _reacts_until(warned_at: datetime, policy: IdlePolicy) -> datetime:
     return max(warned_at, policy.changed_at) + timedelta(days=policy.days_to_react)
 
 
-def _warn(machine: Machine, policy: IdlePolicy, now: datetime) -> None:
+def _warn(machine: Machine, there: MachineOfOrganization, policy: IdlePolicy, now: datetime) -> None:
+    if policy.then == Action.STOP and there.state != _STARTED:
+        return  # there is nothing to warn of
     days = policy.warn_after_days
     if days is None or machine.warned_at is not None or now - _last_use(machine) < timedelta(days=days):
         return
@@ -142,11 +145,32 @@ def _end(machine: Machine, there: MachineOfOrganization, policy: IdlePolicy, now
     if policy.then == Action.STOP:
         if there.state == _STARTED:
             _stop(machine, now)
-        return
+        _warned_anew(machine, None)
+    elif there.state == _STARTED:
+        # Somebody may be at it over a connection that was open before: they notice, and have the days to react again.
+        _stop(machine, now)
+        _warned_anew(machine, now)
+    elif _is_at_rest(machine):
+        _delete(machine, now)
+
+
+def _is_at_rest(machine: Machine) -> bool:
+    """Whether Fly says so now; what it said of all machines may be minutes old."""
+    there = Fly.from_settings().list_machines(machine.fly_app_id)
+    return bool(there) and all(item.state in _AT_REST for item in there)
+
+
+def _warned_anew(machine: Machine, warned_at: datetime | None) -> None:
+    """Let the warning that was acted on count no more, unless it was taken back meanwhile."""
+    Machine.objects.filter(pk=machine.pk, warned_at=machine.warned_at).update(warned_at=warned_at)
+
+
+def _delete(machine: Machine, now: datetime) -> None:
     with transaction.atomic():
         # Whoever uses, marks or runs it from now on finds it on its way out.
         locked = _unused(machine, now).select_for_update(no_key=True, of=("self",))
-        if locked.filter(warned_at=machine.warned_at).first() is None:
+        # Another organization has other rules.
+        if locked.filter(warned_at=machine.warned_at, organization=machine.organization_id).first() is None:
             return
         _record("machine.deleted_idle", machine, unused_since=_last_use(machine).isoformat())
         destruction.destroy(machine=machine, actor=None)

@@ -116,7 +116,9 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
             _require_room(user, login)
             if not Membership.objects.filter(organization=machine.organization_id, user=user).exists():
                 machine.organization = people.ensure_personal_organization(user=user)
-            Machine.objects.filter(pk=machine.pk).update(owner=user, organization=machine.organization_id)
+            Machine.objects.filter(pk=machine.pk).update(
+                owner=user, organization=machine.organization_id, warned_at=None, last_active_at=now
+            )
             Member.objects.update_or_create(
                 machine=machine,
                 user=user,

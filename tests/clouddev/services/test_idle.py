@@ -8,7 +8,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
 from clouddev.models import IdlePolicy, Machine
-from clouddev.services import idle, running
+from clouddev.services import idle, members, running
+from deployments.clients.fly import Fly
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import make_job, make_run
 
@@ -267,6 +268,71 @@ def test_or_it_is_stopped(alice, sandbox, now):
     assert actions() == ["machine.idle_warned", "machine.stopped_idle"]
     machine.refresh_from_db()
     assert machine.state == Machine.State.READY
+
+
+def test_the_warning_that_was_acted_on_is_taken_back_and_not_repeated(alice, sandbox, now):
+    set_policy(alice, warn_after_days=30, days_to_react=0, then="stop")
+    machine = machine_of(alice, sandbox, used_at=now - 30 * DAY)
+    idle.look(now=now)
+    idle.look(now=now + MINUTE)
+    machine.refresh_from_db()
+    assert machine.warned_at is None
+    sandbox.fly_clock(advance=60)
+    for later in (HOUR, 2 * HOUR, 9 * DAY):
+        idle.look(now=now + later)
+    assert actions() == ["machine.idle_warned", "machine.stopped_idle"]
+
+
+def test_a_machine_that_runs_is_stopped_and_its_members_have_the_days_again(alice, sandbox, now):
+    set_policy(alice, warn_after_days=30, days_to_react=7, then="delete")
+    machine = machine_of(alice, sandbox, used_at=now - 30 * DAY)
+    idle.look(now=now)
+    idle.look(now=now + 7 * DAY)
+    assert state_at_fly(sandbox, machine) != "started"
+    sandbox.fly_clock(advance=60)
+    for days, state in ((7, "ready"), (13, "ready"), (14, "destroying")):
+        idle.look(now=now + days * DAY)
+        machine.refresh_from_db()
+        assert machine.state == state
+    assert actions()[:3] == ["machine.idle_warned", "machine.stopped_idle", "machine.deleted_idle"]
+
+
+@pytest.mark.parametrize("state", ["started", "starting", "stopping", "suspending", "created", "replacing", None])
+def test_only_what_is_at_rest_at_that_moment_is_deleted(alice, sandbox, unused, now, state):
+    """Whatever Fly said of all machines before."""
+    set_policy(alice, warn_after_days=30, days_to_react=0, then="delete")
+    Machine.objects.update(warned_at=now - DAY)
+    there = Fly.from_settings().list_machines(unused.fly_app_id)
+    path = f"/v1/apps/{unused.fly_app_id}/machines"
+    told = sandbox.state()["fly"]["machines"][there[0].id]
+    sandbox.faults(target="fly", match=f"GET {path}", body=[{**told, "state": state}] if state else [])
+    idle.look(now=now)
+    unused.refresh_from_db()
+    assert (unused.state, actions()) == (Machine.State.READY, [])
+    idle.look(now=now)
+    unused.refresh_from_db()
+    assert unused.state == Machine.State.DESTROYING
+
+
+def test_a_suspended_one_is_at_rest(alice, sandbox, now):
+    set_policy(alice, warn_after_days=30, days_to_react=0, then="delete")
+    machine = machine_of(alice, sandbox, used_at=now - 30 * DAY, warned_at=now - DAY, fly_state="suspended")
+    idle.look(now=now)
+    machine.refresh_from_db()
+    assert machine.state == Machine.State.DESTROYING
+
+
+def test_a_machine_that_goes_to_another_organization_is_not_deleted_for_the_old_ones_warning(alice, bob, unused, now):
+    for person in (alice, bob):
+        set_policy(person, warn_after_days=30, days_to_react=7, then="delete")
+    idle.look(now=now)
+    members.transfer(machine=unused, login=bob.github_login, actor=alice, now=now + 6 * DAY)
+    unused.refresh_from_db()
+    assert unused.organization == bob.personal_organization
+    assert (unused.warned_at, unused.last_active_at) == (None, now + 6 * DAY)
+    idle.look(now=now + 8 * DAY)
+    unused.refresh_from_db()
+    assert unused.state == Machine.State.READY
 
 
 def test_use_takes_the_warning_back(alice, unused, now):
