@@ -18,6 +18,14 @@ _KEPT_SECONDS = 4
 _FAILURE_KEPT_SECONDS = 2
 UNKNOWN = "unknown"
 LONGEST_WORD = 30
+State = Machine.State
+# What a machine is called while Fly can't know of it yet, or needs no longer be asked.
+OWN_WORDS: dict[str, str] = {
+    State.CREATING: "creating",
+    State.UNDOING: "error",
+    State.FAILED: "error",
+    State.DESTROYING: "destroying",
+}
 _GONE = frozenset({"destroyed", "destroying", "replaced", "migrated"})
 _asking = threading.Lock()
 
@@ -71,7 +79,7 @@ def note_states() -> int:
 
     Without such machines, or without a token for Fly, there is nothing to ask.
     """
-    ready = Machine.objects.filter(state=Machine.State.READY).only("fly_app_id", "fly_state")
+    ready = Machine.objects.filter(state=State.READY).only("fly_app_id", "fly_state")
     heard = states() if settings.FLY_API_TOKEN and ready.exists() else {}
     if not heard:
         return 0

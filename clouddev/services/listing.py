@@ -11,13 +11,6 @@ from clouddev.services import at_fly
 _MOST = 200
 # Large, and of no use in a list.
 _NOT_SHOWN = ("machine__sealed_environment", "machine__sealed_ssh_key", "machine__ssh_public_key")
-# What Fly can't know of yet, or no longer needs to be asked about.
-_OWN_WORDS = {
-    Machine.State.CREATING: "creating",
-    Machine.State.UNDOING: "error",
-    Machine.State.FAILED: "error",
-    Machine.State.DESTROYING: "destroying",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +47,5 @@ def listed(member: Member) -> Listed:
 
 def _listed(member: Member, states: dict[str, str]) -> Listed:
     machine = member.machine
-    word = _OWN_WORDS.get(Machine.State(machine.state)) or states.get(machine.fly_app_id, at_fly.UNKNOWN)
+    word = at_fly.OWN_WORDS.get(machine.state) or states.get(machine.fly_app_id, at_fly.UNKNOWN)
     return Listed(machine, member.role, member.linux_user, word)
