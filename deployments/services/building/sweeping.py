@@ -4,8 +4,10 @@ import logging
 import uuid
 from datetime import timedelta
 
-from deployments.models import Build
-from deployments.services import pushing, queue
+from django.utils import timezone
+
+from deployments.models import Build, Deployment, FlyApp
+from deployments.services import destroying, pushing, queue
 from deployments.services.building import readiness
 from deployments.services.building.ending import forget_archive
 from deployments.services.building.workspace import remove_left_over
@@ -13,6 +15,8 @@ from deployments.services.building.workspace import remove_left_over
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 100
+# Each takes seconds when Fly is slow, and builds must not wait for that.
+_MOST_REMOVALS = 10
 _MOST_RECHECKS = 30
 _RECHECK_EVERY = timedelta(seconds=30)
 
@@ -27,6 +31,7 @@ def sweep() -> None:
     pushing.sweep_unaccepted()
     for build in Build.objects.exclude(finished_at=None).exclude(archive="")[:_AT_ONCE]:
         _forget_archive(build)
+    _finish_destroying()
     # Of this machine only; where there are several workers, each of them sweeps now and then.
     remove_left_over()
 
@@ -37,6 +42,21 @@ def _forget_archive(build: Build) -> None:
         forget_archive(build)
     except Exception:  # whatever the storage's client raises
         logger.exception("the archive of build %s can't be removed yet", build.pk)
+
+
+def _finish_destroying() -> None:
+    """Remove apps whose removal had to wait until their builds were stopped.
+
+    Once that has begun at Fly and failed, the rest is the reconciler's: Fly isn't asked every few seconds.
+    """
+    now = timezone.now()
+    not_begun = FlyApp.objects.free(now=now).filter(state__in=[FlyApp.State.INTENDED, FlyApp.State.READY])
+    waiting = Deployment.objects.filter(state=Deployment.State.DESTROYING, fly_app__in=not_begun)
+    for deployment_id in waiting.values_list("pk", flat=True)[:_MOST_REMOVALS]:
+        try:
+            destroying.finish(deployment_id=deployment_id, now=now)
+        except Exception as error:  # noqa: BLE001 - a storage raises what it likes, and nothing is lost
+            logger.warning("deployment %s is not removed yet: %s", deployment_id, type(error).__name__)
 
 
 def recheck(build_id: uuid.UUID, *, count: int) -> None:

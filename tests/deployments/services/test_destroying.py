@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from deployments.models import Build, BuildLogChunk, Deployment, FlyApp
-from deployments.services import destroying, preparation
+from deployments.services import building, destroying, preparation
 from deployments.services.ownership import NoSuchApp
 from tests.deployments.at_fly import apps_at_fly, at_once, caller, changes_at_fly
 
@@ -138,6 +138,48 @@ def test_a_running_build_is_stopped_first(alice, shop, sandbox):
     Build.objects.update(state=Build.State.CANCELED, finished_at=timezone.now())
     assert finish(shop) is True
     assert apps_at_fly(sandbox) == set()
+
+
+@pytest.fixture
+def sweep(settings, tmp_path):
+    """What workers do every few seconds."""
+    settings.BUILD_FOLDER = tmp_path
+    return building.sweep
+
+
+def test_once_its_build_has_stopped_the_workers_finish_within_seconds(alice, shop, sandbox, sweep):
+    build_of(shop, state=Build.State.BUILDING, attempt=1, heartbeat_at=timezone.now())
+    destroy(alice)
+    sweep()
+    assert apps_at_fly(sandbox) == {shop.fly_app_id}
+
+    Build.objects.update(state=Build.State.CANCELED, finished_at=timezone.now())
+    sweep()
+
+    assert apps_at_fly(sandbox) == set()
+    assert not Deployment.objects.exists()
+
+
+def test_an_app_that_can_not_be_removed_keeps_no_other_from_it_and_is_left_to_the_reconciler(
+    alice, shop, sandbox, sweep
+):
+    blog = preparation.prepare(caller=caller(alice), app_name="blog", now=timezone.now())
+    Deployment.objects.update(state=Deployment.State.DESTROYING)
+    sandbox.faults(target="fly", match=f"DELETE /v1/apps/{shop.fly_app_id}", status=500, times=0)
+    sandbox.clear_requests()
+
+    sweep()
+    sweep()
+
+    assert Deployment.objects.get().pk == shop.pk
+    assert sorted(changes_at_fly(sandbox)) == sorted(
+        f"DELETE /v1/apps/{name}" for name in (shop.fly_app_id, blog.fly_app_id)
+    )
+
+
+def test_an_app_that_nobody_removes_is_left_alone_by_the_workers(shop, sandbox, sweep):
+    sweep()
+    assert apps_at_fly(sandbox) == {shop.fly_app_id}
 
 
 def test_a_build_whose_worker_died_is_not_waited_for(alice, shop):
