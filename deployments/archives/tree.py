@@ -9,8 +9,8 @@ from deployments.archives.paths import DOCKERFILE, ENVIRONMENT_FILE, FLY_TOML
 from deployments.archives.reading import Limits
 
 _MOST_HOPS = 40
-# About a hundred for each link of the largest dependency folders.
-_MOST_STEPS = 5_000_000
+# A fifth of a second. The largest dependency folders have some ten thousand links of about ten steps each.
+_MOST_STEPS = 300_000
 _SPECIAL = {(DOCKERFILE,), (FLY_TOML,), (ENVIRONMENT_FILE,)}
 
 
@@ -47,6 +47,8 @@ class Tree:
         self._links: list[tuple[str, ...]] = []
         self._count = 0
         self._steps = 0
+        # Where links end, and through how many others: nodes are kept as long as this is.
+        self._ends: dict[int, tuple[tuple[Node | None, ...], int]] = {}
         self.is_empty = True
 
     def add(self, parts: tuple[str, ...], kind: Kind, target: tuple[str, ...] = ()) -> None:
@@ -112,25 +114,46 @@ class Tree:
 
     def _follow(self, link: tuple[str, ...]) -> None:
         """Walk as a system would, from link to link; what isn't there yet is taken for a folder."""
-        way: list[tuple[str, Node | None]] = []
-        ahead = list(reversed(link))
+        self._walk([], link, link, depth=0)
+
+    def _walk(
+        self, way: list[Node | None], ahead: tuple[str, ...], link: tuple[str, ...], *, depth: int
+    ) -> tuple[list[Node | None], int]:
+        """Go on from `way` for the sake of `link`; gives where that ends, and through how many links it led."""
         hops = 0
-        while ahead:
-            self._steps += 1
-            if self._steps > _MOST_STEPS:
-                raise errors.too_tangled()
-            part = ahead.pop()
+        for part in ahead:
+            self._step()
             if part == "..":
                 if not way:
                     raise errors.link_leaves("/".join(link))
                 way.pop()
                 continue
-            parent = way[-1][1] if way else self._root
+            parent = way[-1] if way else self._root
             node = parent.children.get(part) if parent else None
             if node is None or node.kind is not Kind.SYMLINK:
-                way.append((part, node))
+                way.append(node)
                 continue
-            hops += 1
+            way, more = self._led(node, way, link, depth=depth + 1)
+            hops += more
             if hops > _MOST_HOPS:
                 raise errors.too_tangled()
-            ahead.extend(reversed(node.target))
+        return way, hops
+
+    def _led(
+        self, node: Node, way: list[Node | None], link: tuple[str, ...], *, depth: int
+    ) -> tuple[list[Node | None], int]:
+        """Where a link in the folder `way` leads to. It is walked once, since it lies in one place only."""
+        known = self._ends.get(id(node))
+        if known is None:
+            if depth > _MOST_HOPS:
+                raise errors.too_tangled()
+            end, hops = self._walk(list(way), node.target, link, depth=depth)
+            known = self._ends[id(node)] = (tuple(end), hops + 1)
+        else:
+            self._step(len(known[0]))
+        return list(known[0]), known[1]
+
+    def _step(self, count: int = 1) -> None:
+        self._steps += count
+        if self._steps > _MOST_STEPS:
+            raise errors.too_tangled()

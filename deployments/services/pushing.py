@@ -24,17 +24,16 @@ from accounts.callers import Caller
 from config.core.crypto import keyring
 from config.core.errors import ApplicationError, Conflict, Unavailable
 from config.core.ratelimits import RateLimit
-from deployments import archives
 from deployments.clients.fly import Fly, UnknownApp
 from deployments.environment import Environment, split
 from deployments.models import Build, Deployment
-from deployments.services import builds, preparation, queue, stored_archives
+from deployments.services import builds, checking, preparation, queue, stored_archives
 from deployments.services.ownership import NoSuchApp, own_app
 
 logger = logging.getLogger(__name__)
 
 State = Build.State
-PUSHES = RateLimit("pushes", "30/minute")
+PUSHES = RateLimit("pushes", "10/minute")
 # Storing an archive and telling Fly the secrets takes a minute at most; the process that was at it is gone.
 _LEFT_BEHIND_AFTER = timedelta(minutes=10)
 _AT_ONCE = 100
@@ -89,15 +88,14 @@ def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
 def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Build:
     """Take in a push; its build waits for a worker.
 
-    Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, StorageFailed,
+    Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, checking.Busy, StorageFailed,
     NotYetAtFly, PushCanceled, the Fly client's errors and TooManyRequests. After any of them nothing will be built;
     what Fly has been told of secrets by then stays so until the next push.
     """
     app = require_pushable(caller=caller, app_name=app_name)
     PUSHES.spend(str(caller.id))
     environment = split(push.variables or {}, build_prefixes=settings.BUILD_ENVIRONMENT_PREFIXES)
-    push.archive.seek(0)
-    archives.check(push.archive, limits=stored_archives.limits())
+    checking.check(push.archive)
     build = _begun(caller, app, push, now=now)
     try:
         _store(build, push.archive)

@@ -32,6 +32,7 @@ from tests.deployments.packing import (
 
 LIMITS = Limits(expanded=20 << 20, entries=200)
 WIDE = "名前/ﬁle \uff0f name.txt"
+MANY = Limits(expanded=20 << 20, entries=50_000)
 SMALL = Limits(expanded=1 << 20, entries=20)
 
 
@@ -169,6 +170,39 @@ def test_links_that_lead_through_links_cost_a_bounded_time():
     links = [symlink(f"l{n}", "/".join([f"l{n - 1}"] * 60)) for n in range(1, 60)]
     with pytest.raises(archives.Refused) as refused:
         check(packed(symlink("l0", "."), *links))
+    assert refused.value.sentence == TANGLED
+
+
+def test_dependency_folders_of_thousands_of_links_pass():
+    """As npm makes them, and as pnpm does."""
+    npm = [symlink(f"node_modules/.bin/tool{n}", f"../tool{n}/bin/cli.js") for n in range(2_000)]
+    store = "node_modules/.pnpm"
+    pnpm = [
+        symlink(f"{store}/p{n}@1/node_modules/p{m}", f"../../p{m}@1/node_modules/p{m}")
+        for n in range(1_000)
+        for m in range(n + 1, n + 11)
+    ]
+    shown = [symlink(f"node_modules/p{n}", f".pnpm/p{n}@1/node_modules/p{n}") for n in range(200)]
+    assert check(packed(*npm), MANY).files == 1
+    assert check(packed(*pnpm, *shown), MANY).files == 1
+
+
+def test_chains_of_links_are_walked_once():
+    """Else these would be more steps than an archive may take."""
+    chain = [symlink("l0", "Dockerfile"), *(symlink(f"l{n}", f"l{n - 1}") for n in range(1, 38))]
+    assert check(packed(*chain, *(symlink(f"x{n}", "l37") for n in range(9_000))), MANY).files == 1
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize(("length", "fits"), [(40, True), (41, False)])
+def test_a_chain_may_be_as_long_as_the_system_follows(length, fits, is_reversed):
+    chain = [symlink("l0", "Dockerfile"), *(symlink(f"l{n}", f"l{n - 1}") for n in range(1, length))]
+    archive = packed(*(reversed(chain) if is_reversed else chain))
+    if fits:
+        assert check(archive).files == 1
+        return
+    with pytest.raises(archives.Refused) as refused:
+        check(archive)
     assert refused.value.sentence == TANGLED
 
 

@@ -18,7 +18,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from accounts.models import AuditEvent
 from config.core.crypto import keyring
 from deployments.models import Build, Deployment, FlyApp
-from deployments.services import pushing
+from deployments.services import checking, pushing
 from tests.deployments.at_fly import changes_at_fly
 from tests.deployments.attacks import ATTACKS
 from tests.deployments.builders import make_build, make_deployment
@@ -377,8 +377,20 @@ def test_a_parameter_that_is_wrong_is_named(alice_api, shop, folder, query, sent
     assert nothing_is_left(folder)
 
 
+def test_while_another_archive_is_checked_a_push_waits_a_little_and_is_asked_to_come_again(
+    alice_api, shop, folder, monkeypatch
+):
+    monkeypatch.setattr(checking, "_PATIENCE_SECONDS", 0.1)
+    with checking._turn:
+        answer = alice_api.post(PATH, body_of())
+    assert refusal(answer) == (503, "Other archives are being checked right now. Push again in a few seconds.")
+    assert answer["Retry-After"] == "10"
+    assert nothing_is_left(folder)
+    assert alice_api.post(PATH, body_of()).status_code == 200
+
+
 def test_pushing_without_end_is_limited(alice_api, alice, shop):
-    for _ in range(30):
+    for _ in range(10):
         pushing.PUSHES.spend(str(alice.pk))
     answer = alice_api.post(PATH, body_of())
     assert answer.status_code == 429
