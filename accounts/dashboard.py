@@ -1,13 +1,12 @@
 """What the operators' front page says about people and access."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
-from django.db.models.functions import TruncDate
 from django.urls import reverse
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
-from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, stacked_bars
+from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
 
 State = CLILogin.State
 
@@ -19,11 +18,11 @@ def figures(*, now: datetime) -> list[Figure]:
 
 def logins_by_day(*, now: datetime) -> Chart:
     """CLI logins approved and denied on each of the last 14 days (UTC), from the audit trail."""
-    today = _midnight(now)
-    days = [(today - timedelta(days=back)).date() for back in reversed(range(CHART_DAYS))]
-    counts = _decisions_since(today - timedelta(days=CHART_DAYS - 1))
-    approved = [counts.get((day, "cli_login.approved"), 0) for day in days]
-    denied = [counts.get((day, "cli_login.denied"), 0) for day in days]
+    days = chart_days(now)
+    decisions = AuditEvent.objects.filter(action__in=["cli_login.approved", "cli_login.denied"])
+    counts = counts_by_day(decisions, at="at", kind="action", now=now)
+    approved = [counts[day, "cli_login.approved"] for day in days]
+    denied = [counts[day, "cli_login.denied"] for day in days]
     sentence = f"{sum(approved)} CLI logins approved and {sum(denied)} denied in the last {CHART_DAYS} days."
     bars = [
         Bars("Approved", approved, "var(--color-primary-500)"),
@@ -35,21 +34,6 @@ def logins_by_day(*, now: datetime) -> Chart:
 def latest_events(*, limit: int = 8) -> list[AuditEvent]:
     """The newest rows of the audit trail."""
     return list(AuditEvent.objects.all()[:limit])
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _decisions_since(start: datetime) -> dict[tuple[date, str], int]:
-    rows = (
-        AuditEvent.objects.filter(at__gte=start, action__in=["cli_login.approved", "cli_login.denied"])
-        .order_by()
-        .annotate(day=TruncDate("at"))
-        .values_list("day", "action")
-        .annotate(number=Count("pk"))
-    )
-    return {(row_day, action): number for row_day, action, number in rows}
 
 
 def _people(now: datetime) -> list[Figure]:
@@ -93,7 +77,7 @@ def _tokens(now: datetime) -> Figure:
 
 
 def _logins(now: datetime) -> Figure:
-    counts = CLILogin.objects.filter(created_at__gte=_midnight(now)).aggregate(
+    counts = CLILogin.objects.filter(created_at__gte=midnight(now)).aggregate(
         all=Count("pk"),
         approved=Count("pk", filter=Q(state__in=[State.APPROVED, State.COLLECTED])),
         denied=Count("pk", filter=Q(state=State.DENIED)),

@@ -1,15 +1,14 @@
 """What the operators' front page says about machines."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count
-from django.db.models.functions import TruncDate
 from django.urls import reverse
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
 from clouddev.services.sorting import Kind, those
-from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, stacked_bars
+from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, stacked_bars
 
 _EVENTS = {
     "machine.created": ("Made", "var(--color-primary-500)"),
@@ -52,10 +51,9 @@ def figures(*, now: datetime) -> list[Figure]:
 
 def machines_by_day(*, now: datetime) -> Chart:
     """Machines made, failed and destroyed on each of the last 14 days (UTC), from the audit trail."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [(today - timedelta(days=back)).date() for back in reversed(range(CHART_DAYS))]
-    counts = _events_since(today - timedelta(days=CHART_DAYS - 1))
-    series = {action: [counts.get((day, action), 0) for day in days] for action in _EVENTS}
+    days = chart_days(now)
+    counts = counts_by_day(AuditEvent.objects.filter(action__in=_EVENTS), at="at", kind="action", now=now)
+    series = {action: [counts[day, action] for day in days] for action in _EVENTS}
     made, failed, destroyed = (sum(numbers) for numbers in series.values())
     sentence = f"{made} machines made, {failed} failed and {destroyed} destroyed in the last {CHART_DAYS} days."
     bars = [Bars(label, series[action], colour) for action, (label, colour) in _EVENTS.items()]
@@ -64,14 +62,3 @@ def machines_by_day(*, now: datetime) -> Chart:
 
 def _list_of(kind: Kind) -> str:
     return f"{reverse('admin:clouddev_machine_changelist')}?what={kind.value}"
-
-
-def _events_since(start: datetime) -> dict[tuple[date, str], int]:
-    rows = (
-        AuditEvent.objects.filter(at__gte=start, action__in=_EVENTS)
-        .order_by()
-        .annotate(day=TruncDate("at"))
-        .values_list("day", "action")
-        .annotate(number=Count("pk"))
-    )
-    return {(day, action): number for day, action, number in rows}

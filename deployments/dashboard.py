@@ -1,14 +1,13 @@
 """What the operators' front page says about deployments."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Q
-from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, stacked_bars
+from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
 from deployments.models import Build, Discrepancy
 
 State = Build.State
@@ -17,12 +16,12 @@ _FAILED = (State.FAILED, State.INTERRUPTED)
 
 def figures(*, now: datetime) -> list[Figure]:
     """Builds that run, builds that failed today, and what differs at Fly: two queries."""
-    midnight = _midnight(now)
-    counts = Build.objects.filter(Q(finished_at=None) | Q(finished_at__gte=midnight)).aggregate(
+    today = midnight(now)
+    counts = Build.objects.filter(Q(finished_at=None) | Q(finished_at__gte=today)).aggregate(
         running=Count("pk", filter=Q(state__in=[State.BUILDING, State.RELEASED], finished_at=None)),
         waiting=Count("pk", filter=Q(state=State.QUEUED)),
         failed=Count("pk", filter=Q(state__in=_FAILED)),
-        ended=Count("pk", filter=Q(finished_at__gte=midnight)),
+        ended=Count("pk", filter=Q(finished_at__gte=today)),
     )
     builds = reverse("admin:deployments_build_changelist")
     differing = Discrepancy.objects.count()
@@ -38,7 +37,7 @@ def figures(*, now: datetime) -> list[Figure]:
             title="Failed builds today",
             value=counts["failed"],
             note=f"of {counts['ended']} that ended",
-            path=f"{builds}?{urlencode({'standing': 'failed', 'finished_at__gte': midnight.isoformat()})}",
+            path=f"{builds}?{urlencode({'standing': 'failed', 'finished_at__gte': today.isoformat()})}",
             icon="error",
             tone="danger" if counts["failed"] else "",
         ),
@@ -55,12 +54,11 @@ def figures(*, now: datetime) -> list[Figure]:
 
 def builds_by_day(*, now: datetime) -> Chart:
     """What became of the builds that ended on each of the last 14 days (UTC)."""
-    today = _midnight(now)
-    days = [(today - timedelta(days=back)).date() for back in reversed(range(CHART_DAYS))]
-    counts = _ended_since(today - timedelta(days=CHART_DAYS - 1))
+    days = chart_days(now)
+    counts = counts_by_day(Build.objects.all(), at="finished_at", kind="state", now=now)
 
     def series(states: Iterable[str]) -> list[int]:
-        return [sum(counts.get((day, state), 0) for state in states) for day in days]
+        return [sum(counts[day, state] for state in states) for day in days]
 
     released, failed, canceled = series((State.LIVE, State.RELEASED)), series(_FAILED), series((State.CANCELED,))
     sentence = (
@@ -73,18 +71,3 @@ def builds_by_day(*, now: datetime) -> Chart:
         Bars("Canceled", canceled, "var(--color-base-400)"),
     ]
     return stacked_bars(days=days, bars=bars, sentence=sentence)
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _ended_since(start: datetime) -> dict[tuple[date, str], int]:
-    rows = (
-        Build.objects.filter(finished_at__gte=start)
-        .order_by()
-        .annotate(day=TruncDate("finished_at"))
-        .values_list("day", "state")
-        .annotate(number=Count("pk"))
-    )
-    return {(day, state): number for day, state, number in rows}
