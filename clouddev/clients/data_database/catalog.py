@@ -7,6 +7,8 @@ import psycopg
 from clouddev.names import is_database_name
 
 _DBOS = "_dbos"
+# The comment on a role that is being dropped, before the name of the database.
+LEFT_IN = "left in "
 _FIRST_WITH_OPTIONS_OF_MEMBERSHIP = 160000
 
 
@@ -69,18 +71,32 @@ def is_of(name: str, owner: str) -> bool:
     return owner == name or not is_database_name(owner)
 
 
+def databases_holding(connection: psycopg.Connection, name: str) -> list[str]:
+    """The other databases of the server in which something is a role's, or names it in its rights."""
+    rows = connection.execute(
+        "SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid"
+        " WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass"
+        " AND s.refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s)"
+        " AND d.datname <> pg_catalog.current_database() ORDER BY d.datname",
+        [name],
+    )
+    return [database for (database,) in rows]
+
+
 def names_in(connection: psycopg.Connection) -> list[str]:
     """The names of all workspaces here, sorted: from roles with anything in this database, and from schemas.
 
-    Roles belong to the whole server. One that another database's workspace has is not listed.
+    Also from roles that have nothing here any more, and could not be dropped. Roles belong to the whole server. One
+    that another database's workspace has is not listed.
     """
     roles = connection.execute(
         "SELECT r.rolname FROM pg_catalog.pg_roles r, pg_catalog.pg_database d"
-        " WHERE r.rolname LIKE 'crayon\\_dev\\_%%' AND d.datname = pg_catalog.current_database() AND EXISTS ("
+        " WHERE r.rolname LIKE 'crayon\\_dev\\_%%' AND d.datname = pg_catalog.current_database()"
+        " AND (pg_catalog.shobj_description(r.oid, 'pg_authid') = %s || d.datname OR EXISTS ("
         "SELECT FROM pg_catalog.pg_shdepend s"
         " WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid AND (s.dbid = d.oid"
-        " OR (s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid = d.oid)))",
-        [],
+        " OR (s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid = d.oid))))",
+        [LEFT_IN],
     )
     found = {name for (name,) in roles if is_database_name(name)}
     schemas = connection.execute(

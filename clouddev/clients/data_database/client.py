@@ -13,11 +13,13 @@ that grant it to PUBLIC. It may install the extensions that the server calls tru
 otherwise, but not its limit of connections.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
+from psycopg import Connection
 
 from clouddev.clients.data_database.catalog import find_role, is_of, names_in, owners_of_schemas
 from clouddev.clients.data_database.connecting import connected, read_url, repeated
@@ -77,15 +79,17 @@ class DataDatabase:
             database = connection.info.dbname
         return Provisioned(url=self._url_for(name, password, database), schema=name, host=self.host)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> bool:
         """End a workspace's sessions and drop all it has here, and its role; nothing happens when it is gone.
 
+        False where its role had to be left, because it is named in another database of the server that the admin
+        can't change: it can't log in, owns nothing and may nothing here, and stays listed. Dropping is done then.
         Others' objects stay, unless they stand on something in this workspace's schemas that it shared with them.
         Raises ForeignName for a name that isn't a workspace's.
         """
         _refuse_foreign(name)
         with connected(self._parts, doing="dropping", seconds=_DROP_SECONDS) as connection:
-            drop_workspace(connection, name)
+            return drop_workspace(connection, name, elsewhere=self._elsewhere)
 
     def exists(self, name: str) -> bool:
         """Whether anything of a workspace is there. Raises ForeignName for a name that isn't a workspace's."""
@@ -98,6 +102,10 @@ class DataDatabase:
         """The names of all workspaces that have anything here, sorted."""
         with connected(self._parts, doing="listing", seconds=_QUICK_SECONDS) as connection:
             return names_in(connection)
+
+    def _elsewhere(self, database: str) -> AbstractContextManager[Connection]:
+        """A connection to another database of the server."""
+        return connected({**self._parts, "dbname": database}, doing="dropping elsewhere", seconds=_QUICK_SECONDS)
 
     def _url_for(self, name: str, password: str, database: str) -> str:
         """The admin's address with the role's name and password. Paths of our certificates are of no use there."""

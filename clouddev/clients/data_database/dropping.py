@@ -1,32 +1,61 @@
-"""Drops a workspace's sessions, schemas, everything else of it in this database, and its role."""
+"""Drops a workspace's sessions, schemas, everything else of it in this database, and its role.
 
+PostgreSQL keeps a role as long as it is named anywhere on the server, and any workspace can see to that: where
+PUBLIC may connect to another database, it can make a thing there and share it with the role.
+"""
+
+import contextlib
+import logging
 import time
+from collections.abc import Callable
 
 import psycopg
 from psycopg import sql
 
-from clouddev.clients.data_database.catalog import admin_of, find_role, is_of, owners_of_schemas
+from clouddev.clients.data_database.catalog import (
+    LEFT_IN,
+    admin_of,
+    databases_holding,
+    find_role,
+    is_of,
+    owners_of_schemas,
+)
 from clouddev.clients.data_database.connecting import repeated
 from clouddev.clients.data_database.errors import DataDatabaseBusy, DataDatabaseFailed
 from clouddev.clients.data_database.making import join
+from config.core.errors import ApplicationError
 
+logger = logging.getLogger(__name__)
+
+# A connection of the admin's to another database of the server.
+Elsewhere = Callable[[str], contextlib.AbstractContextManager[psycopg.Connection]]
 _PATIENCE_MILLISECONDS = 5000
 _ROUNDS = 3
 _PAUSE_SECONDS = 0.05
 _RELATIONS_AT_ONCE = 200
+_DATABASES_AT_ONCE = 5
 
 
-def drop_workspace(connection: psycopg.Connection, name: str) -> None:
-    """Leave nothing of a workspace. Whatever is gone already is skipped.
+def drop_workspace(connection: psycopg.Connection, name: str, *, elsewhere: Elsewhere) -> bool:
+    """Leave nothing of a workspace; False where its role had to be left, with no login and nothing here.
 
-    Raises DataDatabaseFailed for what we must not touch, DataDatabaseBusy when a session doesn't end, psycopg.Error
-    for the rest.
+    Whatever is gone already is skipped. Raises DataDatabaseFailed for what we must not touch, DataDatabaseBusy when
+    a session doesn't end, psycopg.Error for the rest.
     """
     if repeated(connection, lambda connection: _lock_out(connection, name)):
         _end_sessions(connection, name)
         while repeated(connection, lambda connection: _drop_some_relations(connection, name)):
             pass
-    repeated(connection, lambda connection: _drop_all(connection, name))
+    # To be committed whatever becomes of the role.
+    repeated(connection, lambda connection: _drop_things(connection, name))
+    for _ in range(_ROUNDS):
+        if repeated(connection, lambda connection: _drop_role(connection, name)):
+            return True
+        for database in databases_holding(connection, name)[:_DATABASES_AT_ONCE]:
+            _let_go_elsewhere(elsewhere, database, name)
+    databases = ", ".join(databases_holding(connection, name)) or "what this server's other roles may"
+    logger.error("data database: the role %s is left without a login, as it is named in %s", name, databases)
+    return False
 
 
 def _lock_out(connection: psycopg.Connection, name: str) -> bool:
@@ -91,7 +120,8 @@ def _drop_some_relations(connection: psycopg.Connection, name: str) -> bool:
     return True
 
 
-def _drop_all(connection: psycopg.Connection, name: str) -> None:
+def _drop_things(connection: psycopg.Connection, name: str) -> None:
+    """Drop all but the role. It is marked as one that is going, since nothing else tells then that it is of here."""
     role = find_role(connection, name)
     schemas = {schema for schema, owner in owners_of_schemas(connection, name).items() if is_of(name, owner)}
     if role is not None:
@@ -100,7 +130,28 @@ def _drop_all(connection: psycopg.Connection, name: str) -> None:
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
     if role is not None:
         _drop_owned(connection, name)
-        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+        mark = LEFT_IN + connection.info.dbname
+        connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(mark)))
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
+
+
+def _drop_role(connection: psycopg.Connection, name: str) -> bool:
+    """Drop the role; False while something stands on it elsewhere, or is shared with it again and again."""
+    if find_role(connection, name) is None:
+        return True
+    _drop_owned(connection, name)
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+    except psycopg.errors.DependentObjectsStillExist:
+        return False
+    return True
+
+
+def _let_go_elsewhere(elsewhere: Elsewhere, database: str, name: str) -> None:
+    """Drop in another database what is the role's and what it may; nothing happens where the admin can't."""
+    with contextlib.suppress(ApplicationError), elsewhere(database) as connection:
+        repeated(connection, lambda connection: _drop_owned(connection, name))
 
 
 def _schemas_owned_by(connection: psycopg.Connection, name: str) -> set[str]:

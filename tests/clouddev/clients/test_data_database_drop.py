@@ -1,9 +1,11 @@
 """The data database: what dropping a workspace takes along, and what it leaves alone."""
 
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -12,7 +14,7 @@ from clouddev.clients.data_database import (
     DataDatabase,
     Provisioned,
 )
-from tests.clouddev.data_databases import new_name, query, run
+from tests.clouddev.data_databases import data_database, fill, new_name, query, run, superuser_url
 
 Leftovers = Callable[[str], dict[str, int]]
 
@@ -188,3 +190,74 @@ def test_an_extension_that_it_installs_for_others_is_not_missed_when_it_goes(
     database.drop(theirs.schema)
     assert database.list_names() == []
     run(data_url, "DROP EXTENSION IF EXISTS citext")
+
+
+def share_elsewhere(theirs: Provisioned, ours: Provisioned, database: str) -> int:
+    """Where PUBLIC may connect, another workspace makes a large object and shares it with ours; gives its number."""
+    url = urlsplit(theirs.url)._replace(path=f"/{database}").geturl()
+    number = query(url, "SELECT lo_create(0)")[0][0]
+    run(url, f"GRANT SELECT ON LARGE OBJECT {number} TO {ours.schema}")
+    return int(number)
+
+
+@pytest.fixture
+def other(data_url: str) -> Iterator[str]:
+    """Another database of the server, in which the admin has no more rights than anybody."""
+    name = f"other_{secrets.token_hex(4)}"
+    run(superuser_url(), f"CREATE DATABASE {name}")
+    yield name
+    run(superuser_url(), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_what_others_share_with_it_in_another_database_keeps_no_role(
+    database: DataDatabase, ours: Provisioned, theirs: Provisioned, other: str, leftovers: Leftovers
+) -> None:
+    number = share_elsewhere(theirs, ours, other)
+    assert database.drop(ours.schema) is True
+    assert leftovers(ours.schema) == {}
+    kept = query(superuser_url(other), f"SELECT lomacl::text FROM pg_largeobject_metadata WHERE oid = {number}")
+    assert len(kept) == 1
+    assert ours.schema not in kept[0][0]
+    assert database.drop(theirs.schema) is True
+    assert leftovers(theirs.schema) == {}
+    assert query(superuser_url(other), "SELECT FROM pg_largeobject_metadata") == []
+
+
+@pytest.mark.parametrize("way", ["closed", "not ours"])
+def test_a_role_that_can_not_be_dropped_is_left_with_nothing_and_listed_until_it_can(
+    database: DataDatabase,
+    ours: Provisioned,
+    theirs: Provisioned,
+    other: str,
+    leftovers: Leftovers,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
+) -> None:
+    fill(ours)
+    if way == "closed":
+        share_elsewhere(theirs, ours, other)
+        run(superuser_url(), f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
+    else:
+        run(superuser_url(other), "CREATE TABLE held ()", f"GRANT SELECT ON held TO {ours.schema}")
+    for _ in range(2):
+        assert database.drop(ours.schema) is False
+        assert leftovers(ours.schema) == {"roles": 1}
+        assert database.list_names() == sorted([ours.schema, theirs.schema])
+    role = query(superuser_url(), f"SELECT rolcanlogin, rolpassword FROM pg_authid WHERE rolname = '{ours.schema}'")
+    assert role == [(False, None)]
+    assert f"the role {ours.schema} is left without a login, as it is named in {other}" in caplog.text
+    run(superuser_url(), f"DROP DATABASE {other} WITH (FORCE)")
+    assert database.drop(ours.schema) is True
+    assert leftovers(ours.schema) == {}
+    assert database.list_names() == [theirs.schema]
+
+
+def test_a_role_that_was_left_is_not_listed_in_another_data_database(
+    database: DataDatabase, ours: Provisioned, other: str
+) -> None:
+    run(superuser_url(other), "CREATE TABLE held ()", f"GRANT SELECT ON held TO {ours.schema}")
+    database.drop(ours.schema)
+    with data_database() as another:
+        assert DataDatabase(url=another).list_names() == []
+    run(superuser_url(other), "DROP TABLE held")
+    assert database.drop(ours.schema) is True
