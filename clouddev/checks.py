@@ -6,9 +6,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
+from clouddev.clients.data_database.connecting import read_url
 from clouddev.devui import Signer
+from config.core.errors import Unavailable
 
 _HINT = "Make one with `openssl genpkey -algorithm ed25519`; its newlines may be written as `\\n`."
+_POSTGRES_PORT = 5432
+_MEMORY_STEP_MB = 256
 
 
 @register(Tags.security)
@@ -21,6 +25,39 @@ def signing_key_is_one(app_configs: object, **_kwargs: Any) -> list[CheckMessage
     except ImproperlyConfigured as error:
         return [Error(str(error), hint=_HINT, id="crayon.E041")]
     return []
+
+
+@register(Tags.database)
+def data_database_is_one(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Machines' roles may make what they like in the data database, so it is never the server's own."""
+    url = settings.DATABASE_DATA_URL
+    if not url:
+        return []
+    hint = "Give the URL of an admin's connection, `postgres://user:password@host/database`, to a database of its own."
+    try:
+        parts = read_url(url) if url.startswith(("postgres://", "postgresql://")) else None
+    except Unavailable:
+        parts = None
+    if parts is None or not str(parts.get("port", _POSTGRES_PORT)).isdecimal():
+        return [Error("DATABASE_DATA_URL can't be read.", hint=hint, id="crayon.E042")]
+    own = settings.DATABASES["default"]
+    theirs = _place(parts["host"], parts.get("port"), parts.get("dbname") or parts["user"])
+    if theirs == _place(own.get("HOST"), own.get("PORT"), own.get("NAME")):
+        return [Error("DATABASE_DATA_URL is the same database as DATABASE_URL.", hint=hint, id="crayon.E042")]
+    return []
+
+
+def _place(host: object, port: object, database: object) -> tuple[str, str, str]:
+    return str(host or "").lower(), str(port or _POSTGRES_PORT), str(database)
+
+
+@register(Tags.compatibility)
+def memory_is_a_size_of_flys(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Fly refuses every machine whose memory is not a multiple of 256 MB."""
+    if settings.CLOUD_DEV_MEMORY_MB % _MEMORY_STEP_MB == 0:
+        return []
+    sentence = f"CLOUD_DEV_MEMORY_MB must be a multiple of {_MEMORY_STEP_MB}, and is {settings.CLOUD_DEV_MEMORY_MB}."
+    return [Error(sentence, hint="Fly makes no machines of another size.", id="crayon.E043")]
 
 
 @register(Tags.security, deploy=True)

@@ -16,7 +16,7 @@ from clouddev import regions, sshkeys
 from clouddev.devui import Signer
 from clouddev.models import Machine, Member
 from clouddev.names import database_name_of, is_app_name, linux_user_of, new_fly_name
-from clouddev.services import queue
+from clouddev.services import queue, quotas
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
@@ -28,10 +28,6 @@ logger = logging.getLogger(__name__)
 
 CREATIONS = RateLimit("machine-creations", "30/minute")
 State = Machine.State
-
-
-class QuotaReached(Conflict):
-    """409: the person or the organization has as many machines as they may."""
 
 
 class BeingRemoved(Conflict):
@@ -90,7 +86,8 @@ def _intended(caller: Caller, app_name: str, environment: Mapping[str, str], reg
     machine = same.first()
     if machine is not None and machine.state != State.FAILED:
         return machine
-    _require_room(caller)
+    quotas.require_own_room(user_id=caller.id)
+    quotas.require_room_in_organization(organization_id=caller.organization_id)
     machine = machine or Machine(owner_id=caller.id, organization_id=caller.organization_id, app_name=app_name)
     _begin(machine, environment, region, now=now)
     Member.objects.get_or_create(
@@ -127,21 +124,3 @@ def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now
     machine.database_host = ""
     machine.created_at = now
     machine.save()
-
-
-def _require_room(caller: Caller) -> None:
-    """Raise QuotaReached, saying which quota and what to do."""
-    kept = Machine.objects.exclude(state=State.FAILED)
-    own = kept.filter(owner_id=caller.id)
-    if own.count() >= settings.MACHINES_PER_PERSON:
-        oldest = own.order_by("last_active_at", "created_at").first()
-        name = oldest.app_name if oldest else ""
-        raise QuotaReached(
-            f"You have {settings.MACHINES_PER_PERSON} machines, which is the most you may have. Destroy one that you "
-            f"no longer need and try again; “{name}” has been idle the longest."
-        )
-    if kept.filter(organization_id=caller.organization_id).count() >= settings.MACHINES_PER_ORGANIZATION:
-        raise QuotaReached(
-            f"Your organization has {settings.MACHINES_PER_ORGANIZATION} machines, which is the most it may have. "
-            "Destroy one that nobody needs and try again."
-        )

@@ -2,16 +2,16 @@
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.models import Membership, User
+from accounts.models import Membership, Organization, User
 from accounts.services import people
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
+from clouddev.services import quotas
 from clouddev.services.access import NoSuchMachine
 from config.core.errors import Conflict, Malformed, NotFound
 from config.core.ratelimits import RateLimit
@@ -101,21 +101,24 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
     """Make somebody else the owner whose machine it counts as; the one before stays a member.
 
     A machine goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson,
-    and Conflict when they have a machine of this name or as many as they may.
+    Conflict when they have a machine of this name, and QuotaReached.
     """
     INVITATIONS.spend(str(actor.id))
     user = _person(login)
     try:
         with transaction.atomic():
+            personal = people.ensure_personal_organization(user=user)
             # In the order in which creating a machine takes these locks.
+            Organization.objects.select_for_update(no_key=True).get(pk=personal.pk)
             User.objects.select_for_update(no_key=True).get(pk=user.pk)
             machine = _locked(machine)
             before = machine.owner_id
             if before == user.pk:
                 return
-            _require_room(user, login)
+            quotas.require_room_of(user_id=user.pk, login=login)
             if not Membership.objects.filter(organization=machine.organization_id, user=user).exists():
-                machine.organization = people.ensure_personal_organization(user=user)
+                quotas.require_room_in_organization(organization_id=personal.pk, whose=f"{login}'s")
+                machine.organization = personal
             Machine.objects.filter(pk=machine.pk).update(
                 owner=user, organization=machine.organization_id, warned_at=None, last_active_at=now
             )
@@ -154,13 +157,6 @@ def _require_dispensable(machine: Machine, member: Member) -> None:
         raise LastOwner
     if machine.owner_id == member.user_id:
         raise LastOwner("The machine counts as theirs: transfer it to somebody else first.")
-
-
-def _require_room(user: User, login: str) -> None:
-    """Raise Conflict when the person has as many machines as they may."""
-    kept = Machine.objects.filter(owner=user).exclude(state=Machine.State.FAILED)
-    if kept.count() >= settings.MACHINES_PER_PERSON:
-        raise Conflict(f"{login} has {settings.MACHINES_PER_PERSON} machines, which is the most they may have.")
 
 
 def _record(action: str, machine: Machine, actor: audit.Actor, **details: str) -> None:

@@ -222,7 +222,7 @@ def test_an_organization_has_a_quota(alice_api, alice, bob, sandbox, settings):
     settings.MACHINES_PER_ORGANIZATION = 1
     make_machine(bob, "bobs", organization=alice.personal_organization)
     sentence = (
-        "Your organization has 1 machines, which is the most it may have. Destroy one that nobody needs and try again."
+        "Your organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again."
     )
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
 

@@ -308,4 +308,22 @@ def test_who_has_a_machine_of_this_name_gets_no_other(alice_api, bob, studio):
 def test_who_has_as_many_as_they_may_gets_no_other(alice_api, bob, studio, settings):
     settings.MACHINES_PER_PERSON = 1
     make_machine(bob, "other")
-    assert said(transfer(alice_api, "bob")) == (409, {"error": "bob has 1 machines, which is the most they may have."})
+    sentence = (
+        "bob has 1 machine, which is the most they may have. "
+        "Ask them to destroy one that they no longer need and try again."
+    )
+    assert said(transfer(alice_api, "bob")) == (409, {"error": sentence})
+
+
+def test_an_organization_gets_no_more_than_it_may_have(alice_api, alice, bob, charlie, studio, settings):
+    settings.MACHINES_PER_ORGANIZATION = 1
+    make_machine(charlie, "charlies", organization=bob.personal_organization)
+    sentence = (
+        "bob's organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again."
+    )
+    assert said(transfer(alice_api, "bob")) == (409, {"error": sentence})
+    studio.refresh_from_db()
+    assert (studio.owner, studio.organization) == (alice, alice.personal_organization)
+
+    Membership.objects.create(user=bob, organization=alice.personal_organization, created_at=timezone.now())
+    assert said(transfer(alice_api, "bob")) == TRANSFERRED
