@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from django.conf import settings
 
@@ -9,13 +10,20 @@ from clouddev.models import Machine
 from clouddev.names import is_fly_name
 from config.core import cache
 from config.core.errors import ApplicationError
+from config.core.outgoing import ServiceTimeout
 from deployments.clients.fly import Fly
 
 logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 4
 # After a failure, so that a Fly that is down is not asked by every caller.
-_FAILURE_KEPT_SECONDS = 2
+_FAILURE_KEPT_SECONDS = 15
+# What is said meanwhile.
+_LAST_KEPT_SECONDS = 60
+# For who comes while another one asks for the first time.
+_PATIENCE_SECONDS = 1.0
+# All pages together; each has the client's own budget besides.
+_BUDGET_SECONDS = 8.0
 UNKNOWN = "unknown"
 LONGEST_WORD = 30
 State = Machine.State
@@ -31,47 +39,68 @@ _asking = threading.Lock()
 
 
 def states() -> dict[str, str]:
-    """Fly's own word for the state of each dev machine, by its app's name; {} when Fly can't be asked.
+    """Fly's own word for the state of each dev machine, by its app's name.
 
+    While Fly can't be asked it is what was heard in the last minute, else {}.
     An app's name is as good as unknown to whoever may not see the machine, so callers look up by rows of their own.
     """
-    found = _kept()
+    found = _kept(_key())
     if found is not None:
         return found
-    # Those who come at once wait for one answer, since Fly takes a question per second.
-    with _asking:
-        found = _kept()
+    # One of those who come at once asks, since Fly takes a question per second; when it hangs, so does one thread.
+    last = _kept(_last_key())
+    if not _asking.acquire(timeout=_PATIENCE_SECONDS if last is None else 0):
+        return last or {}
+    try:
+        found = _kept(_key())
         return _asked() if found is None else found
+    finally:
+        _asking.release()
 
 
 def forget_states() -> None:
     """Ask anew next time: something was started or stopped."""
     cache.drop(_key())
+    cache.drop(_last_key())
 
 
 def _asked() -> dict[str, str]:
     try:
-        found = {
-            machine.app_name: machine.state
-            for page in Fly.from_settings().pages_of_machines()
-            for machine in page.machines
-            if machine.state not in _GONE and is_fly_name(machine.app_name)
-        }
+        found = _all_pages()
     except ApplicationError as error:
         logger.warning("Fly can't be asked for the states of machines: %s", type(error).__name__)
-        cache.write(_key(), {}, seconds=_FAILURE_KEPT_SECONDS)
-        return {}
+        last = _kept(_last_key()) or {}
+        cache.write(_key(), last, seconds=_FAILURE_KEPT_SECONDS)
+        return last
     cache.write(_key(), found, seconds=_KEPT_SECONDS)
+    cache.write(_last_key(), found, seconds=_LAST_KEPT_SECONDS)
     return found
 
 
-def _kept() -> dict[str, str] | None:
-    found = cache.read([_key()]).get(_key())
+def _all_pages() -> dict[str, str]:
+    """Ask Fly. Raises the client's errors, and ServiceTimeout when the pages take too long in all."""
+    until = time.monotonic() + _BUDGET_SECONDS
+    found = {}
+    for page in Fly.from_settings().pages_of_machines():
+        if time.monotonic() > until:
+            raise ServiceTimeout("Fly")
+        for machine in page.machines:
+            if machine.state not in _GONE and is_fly_name(machine.app_name):
+                found[machine.app_name] = machine.state
+    return found
+
+
+def _kept(key: str) -> dict[str, str] | None:
+    found = cache.read([key]).get(key)
     return found if isinstance(found, dict) else None
 
 
 def _key() -> str:
     return f"clouddev:states:{settings.FLY_ORG}"
+
+
+def _last_key() -> str:
+    return f"clouddev:last-states:{settings.FLY_ORG}"
 
 
 def note_states() -> int:

@@ -3,13 +3,15 @@
 import threading
 import time
 import tracemalloc
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clouddev.models import Machine
-from clouddev.services import status
+from clouddev.services import at_fly, status
+from config.core import cache
 from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, said
 from tests.clouddev.builders import add_member, make_machine
 
@@ -153,6 +155,61 @@ def test_while_fly_cannot_be_asked_the_status_is_unknown(alice_api, studio_at_fl
     sandbox.faults(target="fly", match="GET /v1/orgs/*", **fault)
     told = {"status": "unknown", "url": studio_at_fly.url, "message": "Fly can't be asked about the machine right now."}
     assert asked(alice_api) == (200, {"data": told})
+
+
+def test_while_fly_hangs_one_thread_waits_and_others_are_told_what_was_heard_last(studio_at_fly, sandbox):
+    heard = at_fly.states()
+    assert heard == {studio_at_fly.fly_app_id: "started"}
+    cache.drop(at_fly._key())
+    sandbox.clear_requests()
+    with fly_hanging(sandbox):
+        began = time.monotonic()
+        assert [at_fly.states() for _ in range(20)] == [heard] * 20
+        assert time.monotonic() - began < 1
+    assert asked_at_fly(sandbox) == [ASKS_ALL]
+
+
+def test_while_fly_hangs_and_nothing_was_heard_others_wait_for_a_second(studio_at_fly, sandbox):
+    with fly_hanging(sandbox):
+        began = time.monotonic()
+        assert at_fly.states() == {}
+        assert 0.8 < time.monotonic() - began < 2
+
+
+def test_after_a_failure_fly_is_left_alone_for_a_while_and_the_last_words_hold(studio_at_fly, sandbox):
+    heard = at_fly.states()
+    cache.drop(at_fly._key())
+    sandbox.clear_requests()
+    sandbox.faults(target="fly", match="GET /v1/orgs/*", status=500)
+    assert [at_fly.states() for _ in range(3)] == [heard] * 3
+    time.sleep(2.5)
+    assert at_fly.states() == heard
+    assert asked_at_fly(sandbox) == [ASKS_ALL]
+
+
+def test_after_something_was_started_or_stopped_the_last_words_are_forgotten(studio_at_fly, sandbox):
+    at_fly.states()
+    at_fly.forget_states()
+    sandbox.faults(target="fly", match="GET /v1/orgs/*", status=500)
+    assert at_fly.states() == {}
+
+
+def test_pages_without_end_are_given_up(studio_at_fly, monkeypatch):
+    monkeypatch.setattr(at_fly, "_BUDGET_SECONDS", 0.0)
+    assert at_fly.states() == {}
+
+
+@contextmanager
+def fly_hanging(sandbox):
+    """While a thread asks Fly for the states, and Fly doesn't answer for three seconds."""
+    sandbox.faults(target="fly", match="GET /v1/orgs/*", delay=3)
+    first = threading.Thread(target=at_fly.states)
+    first.start()
+    until = time.monotonic() + 2
+    while not at_fly._asking.locked() and time.monotonic() < until:
+        time.sleep(0.02)
+    yield
+    first.join()
 
 
 def test_one_that_hangs_keeps_one_thread_waiting_however_many_ask(studio_at_fly, sandbox):
