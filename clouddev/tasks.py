@@ -5,12 +5,12 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import at_fly, cron, idle, provisioning, queue, reconciliation
+from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation
 from clouddev.services.cron.queue import CARRY_ON
-from config.core.jobs import LONG, SHORT
+from config.core.jobs import CRON, MACHINES, SHORT
 
 
-@app.task(name=queue.WORK, queue=LONG)
+@app.task(name=queue.WORK, queue=MACHINES)
 def work(machine_id: str) -> None:
     """Make, undo or destroy a machine, unless somebody else does."""
     provisioning.work(uuid.UUID(machine_id))
@@ -30,7 +30,7 @@ def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
     reconciliation.reconcile(now=timezone.now())
 
 
-@app.task(name=CARRY_ON, queue=SHORT)
+@app.task(name=CARRY_ON, queue=CRON)
 def carry_on_cron_run(run_id: str) -> None:
     """Take the next step of a cron job's run, unless somebody else does."""
     cron.carry_on(uuid.UUID(run_id), now=timezone.now())
@@ -63,3 +63,4 @@ def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
 def note_states(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Write down how Fly says machines are."""
     at_fly.note_states()
+    counting.count_states(now=timezone.now())

@@ -5,11 +5,11 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from config.core.jobs import LONG, SHORT
+from config.core.jobs import BUILDS, SHORT
 from deployments.services import building, queue, reconciliation
 
 
-@app.task(name=queue.RUN_BUILD, queue=LONG)
+@app.task(name=queue.RUN_BUILD, queue=BUILDS)
 def run_build(build_id: str) -> None:
     """Carry a build out, unless somebody else does."""
     building.run_build(uuid.UUID(build_id))

@@ -2,11 +2,11 @@
 
 import uuid
 
-from config.core.jobs import LONG, nudge
+from config.core.jobs import MACHINES, nudge
 
 WORK = "clouddev.work"
 
 
 def enqueue(machine_id: uuid.UUID) -> None:
     """Have a worker make, undo or destroy the machine. Inside a transaction the job appears with its commit."""
-    nudge(WORK, queue=LONG, lock=f"machine:{machine_id}", machine_id=machine_id)
+    nudge(WORK, queue=MACHINES, lock=f"machine:{machine_id}", machine_id=machine_id)

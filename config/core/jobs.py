@@ -9,8 +9,9 @@ from django.db import transaction
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
-# Builds and whatever else takes minutes; and everything that doesn't, which must not wait behind it.
-LONG, SHORT = "long", "short"
+# Each has slots of its own. Builds and machines take minutes, steps of cron jobs wait for machines that are strangers',
+# and nothing of these may keep the upkeep waiting, by which lost work is found again.
+BUILDS, MACHINES, CRON, SHORT = "builds", "machines", "cron", "short"
 
 # Set when the process is told to stop. Long jobs look at it, and leave what they are at to another worker.
 stopping = threading.Event()

@@ -1,4 +1,4 @@
-"""A process that does jobs: builds in one queue, everything short in another, so that neither waits for the other.
+"""A process that does jobs: each queue has slots of its own, so that none waits for another.
 
 procrastinate's own command ends when the database goes away and serves one queue. This one starts over.
 """

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from procrastinate.contrib.django import app
 
-from config.core.jobs import LONG, SHORT, nudge
+from config.core.jobs import BUILDS, SHORT, nudge
 
 RUN_BUILD = "deployments.run_build"
 RECHECK = "deployments.recheck"
@@ -13,7 +13,7 @@ RECHECK = "deployments.recheck"
 
 def enqueue(build_id: uuid.UUID) -> None:
     """Have a worker take the build. Inside a transaction the job appears with its commit; twice is once."""
-    nudge(RUN_BUILD, queue=LONG, lock=f"build:{build_id}", build_id=build_id)
+    nudge(RUN_BUILD, queue=BUILDS, lock=f"build:{build_id}", build_id=build_id)
 
 
 def recheck_later(build_id: uuid.UUID, *, count: int, after: timedelta) -> None:

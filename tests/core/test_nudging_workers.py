@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from config.core.jobs import LONG, SHORT, nudge
+from config.core.jobs import BUILDS, SHORT, nudge
 
 pytestmark = pytest.mark.django_db
 THING = uuid.UUID(int=7)
@@ -21,8 +21,8 @@ def jobs():
 def test_asked_for_twice_one_job_waits_and_the_transaction_goes_on():
     with transaction.atomic():
         for _ in range(2):
-            nudge("some.task", queue=LONG, lock="thing:7", thing_id=THING)
-        assert jobs() == [("some.task", LONG, {"thing_id": str(THING)})]
+            nudge("some.task", queue=BUILDS, lock="thing:7", thing_id=THING)
+        assert jobs() == [("some.task", BUILDS, {"thing_id": str(THING)})]
 
 
 def test_a_job_of_another_lock_waits_beside_it():

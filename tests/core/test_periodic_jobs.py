@@ -1,19 +1,46 @@
-"""When periodic jobs are due."""
+"""When periodic jobs are due, and the queues of all jobs."""
 
 import importlib
 from itertools import pairwise
 
 import pytest
+from django.core.management import call_command
 from procrastinate.contrib.django import app
 
+from config.core import worker_process
+
 SWEEPS = ["core.rescue_jobs", "deployments.sweep", "clouddev.sweep", "clouddev.tick"]
+
+
+def register():
+    for module in ("config.core.tasks", "deployments.tasks", "clouddev.tasks"):
+        importlib.import_module(module)
+
+
+def test_what_waits_for_strangers_has_queues_of_its_own():
+    register()
+    apart = {"deployments.run_build": "builds", "clouddev.work": "machines", "clouddev.carry_on_cron_run": "cron"}
+    ours = {name: task.queue for name, task in app.tasks.items() if not name.startswith(("builtin", "procrastinate"))}
+    assert {name: queue for name, queue in ours.items() if queue != "short"} == apart
+    assert set(SWEEPS) <= ours.keys()
+
+
+def test_a_worker_serves_every_queue(monkeypatch, settings):
+    served = []
+
+    async def serve(slots):
+        served.append(slots)
+
+    monkeypatch.setattr(worker_process, "serve", serve)
+    settings.WORKER_CONCURRENCY = 7
+    call_command("worker")
+    assert served == [{"builds": 7, "machines": 7, "cron": 3, "short": 3}]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_what_is_to_run_every_ten_seconds_does(name):
     """Of six fields the seconds are the last: with them first, a job runs sixty times in one minute of ten."""
-    for module in ("config.core.tasks", "deployments.tasks", "clouddev.tasks"):
-        importlib.import_module(module)
+    register()
     (periodic,) = (found for (task, _), found in app.periodic_registry.periodic_tasks.items() if task == name)
     times = periodic.croniter
     due = [times.get_next(ret_type=float) for _ in range(100)]

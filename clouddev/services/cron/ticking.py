@@ -13,10 +13,10 @@ from clouddev.services.cron.jobs import pause
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500
-# More than these at a time are not of any use: the machine can't keep up, or doesn't answer.
+# On one machine: more at a time are of no use when it can't keep up or doesn't answer, and keep others' waiting.
 MOST_UNDER_WAY = 10
 KEPT = timedelta(days=90)
-BUSY = f"Not started: {MOST_UNDER_WAY} runs of this job are still under way."
+BUSY = f"Not started: {MOST_UNDER_WAY} runs are still under way on this machine."
 
 
 def tick(*, now: datetime) -> None:
@@ -62,7 +62,7 @@ def _fire(job: CronJob, now: datetime) -> None:
         )
         if not made:
             return
-        if CronRun.objects.unfinished().filter(job=job).count() > MOST_UNDER_WAY:
+        if CronRun.objects.unfinished().filter(job__machine=job.machine_id).count() > MOST_UNDER_WAY:
             CronRun.objects.filter(pk=run.pk).update(state=CronRun.State.FAILED, error=BUSY, finished_at=now)
             return
         queue.enqueue(run.pk)

@@ -106,6 +106,16 @@ def test_a_job_whose_runs_never_end_is_not_started_on_and_on(studio):
     assert enqueued() == []
 
 
+def test_the_runs_of_all_jobs_of_a_machine_count_and_those_of_others_do_not(studio, bob):
+    for number in range(MOST_UNDER_WAY):
+        make_run(make_job(studio, f"stuck-{number}", next_run_at=NOON + HOUR), NOON - HOUR)
+    late, others = make_job(studio, "late"), make_job(make_machine(bob, "others"))
+    cron.tick(now=NOON)
+    outcomes = {run.job_id: (run.state, run.error) for run in CronRun.objects.filter(due_at=NOON)}
+    assert outcomes == {late.pk: ("failed", BUSY), others.pk: ("starting", "")}
+    assert len(enqueued()) == 1
+
+
 def test_a_job_that_is_changed_while_it_is_looked_at_waits_for_its_new_time(studio, monkeypatch):
     job = make_job(studio)
     real = schedules.next_after

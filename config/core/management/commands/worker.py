@@ -7,16 +7,22 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from config.core import worker_process
-from config.core.jobs import LONG, SHORT
+from config.core.jobs import BUILDS, CRON, MACHINES, SHORT
 
-_SHORT_AT_ONCE = 3
+_CRON_AT_ONCE, _SHORT_AT_ONCE = 3, 3
 
 
 class Command(BaseCommand):
-    """Runs jobs: WORKER_CONCURRENCY builds at once, and whatever is short beside them."""
+    """Runs jobs: WORKER_CONCURRENCY builds and as many machines at once, and whatever is short beside them."""
 
     help = "Do the jobs: builds, and the upkeep that is due every few seconds. SIGTERM hands running builds over."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Work until SIGTERM or SIGINT."""
-        asyncio.run(worker_process.serve({LONG: settings.WORKER_CONCURRENCY, SHORT: _SHORT_AT_ONCE}))
+        slots = {
+            BUILDS: settings.WORKER_CONCURRENCY,
+            MACHINES: settings.WORKER_CONCURRENCY,
+            CRON: _CRON_AT_ONCE,
+            SHORT: _SHORT_AT_ONCE,
+        }
+        asyncio.run(worker_process.serve(slots))
