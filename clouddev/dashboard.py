@@ -6,7 +6,7 @@ from django.db.models import Count
 from django.urls import reverse
 
 from accounts.models import AuditEvent
-from clouddev.models import Machine
+from clouddev.models import Machine, MachineCount
 from clouddev.services.sorting import Kind, those
 from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, stacked_bars
 
@@ -14,6 +14,12 @@ _EVENTS = {
     "machine.created": ("Made", "var(--color-primary-500)"),
     "machine.failed": ("Failed", "oklch(63% .19 25)"),
     "machine.destroyed": ("Destroyed", "var(--color-base-400)"),
+}
+_STATES: dict[str, tuple[str, str]] = {
+    MachineCount.State.RUNNING: ("Running", "var(--color-primary-500)"),
+    MachineCount.State.STOPPED: ("Stopped", "var(--color-base-400)"),
+    MachineCount.State.CHANGING: ("Being made or removed", "oklch(75% .15 75)"),
+    MachineCount.State.FAILED: ("Failed", "oklch(63% .19 25)"),
 }
 
 
@@ -57,6 +63,19 @@ def machines_by_day(*, now: datetime) -> Chart:
     made, failed, destroyed = (sum(numbers) for numbers in series.values())
     sentence = f"{made} machines made, {failed} failed and {destroyed} destroyed in the last {CHART_DAYS} days."
     bars = [Bars(label, series[action], colour) for action, (label, colour) in _EVENTS.items()]
+    return stacked_bars(days=days, bars=bars, sentence=sentence)
+
+
+def machines_by_state(*, now: datetime) -> Chart:
+    """How many machines there were in each state on each of the last 14 days (UTC), as they were last counted."""
+    days = chart_days(now)
+    rows = MachineCount.objects.filter(day__gte=days[0]).values_list("day", "state", "count")
+    counts = {(day, state): count for day, state, count in rows}
+    bars = [
+        Bars(label, [counts.get((day, state), 0) for day in days], colour) for state, (label, colour) in _STATES.items()
+    ]
+    words = [f"{each.numbers[-1]} {each.label.lower()}" for each in bars]
+    sentence = f"Machines today: {', '.join(words[:-1])} and {words[-1]}."
     return stacked_bars(days=days, bars=bars, sentence=sentence)
 
 

@@ -1,8 +1,9 @@
 """Machines, their members, the tokens given out for them, and what they run at set times."""
 
+from clouddev.models.counts import MachineCount
 from clouddev.models.cron import CronJob, CronRun
 from clouddev.models.machines import Machine, Member
 from clouddev.models.policies import IdlePolicy
 from clouddev.models.tokens import WebhookToken
 
-__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "Member", "WebhookToken"]
+__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "MachineCount", "Member", "WebhookToken"]

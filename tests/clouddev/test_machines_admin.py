@@ -1,14 +1,15 @@
 """Machines, their tokens, cron jobs and idle policies in the operators' pages."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from clouddev.dashboard import figures, machines_by_day
+from clouddev.dashboard import figures, machines_by_day, machines_by_state
 from clouddev.models import IdlePolicy, Machine, Member, WebhookToken
-from clouddev.services import at_fly
+from clouddev.services import at_fly, counting
 from deployments.models import Discrepancy
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
@@ -260,6 +261,26 @@ def test_the_chart_shows_what_was_made_failed_and_destroyed_on_each_day(db):
     chart = machines_by_day(now=NOW)
     assert chart.sentence == "2 machines made, 1 failed and 1 destroyed in the last 14 days."
     assert "Machines by day" in browser_of(make_operator("second")).get("/admin/").content.decode()
+
+
+def test_the_chart_shows_machines_by_state_as_they_were_last_counted_each_day(alice, bob):
+    assert machines_by_state(now=NOW).sentence == (
+        "Machines today: 0 running, 0 stopped, 0 being made or removed and 0 failed."
+    )
+    make_in("stopped", alice, "one")
+    for back, word in ((14, "started"), (1, "started"), (0, "stopped")):
+        Machine.objects.update(fly_state=word)
+        counting.count_states(now=NOW - back * DAY)
+    for number, state in enumerate([State.READY, State.CREATING, State.DESTROYING, State.UNDOING, State.FAILED]):
+        make_in("started", bob, f"machine-{number}", state=state)
+    counting.count_states(now=NOW)
+
+    chart = machines_by_state(now=NOW)
+    assert chart.sentence == "Machines today: 1 running, 1 stopped, 2 being made or removed and 2 failed."
+    shown = {each["label"]: each["data"][-2:] for each in json.loads(chart.data)["datasets"]}
+    assert shown == {"Running": [1, 1], "Stopped": [0, 1], "Being made or removed": [0, 2], "Failed": [0, 2]}
+    assert all(len(each["data"]) == 14 for each in json.loads(chart.data)["datasets"])
+    assert "Machines by state" in browser_of(make_operator("second")).get("/admin/").content.decode()
 
 
 def test_what_fly_says_is_written_down_for_machines_that_are_ready(alice, sandbox):
