@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from accounts.audit import record
 from clouddev.clients.data_database import DataDatabase
@@ -89,12 +90,17 @@ def _to_drop(*, now: datetime) -> list[str]:
 
 def _drop(database: DataDatabase, name: str, counts: Counts) -> None:
     """Drop one; a failure keeps nothing else from being dropped."""
-    record("database.dropped", actor=None, target_type="Database", target_id=name, details={"reason": "abandoned"})
     try:
-        database.drop(name)
+        dropped = database.drop(name)
     except ApplicationError as error:
         logger.warning("the database %s is not dropped yet: %s", name, type(error).__name__)
         counts.unfinished += 1
         return
-    Discrepancy.objects.filter(kind=_KIND, fly_name=name).delete()
+    if not dropped:
+        # Something of the role's lies in a database that isn't ours to change; operators go on seeing it.
+        counts.unfinished += 1
+        return
+    with transaction.atomic():
+        record("database.dropped", actor=None, target_type="Database", target_id=name, details={"reason": "abandoned"})
+        Discrepancy.objects.filter(kind=_KIND, fly_name=name).delete()
     counts.dropped += 1
