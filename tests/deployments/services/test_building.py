@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -118,6 +119,18 @@ def test_an_app_that_does_not_answer_is_released_and_asked_again(
     sandbox.fly_app(build.deployment.fly_app_id, status=200)
     building.recheck(build.pk, count=2)
     assert Build.objects.get(pk=build.pk).state == State.LIVE
+
+
+def test_of_an_app_that_answers_only_its_status_is_read(pushed: Any, sandbox: SandboxProcess) -> None:
+    build = built(pushed(archive_of("x")))
+    sandbox.fly_app(build.deployment.fly_app_id, body="x" * (8 << 20))
+    tracemalloc.start()
+    try:
+        assert readiness.answers(build.deployment.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_an_archive_that_is_gone_interrupts_it_and_asks_for_another_push(pushed: Any, work: WorkGround) -> None:
