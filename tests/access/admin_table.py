@@ -1,6 +1,6 @@
 """Who may see what of the operators' pages. In paths `{object}` is the id of one row of that table."""
 
-from tests.access.table import Visit, everybody, operators, operators_late
+from tests.access.entries import Visit, everybody, operators, operators_late
 
 TABLES = {
     "accounts/accesstoken": ("revoke_one",),
@@ -67,14 +67,14 @@ ADMIN: dict[str, list[Visit]] = {
         Visit(
             "GET",
             "/admin/login/",
-            everybody(200, alice=403, bob=403, operator="/admin/", superuser="/admin/"),
+            everybody(200, alice=403, member=403, bob=403, operator="/admin/", superuser="/admin/"),
         )
     ],
     "admin/logout/": [
         Visit(
             "POST",
             "/admin/logout/",
-            {**operators("/admin/logout/", "/auth/sign-in"), "alice": "/admin/", "bob": "/admin/"},
+            {**operators("/admin/logout/", "/auth/sign-in"), "alice": "/admin/", "member": "/admin/", "bob": "/admin/"},
         )
     ],
     "admin/password_change/": [

@@ -1,4 +1,4 @@
-"""alice with all that she has, and what each kind of caller sends to get at it."""
+"""alice with all that she has, who may use some of it, and what each kind of caller sends to get at it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment, Discrepancy, FlyApp
 from deployments.services import queue
 from integrations.models import Connection
-from tests.clouddev.builders import make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
@@ -65,6 +65,8 @@ class Scene:
         queue.enqueue(self.build.pk)
         make_discrepancy()
         self.machine = make_machine(self.alice, "studio", sandbox=sandbox)
+        self.member = make_person("member")
+        add_member(self.machine, self.member)
         job = make_job(self.machine)
         make_run(job)
         IdlePolicy.objects.create(organization=self.alice.personal_organization)
@@ -135,6 +137,7 @@ def _left(scene: Scene) -> str:
 
 _AUTHORIZATIONS: dict[str, Callable[[Scene], str]] = {
     "alice": lambda scene: f"Bearer {scene.token}",
+    "member": lambda scene: f"Bearer {token_of(scene.member)}",
     "bob": _bearer_of("bob"),
     "charlie": _bearer_of("charlie"),
     "garbled": lambda scene: f"Token {scene.token}",
@@ -152,6 +155,8 @@ def row_of(path: str, scene: Scene) -> str:
     table = "/".join(path.strip("/").split("/")[1:3])
     if table == "accounts/user":
         return str(scene.alice.pk)
+    if table == "accounts/organization":
+        return str(scene.alice.personal_organization.pk)
     model = _ROWS.get(table)
     row = model.objects.first() if model else None
     return str(row.pk) if row else ""
