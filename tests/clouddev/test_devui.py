@@ -4,11 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-import os
-import subprocess
 import uuid
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import jwt
 import pytest
@@ -25,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from django.core.exceptions import ImproperlyConfigured
 
 from clouddev.devui import LIFETIMES, Claims, InvalidToken, NotConfigured, Signer, Use
-from dev.browser import node_path
+from tests.clouddev.in_node import verified
 
 APP, OTHER_APP = "crayon-dev-01234567", "crayon-dev-76543210"
 ALICE = uuid.UUID("00000000-0000-4000-8000-00000000000a")
@@ -282,13 +279,6 @@ def test_a_signer_does_not_show_its_key():
     ids=["ours", "for another machine", "over", "of another server"],
 )
 def test_a_machine_verifies_it_with_what_it_was_given(signer, app, at, is_good):
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DEV_UI_JWT_PUBLIC_KEY": SIGNER.public_key_pem(escaped=True),
-        "FLY_APP_NAME": app,
-    }
-    node, script = node_path(), Path(__file__).with_name("verify_token.mjs")
-    assert node is not None
-    words = [node, script, signed(signer), str(ISSUED + at)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=True)
-    assert json.loads(done.stdout) == {"isGood": is_good, "kid": signer is SIGNER, "claims": CLAIMS}
+    public_key = SIGNER.public_key_pem(escaped=True)
+    told = verified(signed(signer), public_key=public_key, app=app, now=ISSUED + at)
+    assert told == {"isGood": is_good, "kid": signer is SIGNER, "claims": CLAIMS}
