@@ -6,91 +6,18 @@ import re
 import resource
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from dev import children
-from dev.cluster import Cluster
-from dev.ports import free_port, is_free
-
-ROOT = Path(__file__).resolve().parents[2]
-# The tests' own settings would win over the presets that are tested here.
-KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
-PATIENCE = 60
-
-
-class Dev:
-    """A running `python -m dev` and what it said."""
-
-    def __init__(self, state: Path, **environment: str) -> None:
-        self.state = state
-        self.port, self.sandbox_port = free_port(), free_port()
-        self.output = state.with_name(f"{state.name}.output-{time.monotonic_ns()}")
-        self.environment = {
-            **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
-            "PORT": str(self.port),
-            "SANDBOX_PORT": str(self.sandbox_port),
-            "DEV_STATE": str(state),
-            **environment,
-        }
-        self.url = f"http://localhost:{self.port}"
-        self.started = time.monotonic()
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dev"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=self.environment,
-                start_new_session=True,
-            )
-
-    def said(self) -> str:
-        return self.output.read_text(encoding="utf-8")
-
-    def wait_until_up(self) -> float:
-        """Return the seconds until it said that everything runs."""
-        while "Ctrl-C stops everything." not in self.said():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() - self.started < PATIENCE, self.said()
-            time.sleep(0.05)
-        return time.monotonic() - self.started
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, float]:
-        """Return its exit status and the seconds it took to stop."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE), time.monotonic() - started
-
-    def processes(self) -> set[int]:
-        """Return the processes started for this state folder or these ports, itself included."""
-        marks = (str(self.state), f"127.0.0.1:{self.port}", str(self.sandbox_port))
-        found = set()
-        for pid in all_processes():
-            words = children.command_line(pid)
-            environment = environment_of(pid)
-            if f"DEV_STATE={self.state}" in environment or any(mark in " ".join(words) for mark in marks):
-                found.add(pid)
-        return found - {os.getpid()}
-
-
-RunDev = Callable[..., Dev]
-
-
-def all_processes() -> list[int]:
-    if Path("/proc/self").exists():
-        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)
-    return [int(word) for word in listed.stdout.split()]
+from dev.ports import is_free
+from tests.dev.dev_process import PATIENCE, RunDev
 
 
 def cpu_seconds_of_ended_children() -> float:
@@ -98,42 +25,10 @@ def cpu_seconds_of_ended_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def environment_of(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
 def fetch(url: str, *, method: str = "GET") -> tuple[int, bytes]:
     request = urllib.request.Request(url, method=method)
     with urllib.request.urlopen(request, timeout=10) as response:
         return response.status, response.read()
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    """A state folder the database's account can reach, unlike pytest's own, which are private."""
-    with tempfile.TemporaryDirectory() as above:
-        Path(above).chmod(0o711)
-        folder = Path(above) / "state"
-        yield folder
-        Cluster.remove(folder)
-
-
-@pytest.fixture
-def run(state: Path) -> Iterator[RunDev]:
-    """Starts `Dev`, by default on `state`; whatever it started is gone when the test is over."""
-    running: list[Dev] = []
-
-    def start(folder: Path = state, **environment: str) -> Dev:
-        running.append(Dev(folder, **environment))
-        return running[-1]
-
-    yield start
-    for dev in running:
-        if dev.process.poll() is None:
-            dev.stop(signal.SIGTERM)
 
 
 def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: Path) -> None:

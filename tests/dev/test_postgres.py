@@ -34,16 +34,6 @@ time.sleep(60)
 AS_ROOT = os.geteuid() == 0
 
 
-@pytest.fixture
-def state() -> Iterator[Path]:
-    """A state folder the server's account can reach, unlike pytest's own, which are private."""
-    with tempfile.TemporaryDirectory() as above:
-        Path(above).chmod(0o711)
-        folder = Path(above) / "state"
-        yield folder
-        Cluster.remove(folder)
-
-
 def answer(url: str, query: str) -> tuple[object, ...] | None:
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchone()

@@ -1,0 +1,130 @@
+"""Everything a newcomer does, in one go, on a fresh `make dev`: from the first login to an empty list."""
+
+import base64
+import gzip
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import psycopg
+import pytest
+import requests
+
+from dev.postgres import address_of_running
+from tests.dev.dev_process import Dev, RunDev
+from tests.dev.newcomer import Browser, CommandLine
+
+pytestmark = pytest.mark.timeout(300)
+COMMIT = "4f2a91c0d7e8b6a54f2a91c0d7e8b6a54f2a91c0"
+FILES = {
+    "Dockerfile": "FROM node:22-alpine\nWORKDIR /app\nCOPY . .\nRUN npm install\nEXPOSE 3000\nCMD node server.js\n",
+    "package.json": '{"name": "shop", "private": true, "scripts": {"start": "node server.js"}}\n',
+    "server.js": "require('node:http').createServer((_, answer) => answer.end('hello')).listen(3000)\n",
+    "public/index.html": "<!doctype html><title>shop</title><h1>hello</h1>\n",
+}
+STUDIO = {"appName": "studio"}
+
+
+def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Path, tmp_path: Path) -> None:
+    dev = run()
+    dev.wait_until_up()
+    cli = CommandLine(dev.url)
+    cli.log_in(Browser(), "alice")
+    deploy_an_app(cli, tmp_path / "shop")
+
+    created = cli.post("cloud-dev/create", **STUDIO)
+    name = created["flyAppName"]
+    assert cli.poll("cloud-dev/status", "studio", "running")["url"] == created["appUrl"]
+    schema = name.replace("-", "_")
+    assert workspaces_in_the_data_database(state) == {"roles": [schema], "schemas": [schema, f"{schema}_dbos"]}
+    (listed,) = cli.get("cloud-dev/list")
+    assert (listed["fly_app_name"], listed["app_url"], listed["fly_state"]) == (name, created["appUrl"], "started")
+    check_keys(cli, dev, created, tmp_path / "key")
+    share_and_take_back(cli, dev)
+
+    assert cli.post("cloud-dev/stop", **STUDIO) == {"status": "stopped"}
+    cli.poll("cloud-dev/status", "studio", "stopped")
+    assert cli.post("cloud-dev/start", **STUDIO) == {"status": "starting", "started": 1}
+    cli.poll("cloud-dev/status", "studio", "running")
+
+    assert name in json.dumps(held_by_fly(dev))
+    assert cli.post("cloud-dev/destroy", **STUDIO) == {"status": "destroyed"}
+    cli.poll("cloud-dev/status", "studio", "not_found")
+    assert cli.get("cloud-dev/list") == []
+    assert name not in json.dumps(held_by_fly(dev))
+    assert workspaces_in_the_data_database(state) == {"roles": [], "schemas": []}
+    assert dev.stop()[0] == 0
+
+
+def deploy_an_app(cli: CommandLine, folder: Path) -> None:
+    """Its archive goes in, and its address says that this commit runs."""
+    url = cli.post("deploy/prepare", appName="shop")["appUrl"]
+    pushed = cli.post("deploy/push", appName="shop", archive=archive_of(folder), commitHash=COMMIT)
+    assert pushed["status"] == "deploying"
+    told = cli.poll("deploy/status", "shop", "running")
+    assert (told["url"], told["commit"]) == (url, COMMIT)
+    assert "npm install" in cli.get("deploy/logs", appName="shop")["buildLog"]
+    assert cli.get("deploy/builds", appName="shop")[0]["id"] == pushed["buildId"]
+    assert f"Commit: <code>{COMMIT}</code>" in requests.get(url, timeout=20).text
+
+
+def archive_of(folder: Path) -> str:
+    """The folder written to disk, packed as the CLI packs it."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.add(folder, arcname=".")
+    return base64.b64encode(gzip.compress(out.getvalue())).decode()
+
+
+def check_keys(cli: CommandLine, dev: Dev, created: dict[str, str], file: Path) -> None:
+    """What opens the machine fits what the machine was given."""
+    given = held_by_fly(dev)["secrets"][created["flyAppName"]]
+    assert given["DATABASE_URL"].startswith("postgres")
+    key = cli.get("cloud-dev/ssh-key", **STUDIO)
+    assert (key["privateKey"], key["linuxUser"]) == (created["sshPrivateKey"], given["DEV_USER"])
+    file.touch(mode=0o600)
+    file.write_text(key["privateKey"], encoding="utf-8")
+    told = subprocess.run(["ssh-keygen", "-y", "-f", file], capture_output=True, text=True, timeout=10, check=True)
+    assert told.stdout.split()[:2] == given["SSH_PUBLIC_KEY"].split()[:2]
+
+    public = given["DEV_UI_JWT_PUBLIC_KEY"].replace("\\n", "\n")
+    for use, token in {
+        "mcp": cli.get("cloud-dev/mcp-token", **STUDIO)["token"],
+        "webhook": cli.post("cloud-dev/webhook-token", **STUDIO, expiresIn="7d")["token"],
+    }.items():
+        claims = jwt.decode(token, public, algorithms=["EdDSA"])
+        assert (claims["app"], claims["login"], claims["use"]) == (created["flyAppName"], given["DEV_USER"], use)
+
+
+def share_and_take_back(cli: CommandLine, dev: Dev) -> None:
+    """bob is let in once he has signed in, and shut out again."""
+    theirs = CommandLine(dev.url)
+    theirs.log_in(Browser(), "bob")
+    assert theirs.get("cloud-dev/list") == []
+    cli.post("cloud-dev/members", **STUDIO, login="bob")
+    assert [one["role"] for one in theirs.get("cloud-dev/list")] == ["member"]
+    assert "token" in theirs.get("cloud-dev/mcp-token", **STUDIO)
+    cli.delete("cloud-dev/members", **STUDIO, login="bob")
+    assert theirs.get("cloud-dev/list") == []
+
+
+def held_by_fly(dev: Dev) -> dict[str, Any]:
+    held: dict[str, Any] = requests.get(f"http://127.0.0.1:{dev.sandbox_port}/_sandbox/state", timeout=20).json()["fly"]
+    return held
+
+
+def workspaces_in_the_data_database(state: Path) -> dict[str, list[str]]:
+    """The roles and schemas of machines, seen by the cluster's superuser."""
+    url = urlsplit(address_of_running(state))._replace(path="/crayon_data").geturl()
+    with psycopg.connect(url) as connection:
+        roles = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'crayon\_dev\_%'").fetchall()
+        schemas = connection.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'crayon\_dev\_%'").fetchall()
+    return {"roles": [role for (role,) in roles], "schemas": sorted(schema for (schema,) in schemas)}
