@@ -43,7 +43,7 @@ class MembersView(Endpoint):
         member = members.add_member(
             machine=machine_of_owner(person=caller, app_name=asked["appName"]),
             login=asked["login"],
-            role=asked.get("role", Member.Role.MEMBER),
+            role=asked.get("role"),
             actor=caller,
             now=timezone.now(),
         )
@@ -60,13 +60,15 @@ class MembersView(Endpoint):
         errors=[404, 409],
     )
     def delete(self, request: Request) -> HttpResponse:
-        """Take a person's access away; for the machine's owners.
+        """Take a person's access away; for the machine's owners, and for those who want to leave.
 
         Machines verify tokens by themselves, so those that the person holds work until they expire.
         """
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request) or query(request))
-        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        is_leaving = asked["login"].lower() == caller.login.lower()
+        find = machine_of_member if is_leaving else machine_of_owner
+        machine = find(person=caller, app_name=asked["appName"])
         members.remove_member(machine=machine, login=asked["login"], actor=caller)
         return success({"status": "removed", "message": members.AFTER_REMOVAL})
 

@@ -40,12 +40,12 @@ class MachineQuerySet(models.QuerySet["Machine"]):
     """Machines."""
 
     def for_member(self, person: Person) -> "MachineQuerySet":
-        """Those that the person may use."""
-        return self.filter(members__user_id=person.id)
+        """Those that the person may use; none of a suspended organization."""
+        return self.filter(members__user_id=person.id, organization__suspended_at=None)
 
     def for_owner(self, person: Person) -> "MachineQuerySet":
         """Those that the person decides about."""
-        return self.filter(members__user_id=person.id, members__role=Member.Role.OWNER)
+        return self.filter(members__user_id=person.id, members__role=Member.Role.OWNER, organization__suspended_at=None)
 
     def unfinished(self) -> "MachineQuerySet":
         """Those that are being made or destroyed, or shall be."""

@@ -56,12 +56,12 @@ def list_members(*, machine: Machine) -> list[Member]:
     return list(machine.members.select_related("user"))
 
 
-def add_member(*, machine: Machine, login: str, role: str, actor: audit.Actor, now: datetime) -> Member:
-    """Let a person who is known here use the machine, or change their role.
+def add_member(*, machine: Machine, login: str, role: str | None, actor: audit.Actor, now: datetime) -> Member:
+    """Let a person who is known here use the machine, or change their role; without one, a member keeps theirs.
 
     Raises NoSuchPerson, Malformed for an unknown role, LastOwner, TooManyMembers, TooManyRequests.
     """
-    if role not in Role.values:
+    if role is not None and role not in Role.values:
         raise Malformed("role: Say `owner` or `member`.")
     INVITATIONS.spend(str(actor.id))
     user = _person(login)
@@ -70,7 +70,8 @@ def add_member(*, machine: Machine, login: str, role: str, actor: audit.Actor, n
         member = machine.members.filter(user=user).first()
         if member is None and machine.members.count() >= _MOST:
             raise TooManyMembers
-        if member is not None and role != Role.OWNER:
+        role = role or (member.role if member else Role.MEMBER)
+        if member is not None and role not in {member.role, Role.OWNER}:
             _require_dispensable(machine, member)
         member, made = Member.objects.update_or_create(
             machine=machine,

@@ -327,3 +327,29 @@ def test_an_organization_gets_no_more_than_it_may_have(alice_api, alice, bob, ch
 
     Membership.objects.create(user=bob, organization=alice.personal_organization, created_at=timezone.now())
     assert said(transfer(alice_api, "bob")) == TRANSFERRED
+
+
+def test_a_co_owner_who_is_added_again_without_a_role_stays_one(alice, alice_api, bob):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob, role=Member.Role.OWNER)
+    answer = alice_api.post("/api/cloud-dev/members", {"appName": "studio", "login": "bob"})
+    assert (answer.status_code, answer.json()["data"]["role"]) == (200, "owner")
+
+
+def test_a_member_leaves_by_themselves_and_takes_nobody_along(alice, bob, bob_api, charlie):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob)
+    add_member(machine, charlie)
+    refused = bob_api.request("DELETE", "/api/cloud-dev/members?appName=studio&login=charlie")
+    left = bob_api.request("DELETE", "/api/cloud-dev/members?appName=studio&login=bob")
+    assert (refused.status_code, left.status_code) == (404, 200)
+    assert set(machine.members.values_list("user__username", flat=True)) == {"alice", "charlie"}
+
+
+def test_nobody_uses_the_machines_of_a_suspended_organization(alice, bob, bob_api):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob)
+    machine.organization.suspended_at = timezone.now()
+    machine.organization.save()
+    assert bob_api.get("/api/cloud-dev/ssh-key", appName="studio").status_code == 404
+    assert bob_api.post("/api/cloud-dev/start", {"appName": "studio"}).status_code == 404
