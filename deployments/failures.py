@@ -19,6 +19,7 @@ _SHELL = re.compile(r"^/bin/(?:ba|a)?sh -e?c ")
 _KNOWN: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), sentence)
     for pattern, sentence in (
+        (r"flyctl can't be started", "flyctl can't be started on this server's worker. Tell its operator."),
         (
             r"listening on|not listening on the expected address",
             "The app doesn't listen where Fly looks for it: have it listen on 0.0.0.0 and the port in PORT.",

@@ -56,7 +56,8 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     environment = server_environment(options, os.environ)
     sandbox = Program("sandbox", _sandbox_command(options), logs=logs)
     server = Program("server", _server_command(options), logs=logs)
-    worker = Program("worker", [sys.executable, "manage.py", "worker"], logs=logs)
+    # A worker ends in good order only with its database, which dies together with us.
+    worker = Program("worker", [sys.executable, "manage.py", "worker"], logs=logs, death_signal=signal.SIGKILL)
     programs = [sandbox, server, worker]
     running.enter_context(_stopping(sandbox))
     sandbox.start(environment)

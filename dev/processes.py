@@ -22,8 +22,11 @@ _HEALTHY = 200
 class Program:
     """A long-running child: its lines go to `<logs>/<name>.log` and, prefixed, to the terminal."""
 
-    def __init__(self, name: str, command: Sequence[str], *, logs: Path) -> None:
-        """Prepare; nothing runs yet."""
+    def __init__(
+        self, name: str, command: Sequence[str], *, logs: Path, death_signal: signal.Signals = signal.SIGTERM
+    ) -> None:
+        """Prepare; nothing runs yet. `death_signal` is what it gets when we die without stopping it."""
+        self._death_signal = death_signal
         self.name = name
         self.command = command
         self.log = logs / f"{name}.log"
@@ -32,7 +35,13 @@ class Program:
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it in the project's folder, with an empty log."""
-        self._child = children.start(self.command, output=subprocess.PIPE, environment=environment, folder=Path.cwd())
+        self._child = children.start(
+            self.command,
+            output=subprocess.PIPE,
+            environment=environment,
+            folder=Path.cwd(),
+            death_signal=self._death_signal,
+        )
         output = self._child.stdout
         if output is None:
             message = f"{self.name} has no output."

@@ -6,6 +6,8 @@ from django.db import models
 from django.urls import reverse
 
 from accounts.models import AccessToken, CLILogin, User
+from clouddev.models import Machine
+from deployments.models import Build
 from tests.operators import browser_of, log_a_tool_in, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -13,6 +15,8 @@ SECRETS = {
     User: ("password",),
     AccessToken: ("digest",),
     CLILogin: ("code", "secret_digest", "sealed_token"),
+    Build: ("sealed_environment",),
+    Machine: ("sealed_environment", "sealed_ssh_key"),
 }
 LOOKUPS = ("", "__exact", "__startswith", "__regex", "__gte", "__isnull", "__in")
 

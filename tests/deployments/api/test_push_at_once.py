@@ -125,5 +125,6 @@ def test_a_push_that_is_canceled_meanwhile_is_not_built(alice, alice_api, shop, 
     answer = while_fly_takes_the_secrets(sandbox, shop, alice_api, cancel)
 
     assert (answer.status_code, answer.json()) == (409, {"error": "This push was canceled."})
-    assert Build.objects.get().state == State.CANCELED
-    assert not ProcrastinateJob.objects.filter(task_name="deployments.run_build").exists()
+    build = Build.objects.get()
+    assert build.state == State.CANCELED
+    assert not ProcrastinateJob.objects.filter(queueing_lock=f"build:{build.pk}").exists()
