@@ -43,7 +43,7 @@ class ListView(Endpoint):
     @documented(summary="List machines", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell the machines that the caller may use, newest first."""
-        return success([_listed(listed) for listed in listing.list_machines(person=caller_of(request))])
+        return success([_listed(listed) for listed in listing.list_rows(person=caller_of(request))])
 
 
 class StatusView(Endpoint):
@@ -142,12 +142,12 @@ class KeepAliveView(Endpoint):
         return success({"keepAliveUntil": asked["until"]})
 
 
-def _listed(listed: listing.Listed) -> dict[str, str]:
+def _listed(row: listing.Row) -> dict[str, str]:
     return {
-        "app_name": listed.machine.app_name,
-        "fly_app_name": listed.machine.fly_app_id,
-        "app_url": listed.machine.url,
-        "role": listed.role,
-        "linux_user": listed.linux_user,
-        "fly_state": listed.fly_state,
+        "app_name": row.app_name,
+        "fly_app_name": row.fly_app_name,
+        "app_url": row.url,
+        "role": row.role,
+        "linux_user": row.linux_user,
+        "fly_state": row.fly_state,
     }
