@@ -19,6 +19,10 @@ class CronJobQuerySet(models.QuerySet["CronJob"]):
         """Those of machines that the person may use."""
         return self.filter(machine__members__user_id=person.id)
 
+    def due(self, *, now: datetime) -> "CronJobQuerySet":
+        """Those whose time has come and that nobody paused."""
+        return self.filter(paused_at=None, next_run_at__lte=now)
+
 
 class CronJob(models.Model):
     """One workflow of one machine, and when it starts."""

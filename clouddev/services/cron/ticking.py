@@ -2,11 +2,13 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, QuerySet
 
 from clouddev import schedules
-from clouddev.models import CronJob, CronRun
+from clouddev.models import CronJob, CronRun, Machine
 from clouddev.services.cron import queue
 from clouddev.services.cron.jobs import pause
 
@@ -16,16 +18,15 @@ _AT_ONCE = 500
 # On one machine: more at a time are of no use when it can't keep up or doesn't answer, and keep others' waiting.
 MOST_UNDER_WAY = 10
 KEPT = timedelta(days=90)
-BUSY = f"Not started: {MOST_UNDER_WAY} runs are still under way on this machine."
 
 
 def tick(*, now: datetime) -> None:
     """Record a run of each job that is due, and give it to a worker. Can be repeated, and be done by several at once.
 
-    Of the times that were missed while no worker ran, the first one is made up for.
+    Of the times that were missed while no worker ran, or while the machine had enough to do, the first one is made up
+    for.
     """
-    due = CronJob.objects.filter(paused_at=None, next_run_at__lte=now).select_related("machine")
-    for job in due.order_by("next_run_at")[:_AT_ONCE]:
+    for job in CronJob.objects.due(now=now).exclude(machine__in=_occupied()).order_by("next_run_at")[:_AT_ONCE]:
         try:
             _fire(job, now)
         except schedules.BadTimeZone:
@@ -46,6 +47,12 @@ def forget_old_runs(*, now: datetime) -> int:
     return CronRun.objects.filter(finished_at__lt=now - KEPT).delete()[0]
 
 
+def _occupied() -> QuerySet[CronRun, Any]:
+    """Machines that have as many runs under way as they may; their jobs stay due, and keep nobody's waiting."""
+    counted = CronRun.objects.unfinished().values("job__machine").annotate(count=Count("pk"))
+    return counted.filter(count__gte=MOST_UNDER_WAY).values("job__machine")
+
+
 def _fire(job: CronJob, now: datetime) -> None:
     """Move the job on to its next time, and record the run of this one; only one of several workers succeeds."""
     due_at = job.next_run_at
@@ -53,16 +60,16 @@ def _fire(job: CronJob, now: datetime) -> None:
         return
     following = schedules.next_after(job.cron_expression, schedules.parse_timezone(job.timezone), now)
     with transaction.atomic():
+        # Runs are counted and made behind this lock, so that jobs that are due at once can't pass the limit.
+        Machine.objects.select_for_update(no_key=True).filter(pk=job.machine_id).first()
+        if CronRun.objects.unfinished().filter(job__machine=job.machine_id).count() >= MOST_UNDER_WAY:
+            return
         # Who has changed it meanwhile has given it another time, maybe.
-        still_due = CronJob.objects.filter(pk=job.pk, paused_at=None, next_run_at=due_at, updated_at=job.updated_at)
+        still_due = CronJob.objects.due(now=now).filter(pk=job.pk, next_run_at=due_at, updated_at=job.updated_at)
         if not still_due.update(next_run_at=following):
             return
         run, made = CronRun.objects.get_or_create(
             job=job, due_at=due_at, defaults={"started_at": now, "next_step_at": now}
         )
-        if not made:
-            return
-        if CronRun.objects.unfinished().filter(job__machine=job.machine_id).count() > MOST_UNDER_WAY:
-            CronRun.objects.filter(pk=run.pk).update(state=CronRun.State.FAILED, error=BUSY, finished_at=now)
-            return
-        queue.enqueue(run.pk)
+        if made:
+            queue.enqueue(run.pk)

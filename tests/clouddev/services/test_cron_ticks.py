@@ -10,7 +10,7 @@ from clouddev import schedules
 from clouddev.models import CronJob, CronRun
 from clouddev.services import cron
 from clouddev.services.cron import queue
-from clouddev.services.cron.ticking import BUSY, KEPT, MOST_UNDER_WAY
+from clouddev.services.cron.ticking import KEPT, MOST_UNDER_WAY
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, enqueued, make_job, make_run
 from tests.deployments.at_fly import at_once
@@ -95,25 +95,42 @@ def test_one_job_that_can_not_be_read_keeps_no_other_from_its_time(studio):
     assert AuditEvent.objects.get(action="cron_job.paused").target_id == str(lost.pk)
 
 
-def test_a_job_whose_runs_never_end_is_not_started_on_and_on(studio):
+def test_a_machine_with_enough_under_way_has_its_jobs_wait_until_a_run_ends(studio):
     job = make_job(studio)
-    for number in range(MOST_UNDER_WAY):
-        make_run(job, NOON - (number + 1) * HOUR)
+    stuck = [make_run(job, NOON - (number + 1) * HOUR) for number in range(MOST_UNDER_WAY)]
     cron.tick(now=NOON)
-    newest = CronRun.objects.first()
-    assert newest is not None
-    assert (newest.due_at, newest.state, newest.error, newest.finished_at) == (NOON, "failed", BUSY, NOON)
-    assert enqueued() == []
+    assert not CronRun.objects.filter(due_at=NOON).exists()
+    CronRun.objects.filter(pk=stuck[0].pk).update(state="failed", finished_at=NOON + 3 * HOUR)
+    cron.tick(now=NOON + 3 * HOUR)
+    assert CronRun.objects.filter(due_at__gte=NOON).values_list("due_at", "started_at").get() == (NOON, NOON + 3 * HOUR)
+    job.refresh_from_db()
+    assert job.next_run_at == NOON + 4 * HOUR
 
 
-def test_the_runs_of_all_jobs_of_a_machine_count_and_those_of_others_do_not(studio, bob):
+def test_those_that_wait_the_longest_come_first(studio):
+    jobs = [make_job(studio, f"job-{number}", next_run_at=NOON - number * HOUR) for number in range(MOST_UNDER_WAY + 2)]
+    cron.tick(now=NOON)
+    assert set(CronRun.objects.values_list("job", flat=True)) == {job.pk for job in jobs[2:]}
+
+
+def test_the_runs_of_all_jobs_of_a_machine_count_and_those_of_others_do_not(studio, bob, monkeypatch):
     for number in range(MOST_UNDER_WAY):
         make_run(make_job(studio, f"stuck-{number}", next_run_at=NOON + HOUR), NOON - HOUR)
-    late, others = make_job(studio, "late"), make_job(make_machine(bob, "others"))
+    make_job(studio, "late", next_run_at=NOON - HOUR)
+    others = make_job(make_machine(bob, "others"))
+    monkeypatch.setattr("clouddev.services.cron.ticking._AT_ONCE", 1)
     cron.tick(now=NOON)
-    outcomes = {run.job_id: (run.state, run.error) for run in CronRun.objects.filter(due_at=NOON)}
-    assert outcomes == {late.pk: ("failed", BUSY), others.pk: ("starting", "")}
+    assert CronRun.objects.get(due_at__gte=NOON - HOUR, job__workflow_name__in=["late", "nightly"]).job == others
     assert len(enqueued()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_look_at_once_do_not_pass_the_limit(alice):
+    studio = make_machine(alice)
+    for number in range(MOST_UNDER_WAY + 5):
+        make_job(studio, f"job-{number}")
+    at_once(4, lambda _number: cron.tick(now=NOON))
+    assert CronRun.objects.count() == MOST_UNDER_WAY
 
 
 def test_a_job_that_is_changed_while_it_is_looked_at_waits_for_its_new_time(studio, monkeypatch):
