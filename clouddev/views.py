@@ -55,7 +55,8 @@ def workspaces(request: HttpRequest) -> HttpResponse:
     """The machines that the person may use."""
     person = _person(request)
     listed = listing.list_with_people(person=person)
-    cards = [_card(item) for item in listed]
+    notices = idle.notices_for(item.machine for item in listed)
+    cards = [{**_card(item), "notice": notices.get(item.machine.pk)} for item in listed]
     return render(request, "clouddev/workspaces.html", {"cards": cards, "is_going": any(map(_is_going, cards))})
 
 
@@ -227,7 +228,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
         "is_there": machine.state != Machine.State.DESTROYING,
         "is_kept": machine.keep_alive_until is not None and machine.keep_alive_until > now,
         "kept_for": _KEPT_FOR.items(),
-        "notice": idle.notice_for(machine),
+        "notice": idle.notices_for([machine]).get(machine.pk),
         "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
         "after_removal": members.AFTER_REMOVAL,
         "complaint": complaint,

@@ -6,6 +6,8 @@ Fly's proxy; what a person does over a connection that was open before is known 
 """
 
 import logging
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,11 +50,13 @@ def notice_of(machine: Machine, policy: IdlePolicy | None) -> Notice | None:
     return Notice(on=_reacts_until(machine.warned_at, policy), action=policy.then)
 
 
-def notice_for(machine: Machine) -> Notice | None:
-    """The same by the policy of the machine's organization as it is now."""
-    if machine.warned_at is None:
-        return None
-    return notice_of(machine, IdlePolicy.objects.filter(organization_id=machine.organization_id).first())
+def notices_for(machines: Iterable[Machine]) -> dict[uuid.UUID, Notice]:
+    """The same for those of the machines that were warned, by their ids and their organizations' policies of now."""
+    warned = [machine for machine in machines if machine.warned_at is not None]
+    found = IdlePolicy.objects.filter(organization__in={machine.organization_id for machine in warned}) if warned else ()
+    policies = {policy.organization_id: policy for policy in found}
+    notices = {machine.pk: notice_of(machine, policies.get(machine.organization_id)) for machine in warned}
+    return {machine_id: notice for machine_id, notice in notices.items() if notice is not None}
 
 
 def look(*, now: datetime) -> None:

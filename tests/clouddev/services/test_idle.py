@@ -225,13 +225,14 @@ def test_the_warning_says_what_happens_and_when():
     assert "stopped on 6 May 2030" in idle.Notice(on=day, action="stop").sentence
 
 
-def test_the_warning_is_on_the_machines_page(alice, unused, now, client):
+@pytest.mark.parametrize("page", ["/workspaces/", "/workspaces/{}/"])
+def test_the_warning_is_on_the_pages_of_the_machine(alice, unused, now, client, page):
     set_policy(alice, warn_after_days=30, days_to_react=7, then="delete")
     client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
     sentence = "Nobody has used this machine for long. It will be deleted with its data on"
-    assert sentence not in client.get(f"/workspaces/{unused.pk}/").content.decode()
+    assert sentence not in client.get(page.format(unused.pk)).content.decode()
     idle.look(now=now)
-    assert sentence in client.get(f"/workspaces/{unused.pk}/").content.decode()
+    assert sentence in client.get(page.format(unused.pk)).content.decode()
 
 
 def test_nobody_is_warned_too_early(alice, unused, now):
