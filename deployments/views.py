@@ -30,7 +30,7 @@ def _person(request: HttpRequest) -> User:
 @require_GET
 def deployments(request: HttpRequest) -> HttpResponse:
     """The person's apps."""
-    apps = list(Deployment.objects.of(_person(request)))
+    apps = list(Deployment.objects.usable_by(_person(request)))
     latest = builds.latest_builds(apps)
     rows = [
         {"app": app, "latest": latest.get(app.pk), "standing": standing.standing_of_app(app, latest.get(app.pk))}

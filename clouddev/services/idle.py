@@ -53,7 +53,9 @@ def notice_of(machine: Machine, policy: IdlePolicy | None) -> Notice | None:
 def notices_for(machines: Iterable[Machine]) -> dict[uuid.UUID, Notice]:
     """The same for those of the machines that were warned, by their ids and their organizations' policies of now."""
     warned = [machine for machine in machines if machine.warned_at is not None]
-    found = IdlePolicy.objects.filter(organization__in={machine.organization_id for machine in warned}) if warned else ()
+    found = (
+        IdlePolicy.objects.filter(organization__in={machine.organization_id for machine in warned}) if warned else ()
+    )
     policies = {policy.organization_id: policy for policy in found}
     notices = {machine.pk: notice_of(machine, policies.get(machine.organization_id)) for machine in warned}
     return {machine_id: notice for machine_id, notice in notices.items() if notice is not None}

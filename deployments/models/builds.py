@@ -14,9 +14,9 @@ LONGEST_SENTENCE = 500
 class BuildQuerySet(models.QuerySet["Build"]):
     """Builds."""
 
-    def of(self, person: Person) -> "BuildQuerySet":
-        """Those of the person's own apps."""
-        return self.filter(deployment__owner_id=person.id)
+    def usable_by(self, person: Person) -> "BuildQuerySet":
+        """Those of the person's own apps; none of a suspended organization."""
+        return self.filter(deployment__owner_id=person.id, deployment__organization__suspended_at=None)
 
     def running(self) -> "BuildQuerySet":
         """Those that a worker has taken and not ended, whether it still lives or not."""

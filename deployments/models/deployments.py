@@ -26,6 +26,10 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """The person's own."""
         return self.filter(owner_id=person.id)
 
+    def usable_by(self, person: Person) -> "DeploymentQuerySet":
+        """Those that the person may use: their own, and none of a suspended organization."""
+        return self.of(person).filter(organization__suspended_at=None)
+
 
 class Deployment(models.Model):
     """An app that its owner pushes code to. Each push is a Build."""

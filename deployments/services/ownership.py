@@ -21,7 +21,8 @@ class NoSuchBuild(NotFound):
 
 def own_app(*, person: Person, app_name: str) -> Deployment:
     """The person's app. Raises NoSuchApp."""
-    found = Deployment.objects.of(person).exclude(state=Deployment.State.DESTROYING).filter(app_name=app_name).first()
+    usable = Deployment.objects.usable_by(person).exclude(state=Deployment.State.DESTROYING)
+    found = usable.filter(app_name=app_name).first()
     if found is None:
         raise NoSuchApp
     return found
@@ -29,7 +30,7 @@ def own_app(*, person: Person, app_name: str) -> Deployment:
 
 def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
     """The person's app, be it on its way out. Raises NoSuchApp."""
-    found = Deployment.objects.of(person).filter(pk=deployment_id).first()
+    found = Deployment.objects.usable_by(person).filter(pk=deployment_id).first()
     if found is None:
         raise NoSuchApp("There is no such app.")
     return found
@@ -37,7 +38,7 @@ def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
 
 def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
     """A build of the person's app, with its app and who pushed it. Raises NoSuchBuild."""
-    builds = Build.objects.of(person).select_related("deployment", "pushed_by")
+    builds = Build.objects.usable_by(person).select_related("deployment", "pushed_by")
     found = builds.filter(pk=build_id, deployment=deployment_id).first()
     if found is None:
         raise NoSuchBuild

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Organization
 from deployments.models import Build, Deployment
 from tests.accounts.browsing import Browser, form_of, text_of
 from tests.deployments.builders import IMAGE, append_log, make_build, make_deployment
@@ -69,6 +69,17 @@ def test_it_lists_my_apps_with_state_address_and_latest_build(alices, alice, sho
     assert "old0000" not in text
     for link in (page_of(shop), page_of(build), shop.url):
         assert f'href="{link}"' in page.content.decode()
+
+
+def test_the_apps_of_a_suspended_organization_are_not_there(alices, alice, shop):
+    build = make_build(shop, state=State.BUILDING)
+    Organization.objects.filter(pk=shop.organization_id).update(suspended_at=NOW)
+    assert "shop" not in text_of(alices.get(LIST))
+    assert {alices.get(page_of(thing)).status_code for thing in (shop, build)} == {404}
+    form = form_of(alices.get(LIST), "/auth/sign-out")
+    assert alices.client.post(f"{page_of(build)}/cancel", form).status_code == 404
+    build.refresh_from_db()
+    assert build.cancel_requested_at is None
 
 
 def test_it_lists_nothing_of_others(charlies, shop):
