@@ -38,3 +38,18 @@ def github_is_configured(app_configs: object, **_kwargs: Any) -> list[CheckMessa
             id="crayon.W011",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def clients_have_addresses_of_their_own(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that is not known as one, all clients share its address, and with it their limits."""
+    if not settings.IS_SECURE or settings.CLIENT_ADDRESS_HEADER or settings.TRUSTED_PROXY_COUNT:
+        return []
+    return [
+        Warning(
+            "PUBLIC_URL is https, but neither CLIENT_ADDRESS_HEADER nor TRUSTED_PROXY_COUNT is set: everybody comes "
+            "from the proxy's address, so ten wrong guesses of one client shut out all others.",
+            hint="Name the header that the proxy overwrites, or count the proxies that append to X-Forwarded-For.",
+            id="crayon.W012",
+        )
+    ]

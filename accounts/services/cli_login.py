@@ -36,12 +36,14 @@ _FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHER
 STARTS = RateLimit("cli-login-starts", "30/minute")
 # A CLI polls 30 times a minute.
 POLLS = RateLimit("cli-login-polls", "120/minute")
-# Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 8 years, and
+# Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 2 years, and
 # everybody together, with both totals, a month on average; seeing a code alone yields nothing but a
-# question to deny. The totals are apart so that anonymous polls can't shut the page for people.
-WRONG_GUESSES = RateLimit("cli-login-wrong-guesses", "10/minute")
-WRONG_GUESSES_OF_PERSON = RateLimit("cli-login-wrong-guesses-of-person", "10/minute")
+# question to deny. Polls and the page are counted apart so that anonymous polls can't shut the page
+# for people, and an address has more of the page than a person so that one can't shut it for an office.
+WRONG_POLLS = RateLimit("cli-login-wrong-polls", "10/minute")
 WRONG_POLLS_OF_ALL = RateLimit("cli-login-wrong-polls-of-all", "500/minute")
+WRONG_CODES_OF_PERSON = RateLimit("cli-login-wrong-codes-of-person", "10/minute")
+WRONG_CODES = RateLimit("cli-login-wrong-codes", "30/minute")
 WRONG_CODES_OF_ALL = RateLimit("cli-login-wrong-codes-of-all", "500/minute")
 
 _Limits: TypeAlias = tuple[tuple[RateLimit, tuple[str, ...]], ...]
@@ -216,14 +218,14 @@ def _place(login: CLILogin) -> str:
 
 def _limits_of_page(user: User, address: str) -> _Limits:
     return (
-        (WRONG_GUESSES, (network_of(address),)),
-        (WRONG_GUESSES_OF_PERSON, (str(user.pk),)),
+        (WRONG_CODES_OF_PERSON, (str(user.pk),)),
+        (WRONG_CODES, (network_of(address),)),
         (WRONG_CODES_OF_ALL, ()),
     )
 
 
 def _count_wrong_poll(address: str) -> None:
-    limits: _Limits = ((WRONG_GUESSES, (network_of(address),)), (WRONG_POLLS_OF_ALL, ()))
+    limits: _Limits = ((WRONG_POLLS, (network_of(address),)), (WRONG_POLLS_OF_ALL, ()))
     _require_left(limits)
     _spend(limits)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.checks import allow_list_is_not_empty, github_is_configured
+from accounts.checks import allow_list_is_not_empty, clients_have_addresses_of_their_own, github_is_configured
 
 
 def ids(messages):
@@ -32,3 +32,18 @@ def test_w011_a_server_without_github_warns_its_operator(settings):
     assert ids(github_is_configured(None)) == ["crayon.W011"]
     settings.GITHUB_CLIENT_ID = "sandbox-github-client"
     assert ids(github_is_configured(None)) == []
+
+
+@pytest.mark.parametrize(
+    ("is_secure", "header", "proxies", "expected"),
+    [
+        (True, "", 0, ["crayon.W012"]),
+        (True, "Fly-Client-IP", 0, []),
+        (True, "", 1, []),
+        (False, "", 0, []),
+    ],
+)
+def test_w012_a_server_that_takes_its_proxy_for_everybody_warns(settings, is_secure, header, proxies, expected):
+    settings.IS_SECURE = is_secure
+    settings.CLIENT_ADDRESS_HEADER, settings.TRUSTED_PROXY_COUNT = header, proxies
+    assert ids(clients_have_addresses_of_their_own(None)) == expected

@@ -214,10 +214,19 @@ def test_somebody_who_tries_codes_from_many_addresses_has_to_wait(alices, bobs):
     assert guess(bobs, 11) == 404
 
 
-def test_the_addresses_of_one_ipv6_network_share_their_guesses(alices, bobs):
+def test_somebody_who_tries_codes_does_not_shut_the_page_for_others_at_their_address(alices, bobs, started):
+    code, _ = started()
+    assert look(bobs, code).status_code == 200
+    assert [look(alices, f"{number:08x}").status_code for number in range(11)] == [404] * 10 + [429]
+    assert look(bobs, code).status_code == 200
+
+
+def test_the_addresses_of_one_ipv6_network_share_their_thirty_guesses(alices, bobs):
     def guess(browser, number):
         return browser.client.get(PATH, {"cli_code": f"{number:08x}"}, REMOTE_ADDR=f"2001:db8::{number:x}").status_code
 
+    for _ in range(20):
+        cli_login.WRONG_CODES.spend("2001:db8::/64")
     assert [guess((alices, bobs)[number % 2], number) for number in range(11)] == [404] * 10 + [429]
 
 
@@ -232,6 +241,13 @@ def test_strangers_who_guess_by_polling_do_not_shut_the_page(alices, started):
     for number in range(500):
         cli_login.check(code="00000000", secret="0" * 32, address=f"192.0.2.{number % 250}", now=timezone.now())
     assert look(alices, "00000000").status_code == 404
+    assert AUTHORIZED in text_of(alices.press(look(alices, code), PATH, decision="approve"))
+
+
+def test_wrong_polls_from_an_address_do_not_shut_the_page_for_people_there(alices, nobody_api, started):
+    code, _ = started()
+    polls = [nobody_api.get("/api/auth/cli/check", code=f"{number:08x}", secret="x") for number in range(11)]
+    assert [poll.status_code for poll in polls] == [200] * 10 + [429]
     assert AUTHORIZED in text_of(alices.press(look(alices, code), PATH, decision="approve"))
 
 
