@@ -62,7 +62,7 @@ def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> 
     # One more than is shown tells whether there is another page.
     listed = builds.builds_of(app, before=before, limit=builds.PAGE + 1)
     current = standing.current_release(app)
-    latest = listed[0] if listed and before is None else builds.latest_builds([app]).get(app.pk)
+    latest = builds.latest_builds([app]).get(app.pk)
     context = {
         "app": app,
         "latest": latest,
@@ -104,7 +104,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
     context = {
         **row,
         "app": app,
-        "message": message_of(found),
+        "message": message_of(found, now=timezone.now()),
         "milestones": standing.milestones_of(found),
         "part": part,
         "earlier": max(0, part.start - build_logs.MOST_CHARACTERS) if part.start else None,
@@ -112,7 +112,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
         "at_end": offset is None and bool(part.text or not found.is_over),
         "follows": offset is None and not found.is_over,
         "is_current": current is not None and current.pk == found.pk,
-        "can_be_canceled": is_there and not found.is_over and found.cancel_requested_at is None,
+        "can_be_canceled": is_there and cancelation.can_be_canceled(found),
         "can_be_redeployed": row["can_be_redeployed"] and is_there,
         "push_again": found.state in standing.TO_PUSH_AGAIN,
     }
@@ -131,7 +131,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
         {
             "word": now.word,
             "tone": now.tone,
-            "message": message_of(found),
+            "message": message_of(found, now=timezone.now()),
             "log": part.text,
             "offset": part.end,
             # Over once the reader has all of it, too.

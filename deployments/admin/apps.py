@@ -16,6 +16,7 @@ from unfold.enums import ActionVariant
 from accounts.admin.deeds import Deed, on_one
 from config.core.admin import OperatorAdmin
 from deployments.models import Build, Deployment
+from deployments.models.builds import LATEST_FIRST
 from deployments.services import destroying
 
 _DESTROY = Deed(
@@ -60,7 +61,7 @@ class DeploymentAdmin(OperatorAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         """With the state of each app's latest build."""
         queryset: QuerySet[Deployment] = super().get_queryset(request)
-        latest = Build.objects.filter(deployment=OuterRef("pk")).order_by("-created_at").values("state")[:1]
+        latest = Build.objects.filter(deployment=OuterRef("pk")).order_by(*LATEST_FIRST).values("state")[:1]
         return queryset.annotate(latest_state=Subquery(latest))
 
     @display(  # type: ignore[untyped-decorator]  # unfold is untyped

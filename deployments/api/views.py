@@ -53,7 +53,7 @@ class StatusView(Endpoint):
     )
     def get(self, request: Request) -> HttpResponse:
         """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
-        found = status.status_of(caller=_caller(request), app_name=_app_name(query(request)))
+        found = status.status_of(caller=_caller(request), app_name=_app_name(query(request)), now=timezone.now())
         answer = {"status": found.status, "url": found.url, "commit": found.commit}
         if found.message:
             answer["message"] = found.message

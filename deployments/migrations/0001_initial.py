@@ -123,6 +123,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='build',
+            index=models.Index(models.F('deployment'), models.OrderBy(models.F('accepted_at'), descending=True, nulls_last=True), models.OrderBy(models.F('created_at'), descending=True), name='build_latest'),
+        ),
+        migrations.AddIndex(
+            model_name='build',
             index=models.Index(condition=models.Q(('finished_at', None)), fields=['created_at'], name='build_unfinished'),
         ),
         migrations.AddConstraint(

@@ -9,6 +9,10 @@ from config.core.attempts import Attempted, deserted
 from deployments.models.deployments import Deployment, Person
 
 LONGEST_SENTENCE = 500
+# Which build is an app's latest: what was accepted last, since that is what was built last. A push that never was
+# counts where no other is there. An index has this order.
+LATEST_FIRST = (models.F("accepted_at").desc(nulls_last=True), models.F("created_at").desc())
+LATEST_FIRST_SQL = "accepted_at DESC NULLS LAST, created_at DESC"
 
 
 class BuildQuerySet(models.QuerySet["Build"]):
@@ -98,6 +102,7 @@ class Build(Attempted):
         )
         indexes = (
             models.Index(fields=["deployment", "-created_at"]),
+            models.Index("deployment", *LATEST_FIRST, name="build_latest"),
             models.Index(fields=["created_at"], name="build_unfinished", condition=models.Q(finished_at=None)),
         )
 

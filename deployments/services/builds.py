@@ -1,18 +1,21 @@
 """An app's builds, and building none: deploying again what was built before."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 
 from accounts import audit
 from config.core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
+from deployments.models.builds import LATEST_FIRST
 from deployments.models.deployments import Person
 from deployments.services import queue, stored_archives
 from deployments.services.ownership import NoSuchApp, own_app
 
 PAGE = 50
+_NEXT = timedelta(microseconds=1)
 SUPERSEDED = "A newer build took this one's place."
 
 
@@ -54,9 +57,9 @@ def builds_of(deployment: Deployment, *, before: uuid.UUID | None = None, limit:
 
 
 def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:
-    """The newest build of each of the apps that has one, in one query."""
-    newest = Build.objects.filter(deployment__in=deployments).order_by("deployment_id", "-created_at")
-    return {build.deployment_id: build for build in newest.distinct("deployment_id").defer("sealed_environment")}
+    """The latest build of each of the apps that has one, in one query."""
+    latest = Build.objects.filter(deployment__in=deployments).order_by("deployment_id", *LATEST_FIRST)
+    return {build.deployment_id: build for build in latest.distinct("deployment_id").defer("sealed_environment")}
 
 
 def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
@@ -82,7 +85,8 @@ def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
             from_image=build.image,
             internal_port=build.internal_port,
             created_at=now,
-            accepted_at=now,
+            accepted_at=acceptance(app, now=now),
+            secrets_version=secrets_version(app),
         )
         audit.record(
             "build.redeployed",
@@ -93,6 +97,21 @@ def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
         )
         queue.enqueue(again.pk)
     return again
+
+
+def acceptance(deployment: Deployment, *, now: datetime) -> datetime:
+    """When a build that is being accepted counts as such: after all others of the app, whatever the clocks say.
+
+    Within the caller's transaction, which holds the app's lock.
+    """
+    last = Build.objects.filter(deployment=deployment).aggregate(last=Max("accepted_at"))["last"]
+    return now if last is None else max(now, last + _NEXT)
+
+
+def secrets_version(deployment: Deployment) -> int | None:
+    """The latest version of the app's secrets that Fly has told us, for machines to wait for."""
+    known: int | None = Build.objects.filter(deployment=deployment).aggregate(latest=Max("secrets_version"))["latest"]
+    return known
 
 
 def require_idle(deployment: Deployment) -> None:

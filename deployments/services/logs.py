@@ -5,20 +5,22 @@ from dataclasses import dataclass
 
 from config.core.database import fetch_row
 from deployments.models import Deployment
+from deployments.models.builds import LATEST_FIRST_SQL
 from deployments.models.deployments import Person
 from deployments.services import build_logs
 from deployments.services.ownership import NoSuchApp
 from deployments.services.service_logs import service_logs
 
-_FIND = """
+_FIND = f"""
 SELECT d.id, d.fly_app_id, b.id, b.log_length,
        EXISTS (SELECT 1 FROM deployments_build r WHERE r.deployment_id = d.id AND r.released_at IS NOT NULL)
   FROM deployments_deployment d
+  JOIN accounts_organization o ON o.id = d.organization_id
   LEFT JOIN LATERAL (
-       SELECT id, log_length FROM deployments_build WHERE deployment_id = d.id ORDER BY created_at DESC LIMIT 1
+       SELECT id, log_length FROM deployments_build WHERE deployment_id = d.id ORDER BY {LATEST_FIRST_SQL} LIMIT 1
        ) b ON true
- WHERE d.owner_id = %s AND d.app_name = %s AND d.state <> %s
-"""
+ WHERE d.owner_id = %s AND d.app_name = %s AND d.state <> %s AND o.suspended_at IS NULL
+"""  # noqa: S608 - the order is a constant
 
 
 @dataclass(frozen=True, slots=True)

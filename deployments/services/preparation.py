@@ -13,7 +13,7 @@ from django.db.models import Max
 from django.db.models.functions import Coalesce
 
 from accounts.audit import record
-from accounts.callers import Caller
+from accounts.callers import Caller, Suspended
 from accounts.models import User
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
@@ -41,6 +41,15 @@ class QuotaReached(Conflict):
     """409: the person has as many apps as they may."""
 
 
+class OfSuspendedOrganization(Suspended):
+    """403: the person's app of this name belongs to another organization of theirs, which is suspended."""
+
+    default = (
+        "Your app of this name belongs to an organization that is suspended. "
+        "Ask an operator of this server to restore it, or choose another name."
+    )
+
+
 class BeingRemoved(Conflict):
     """409: the app of this name is being deleted."""
 
@@ -51,7 +60,7 @@ def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
     """The caller's app of this name, made when there is none; its address is known at once.
 
     While another call, or Fly, is still at it, it is answered as it is. Raises NotAnAppName, QuotaReached,
-    BeingRemoved, TooManyRequests and the Fly client's errors; calling again settles those.
+    OfSuspendedOrganization, BeingRemoved, TooManyRequests and the Fly client's errors; calling again settles those.
     """
     if not is_app_name(app_name):
         raise NotAnAppName
@@ -60,6 +69,8 @@ def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
     if deployment is None or deployment.state == State.PREPARING:
         PREPARATIONS.spend(str(caller.id))
         deployment = deployment or _intended(caller, app_name, now=now)
+    if deployment.organization.suspended_at:
+        raise OfSuspendedOrganization
     if deployment.state == State.DESTROYING:
         raise BeingRemoved
     if deployment.state == State.READY:
@@ -95,7 +106,7 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
 
 
 def _found(caller: Caller, app_name: str) -> Deployment | None:
-    return Deployment.objects.of(caller).filter(app_name=app_name).first()
+    return Deployment.objects.of(caller).filter(app_name=app_name).select_related("organization").first()
 
 
 @transaction.atomic

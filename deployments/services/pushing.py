@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -100,8 +100,8 @@ def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Buil
     try:
         _store(build, push.archive)
         app = preparation.finish(deployment_id=app.pk, now=now)
-        version = _tell_fly(app, environment)
-        _accept(caller, build, environment, version)
+        _tell_fly(build, app, environment)
+        _accept(caller, build, environment)
     except Exception as error:
         _give_up(build, error.sentence if isinstance(error, ApplicationError) else _CRASHED)
         raise
@@ -145,34 +145,34 @@ def _store(build: Build, archive: IO[bytes]) -> None:
         raise StorageFailed
 
 
-def _tell_fly(app: Deployment, environment: Environment) -> int | None:
-    """Set the secrets, all in one call. Gives the latest version known, for machines to wait for."""
-    if environment.secrets:
-        try:
-            return Fly.from_settings().set_secrets(app.fly_app_id, environment.secrets)
-        except UnknownApp as error:
-            raise NotYetAtFly from error
-    known: int | None = Build.objects.filter(deployment=app).aggregate(latest=Max("secrets_version"))["latest"]
-    return known
+def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
+    """Set the secrets, all in one call, and note their version, which counts whatever becomes of this push."""
+    if not environment.secrets:
+        return
+    try:
+        version = Fly.from_settings().set_secrets(app.fly_app_id, environment.secrets)
+    except UnknownApp as error:
+        raise NotYetAtFly from error
+    Build.objects.filter(pk=build.pk).update(secrets_version=version)
 
 
-def _accept(caller: Caller, build: Build, environment: Environment, version: int | None) -> None:
+def _accept(caller: Caller, build: Build, environment: Environment) -> None:
     """Let the build wait for a worker in place of all that waited before it.
 
     Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled or TookTooLong.
     """
-    now = timezone.now()
     with transaction.atomic():
         # Pushes at once pass here one after the other.
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:
             raise NoSuchApp
+        now = builds.acceptance(app, now=timezone.now())
         builds.supersede(deployment=app, actor=caller, now=now)
         # After that: what a worker has taken meanwhile runs.
         builds.require_idle(app)
         if not _unaccepted(build).update(
             accepted_at=now,
-            secrets_version=version,
+            secrets_version=builds.secrets_version(app),
             sealed_environment=_sealed(build, environment),
         ):
             canceled = Build.objects.filter(pk=build.pk, state=State.CANCELED).exists()

@@ -1,27 +1,30 @@
 """How an app is, for somebody who waits for it: from our own rows alone, since the workers note what Fly says."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from config.core.database import fetch_row
 from deployments.models import Build, Deployment
+from deployments.models.builds import LATEST_FIRST_SQL
 from deployments.models.deployments import Person, url_of
 
 Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]
 
 # One statement by hand: a client asks every few seconds for as long as its build takes.
-_FIND = """
-SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error, b.accepted_at, b.cancel_requested_at, b.finished_at
+_FIND = f"""
+SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
+       b.accepted_at, b.started_at, b.released_at, b.cancel_requested_at, b.finished_at
   FROM deployments_deployment d
+  JOIN accounts_organization o ON o.id = d.organization_id
   LEFT JOIN LATERAL (
-       SELECT state, commit, step, error, accepted_at, cancel_requested_at, finished_at
+       SELECT state, commit, step, error, accepted_at, started_at, released_at, cancel_requested_at, finished_at
          FROM deployments_build
         WHERE deployment_id = d.id
-        ORDER BY created_at DESC
+        ORDER BY {LATEST_FIRST_SQL}
         LIMIT 1) b ON true
- WHERE d.owner_id = %s AND d.app_name = %s
-"""
+ WHERE d.owner_id = %s AND d.app_name = %s AND o.suspended_at IS NULL
+"""  # noqa: S608 - the order is a constant
 RECEIVING = "Receiving the archive…"
 WAITING = "Waiting for a worker…"
 BEGINNING = "Preparing the build…"
@@ -51,27 +54,32 @@ class _Latest:
     step: str
     error: str
     accepted_at: datetime | None
+    started_at: datetime | None
+    released_at: datetime | None
     cancel_requested_at: datetime | None
     finished_at: datetime | None
 
 
-def status_of(*, caller: Person, app_name: str) -> Status:
-    """How the caller's app is; `not_found` also for another's and for one that is being destroyed. One query."""
+def status_of(*, caller: Person, app_name: str, now: datetime) -> Status:
+    """How the caller's app is. One query.
+
+    It is `not_found` also when it is another's, is being destroyed, or belongs to a suspended organization.
+    """
     row = fetch_row(_FIND, [caller.id, app_name])
     if row is None or row[1] == Deployment.State.DESTROYING:
         return Status("not_found")
     url = url_of(row[0])
-    return Status("idle", url) if row[2] is None else _of_build(url, _Latest(*row[2:]))
+    return Status("idle", url) if row[2] is None else _of_build(url, _Latest(*row[2:]), now)
 
 
-def _of_build(url: str, build: _Latest) -> Status:
+def _of_build(url: str, build: _Latest, now: datetime) -> Status:
     word, message = _word_and_message(build)
     failed = word == "build_error"
     return Status(
         word,
         url,
         build.commit or None,
-        message=None if failed else message,
+        message=None if failed or not message else message + _so_far(build, now),
         error=(build.error or FAILED) if failed else None,
     )
 
@@ -92,6 +100,17 @@ def _word_and_message(build: _Latest | Build) -> tuple[Word, str | None]:
             return "build_error", None
 
 
-def message_of(build: Build) -> str:
+def _so_far(build: _Latest | Build, now: datetime) -> str:
+    """How long what is being done takes already, such as " (4 min)"; "" for the first minute, and for what is over.
+
+    Some steps take long, and the command-line tool gives up when nothing changes for three minutes.
+    """
+    since = build.released_at or build.started_at or build.accepted_at
+    minutes = (now - since) // timedelta(minutes=1) if since and not build.finished_at else 0
+    return f" ({minutes} min)" if minutes > 0 else ""
+
+
+def message_of(build: Build, *, now: datetime) -> str:
     """The same sentence about any build, for its page; "" where its state says all."""
-    return _word_and_message(build)[1] or ""
+    message = _word_and_message(build)[1]
+    return message + _so_far(build, now) if message else ""

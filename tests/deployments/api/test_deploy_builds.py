@@ -107,8 +107,15 @@ def test_many_builds_cost_no_more_queries_than_one(alice_api, shop, django_asser
 # --- deploying an image again --------------------------------------------------------------------
 
 
+def test_an_image_that_is_deployed_again_waits_for_the_secrets_that_were_set_since(alice, shop):
+    old = make_build(shop, state=State.LIVE, secrets_version=3)
+    make_build(shop, state=State.FAILED, secrets_version=7, accepted_at=None)
+    again = builds.redeploy(build=old, actor=alice, now=NOON)
+    assert Build.objects.get(pk=again.pk).secrets_version == 7
+
+
 def test_an_image_is_deployed_again_by_a_new_build(alice, bob, shop):
-    old = make_build(shop, state=State.LIVE, commit="0123abc", internal_port=3000)
+    old = make_build(shop, state=State.LIVE, commit="0123abc", internal_port=3000, created_at=NOON - timedelta(hours=1))
     again = builds.redeploy(build=old, actor=bob, now=NOON)
     made = Build.objects.get(pk=again.pk)
     assert (made.state, made.from_image, made.commit, made.internal_port) == (State.QUEUED, IMAGE, "0123abc", 3000)

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from deployments.models import Build, Deployment
@@ -117,6 +118,34 @@ def test_a_message_changes_with_the_step_since_tools_wait_for_as_long_as_it_does
     first = asked(alice_api)["data"]["message"]
     Build.objects.filter(pk=build.pk).update(step="Two…")
     assert (first, asked(alice_api)["data"]["message"]) == ("One…", "Two…")
+
+
+LONG = [
+    ({"state": State.QUEUED}, "accepted_at", "Waiting for a worker…"),
+    ({"state": State.QUEUED, "step": "Waiting for another build of your organization to end…"}, "accepted_at",
+     "Waiting for another build of your organization to end…"),
+    ({"state": State.BUILDING, "step": "Building step 2 of 7: npm ci…"}, "started_at", "Building step 2 of 7: npm ci…"),
+    ({"state": State.BUILDING, "step": "x", "cancel_requested_at": NOW}, "started_at", "Canceling…"),
+    ({"state": State.RELEASED}, "released_at", "Waiting for the app to answer…"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "since", "sentence"), LONG)
+def test_a_message_says_how_long_it_takes_so_that_tools_go_on_waiting(alice_api, shop, fields, since, sentence):
+    build = make_build(shop, **fields)
+    began = getattr(build, since)
+    heard = []
+    for seconds in (59, 60, 239, 240):
+        with time_machine.travel(began + timedelta(seconds=seconds), tick=False):
+            heard.append(asked(alice_api)["data"]["message"])
+    assert heard == [sentence, f"{sentence} (1 min)", f"{sentence} (3 min)", f"{sentence} (4 min)"]
+
+
+def test_what_is_over_takes_no_longer(alice_api, shop):
+    make_build(shop, state=State.RELEASED, finished_at=NOW)
+    first = asked(alice_api)
+    with time_machine.travel(NOW + timedelta(hours=1), tick=False):
+        assert asked(alice_api) == first
 
 
 def test_a_poll_costs_two_queries_however_many_builds_there_are(alice_api, shop, django_assert_num_queries):

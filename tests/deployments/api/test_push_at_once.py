@@ -2,6 +2,7 @@
 
 import base64
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +62,26 @@ def while_fly_takes_the_secrets(sandbox: Any, shop: Any, alice_api: Any, act: An
     return answer
 
 
+def shown(api: Any) -> tuple[str, str, str | None]:
+    """What `status` says of the app, and whose log `logs` gives."""
+    status = api.get("/api/deploy/status", appName="shop").json()["data"]
+    logs = api.get("/api/deploy/logs", appName="shop").json()["data"]
+    return status["status"], status.get("message") or status.get("error", ""), logs["buildId"]
+
+
 def test_of_pushes_at_once_exactly_one_waits(alice, shop, folder):
     token = token_of(alice)
     answers = at_once(*[lambda n=n: APIClient(token).post(PATH, body_of(n)) for n in range(3)])
     assert [answer.status_code for answer in answers] == [200] * 3
     waiting = Build.objects.get(state=State.QUEUED)
     assert Build.objects.filter(state=State.CANCELED, error="A newer build took this one's place.").count() == 2
+    assert shown(APIClient(token)) == ("queued", "Waiting for a worker…", str(waiting.pk))
     assert stored(folder) == [waiting.archive]
     assert ProcrastinateJob.objects.filter(args={"build_id": str(waiting.pk)}).count() == 1
 
 
 def test_a_build_that_begins_meanwhile_goes_on_and_the_push_is_refused(alice_api, shop, sandbox, folder):
-    older = make_build(shop)
+    older = make_build(shop, step="Installing…")
 
     def begin() -> None:
         Build.objects.filter(pk=older.pk).update(state=State.BUILDING, heartbeat_at=timezone.now())
@@ -84,6 +93,26 @@ def test_a_build_that_begins_meanwhile_goes_on_and_the_push_is_refused(alice_api
     newer = Build.objects.exclude(pk=older.pk).get()
     assert (older.state, newer.state, newer.error) == (State.BUILDING, State.FAILED, answer.json()["error"])
     assert stored(folder) == []
+    # Whoever pushed the one that runs waits for it, and must not hear of the other.
+    assert shown(alice_api) == ("building", "Installing…", str(older.pk))
+
+
+def test_secrets_that_a_refused_push_has_set_count_for_the_next_one(alice_api, shop, sandbox):
+    older = make_build(shop)
+    running = Build.objects.filter(pk=older.pk)
+    answer = while_fly_takes_the_secrets(
+        sandbox, shop, alice_api, lambda: running.update(state=State.BUILDING, heartbeat_at=timezone.now())
+    )
+    assert answer.status_code == 409
+    refused = Build.objects.exclude(pk=older.pk).get()
+    assert refused.secrets_version == sandbox.state()["fly"]["apps"][shop.fly_app_id]["secrets_version"]
+
+    running.update(state=State.LIVE, finished_at=timezone.now())
+    body = body_of()
+    del body["envVars"]
+    assert alice_api.post(PATH, body).status_code == 200
+
+    assert Build.objects.get(state=State.QUEUED).secrets_version == refused.secrets_version
 
 
 def test_a_push_that_still_arrives_when_another_is_accepted_takes_its_place_afterwards(
@@ -103,6 +132,35 @@ def test_a_push_that_still_arrives_when_another_is_accepted_takes_its_place_afte
     assert waiting.created_at < other.created_at
     assert (other.state, other.error) == (State.CANCELED, "A newer build took this one's place.")
     assert stored(folder) == [waiting.archive]
+    assert shown(alice_api) == ("queued", "Waiting for a worker…", str(waiting.pk))
+
+
+def test_the_build_accepted_last_is_the_latest_though_clocks_differ(alice, alice_api, shop, sandbox, folder):
+    fast = make_build(shop, accepted_at=timezone.now() + timedelta(minutes=2))
+    answer = alice_api.post(PATH, body_of())
+
+    assert answer.status_code == 200
+    fast.refresh_from_db()
+    assert fast.state == State.CANCELED
+    assert shown(alice_api) == ("queued", "Waiting for a worker…", answer.json()["data"]["buildId"])
+
+
+def test_a_push_that_could_not_be_stored_does_not_hide_what_runs(alice_api, shop, folder):
+    live = make_build(shop, state=State.LIVE)
+    folder.joinpath("builds").write_text("in the way")
+
+    assert alice_api.post(PATH, body_of()).status_code == 503
+    assert Build.objects.latest("created_at").state == State.FAILED
+    assert shown(alice_api) == ("running", "", str(live.pk))
+
+
+def test_a_push_that_could_not_be_stored_is_the_latest_where_nothing_else_is(alice_api, shop, folder):
+    folder.joinpath("builds").write_text("in the way")
+
+    answer = alice_api.post(PATH, body_of())
+
+    assert answer.status_code == 503
+    assert shown(alice_api) == ("build_error", answer.json()["error"], str(Build.objects.get().pk))
 
 
 def test_a_push_that_still_arrives_when_an_image_is_deployed_again_takes_its_place_too(alice, alice_api, shop, sandbox):
@@ -115,6 +173,7 @@ def test_a_push_that_still_arrives_when_an_image_is_deployed_again_takes_its_pla
     assert answer.status_code == 200
     again[0].refresh_from_db()
     assert again[0].state == State.CANCELED
+    assert shown(alice_api)[2] == answer.json()["data"]["buildId"]
     assert str(Build.objects.get(state=State.QUEUED).pk) == answer.json()["data"]["buildId"]
 
 
