@@ -154,12 +154,12 @@ class BuildAdmin(OperatorAdmin):
         return format_html('<pre class="crayon-log">{}</pre>', part.text or "Nothing was logged.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        """Canceling until its end; deploying again afterwards, what has an image."""
+        """Canceling until it is released; deploying again, once it is over, what has an image."""
         build = self.get_object(request, str(object_id))
         if build is None:
             return []
         sensible = {
-            "cancel_one": not build.is_over and build.cancel_requested_at is None,
+            "cancel_one": cancelation.can_be_canceled(build),
             "redeploy_one": build.is_over and bool(build.image),
         }
         offered = super().get_actions_detail(request, object_id)

@@ -1,6 +1,7 @@
-"""Canceling builds: those that wait are over at once, one that runs is asked to stop."""
+"""Canceling builds: those that wait are over at once, one that is being built is asked to stop."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -29,55 +30,91 @@ class AlreadyOver(Conflict):
     default = "This build is over already, so it can't be canceled."
 
 
+class AlreadyReleased(AlreadyOver):
+    """409: Fly runs the build's image; only whether it answers is still to be seen."""
+
+    default = "This version is released already, so it can't be canceled. Push again to replace it."
+
+
 class Owner(audit.Actor, Person, Protocol):
     """Somebody who has apps and does things: a User, or the Caller of an API request."""
 
 
-def cancel(*, caller: Owner, app_name: str, now: datetime) -> None:
-    """Cancel whatever of the caller's app waits or runs; fine when the latest build was canceled before.
+def can_be_canceled(build: Build) -> bool:
+    """Whether canceling the build would still change anything."""
+    return not build.is_over and build.state != Build.State.RELEASED and build.cancel_requested_at is None
 
-    Raises NoSuchApp or NothingToCancel.
+
+def cancel(*, caller: Owner, app_name: str, now: datetime) -> None:
+    """Cancel whatever of the caller's app waits or is being built; fine when the latest build was canceled before.
+
+    Raises NoSuchApp, NothingToCancel, or AlreadyOver or AlreadyReleased when nothing else was left to cancel.
     """
     app = own_app(person=caller, app_name=app_name)
     unfinished = list(Build.objects.filter(deployment=app, finished_at=None).values_list("pk", flat=True))
-    for build_id in unfinished:
-        _cancel(build_id, actor=caller, now=now)
-    if not unfinished:
-        latest = Build.objects.filter(deployment=app).first()
-        if latest is None or latest.state != Build.State.CANCELED:
-            raise NothingToCancel
+    if unfinished:
+        _cancel_all(unfinished, actor=caller, now=now)
+        return
+    latest = Build.objects.filter(deployment=app).first()
+    if latest is None or latest.state != Build.State.CANCELED:
+        raise NothingToCancel
 
 
 def cancel_build(build_id: uuid.UUID, actor: audit.Actor) -> bool:
-    """Cancel one build; False when that was done before. Raises AlreadyOver when it has ended otherwise.
+    """Cancel one build; False when that was done before.
 
-    Who may is for the caller to see to.
+    Raises AlreadyOver when it has ended otherwise, AlreadyReleased when Fly runs its image. Who may is for the
+    caller to see to.
     """
-    if _cancel(build_id, actor=actor, now=timezone.now()):
-        return True
-    build = Build.objects.get(pk=build_id)
-    if build.is_over and build.state != Build.State.CANCELED:
-        raise AlreadyOver
-    return False
+    return _cancel(build_id, actor=actor, now=timezone.now())
+
+
+def _cancel_all(build_ids: Iterable[uuid.UUID], *, actor: audit.Actor, now: datetime) -> None:
+    """Cancel those that can be. Raises the first one's refusal when there is none."""
+    refusals, canceled = [], 0
+    for build_id in build_ids:
+        try:
+            _cancel(build_id, actor=actor, now=now)
+            canceled += 1
+        except AlreadyOver as refusal:
+            refusals.append(refusal)
+    if not canceled:
+        raise refusals[0]
 
 
 def _cancel(build_id: uuid.UUID, *, actor: audit.Actor, now: datetime) -> bool:
-    """Whether this call changed anything. A build may be taken, or end, at any moment: only the updates decide."""
+    """Whether this call changed anything. A build may be taken, or end, at any moment: only the updates decide.
+
+    Raises AlreadyReleased or AlreadyOver.
+    """
     with transaction.atomic():
-        build = Build.objects.filter(pk=build_id)
-        if build.filter(state=Build.State.QUEUED, finished_at=None).update(
+        build = Build.objects.filter(pk=build_id, finished_at=None)
+        if build.filter(state=Build.State.QUEUED).update(
             state=Build.State.CANCELED, error=CANCELED, finished_at=now, sealed_environment=None
         ):
-            _record("build.canceled", build.select_related("deployment").get(), actor)
+            _record("build.canceled", build_id, actor)
             return True
         # One that waited a line ago may have been taken since; a running one never waits again.
-        if build.running().filter(cancel_requested_at=None).update(cancel_requested_at=now):
-            _record("build.cancel_requested", build.select_related("deployment").get(), actor)
+        if build.filter(state=Build.State.BUILDING, cancel_requested_at=None).update(cancel_requested_at=now):
+            _record("build.cancel_requested", build_id, actor)
             return True
-        return False
+    _require_canceled(build_id)
+    return False
 
 
-def _record(action: str, build: Build, actor: audit.Actor) -> None:
+def _require_canceled(build_id: uuid.UUID) -> None:
+    """Return when the build was canceled, or asked to stop, before. Raises AlreadyReleased or AlreadyOver."""
+    build = Build.objects.filter(pk=build_id).first()
+    if build is None:
+        raise AlreadyOver
+    if build.state == Build.State.RELEASED and not build.is_over:
+        raise AlreadyReleased
+    if build.is_over and build.state != Build.State.CANCELED:
+        raise AlreadyOver
+
+
+def _record(action: str, build_id: uuid.UUID, actor: audit.Actor) -> None:
+    build = Build.objects.select_related("deployment").get(pk=build_id)
     audit.record(
         action,
         actor=actor,

@@ -339,6 +339,17 @@ def test_a_build_that_ended_meanwhile_is_not_canceled_and_the_page_says_so(alice
     assert "This build is over already" in text_of(alices.get(page_of(build)))
 
 
+def test_a_version_that_is_released_meanwhile_is_not_canceled_and_has_no_button_any_more(alices, shop):
+    build = make_build(shop, state=State.BUILDING)
+    page = alices.get(page_of(build))
+    assert "Cancel this build" in text_of(page)
+    Build.objects.update(state=State.RELEASED, released_at=NOW)
+    alices.press(page, f"{page_of(build)}/cancel")
+    text = text_of(alices.get(page_of(build)))
+    assert "This version is released already, so it can't be canceled. Push again to replace it." in text
+    assert "Cancel this build" not in text
+
+
 def test_an_older_image_is_deployed_again_from_the_list(alices, shop):
     old = make_build(shop, state=State.LIVE, created_at=NOW - 2 * HOUR, commit="0123abc")
     make_build(shop, state=State.LIVE, created_at=NOW - HOUR)

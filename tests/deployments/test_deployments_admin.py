@@ -118,6 +118,7 @@ def test_only_what_makes_sense_is_offered(browser, alice, shop):
     running, live = make_build(shop, state=State.BUILDING), make_build(make_deployment(alice, "a"), state=State.LIVE)
     failed = make_build(make_deployment(alice, "b"), state=State.FAILED)
     assert [buttons(browser, build) for build in (running, live, failed)] == [{"cancel_one"}, {"redeploy_one"}, set()]
+    assert buttons(browser, make_build(make_deployment(alice, "c"), state=State.RELEASED)) == set()
 
 
 def test_an_operator_destroys_an_app(browser, operator, shop, sandbox):

@@ -1,8 +1,12 @@
 """POST /api/deploy/cancel: what waits is over at once, what runs is asked to stop."""
 
+import threading
+import time
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent
@@ -17,6 +21,8 @@ PATH = "/api/deploy/cancel"
 State = Build.State
 NAME_RULE = "appName: Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."
 CANCELED = {"data": {"status": "canceled"}}
+RELEASED = {"error": "This version is released already, so it can't be canceled. Push again to replace it."}
+OVER = {"error": "This build is over already, so it can't be canceled."}
 NOTHING = {"error": "There is nothing to cancel: no build of this app is waiting or running."}
 ABSENT = {"error": "You have no app of this name. Prepare it first."}
 
@@ -91,14 +97,60 @@ def test_an_archive_that_is_gone_already_is_no_trouble(alice_api, shop, django_c
         assert ask(alice_api) == (200, CANCELED)
 
 
-@pytest.mark.parametrize("state", [State.BUILDING, State.RELEASED])
-def test_a_running_build_is_asked_to_stop(alice_api, alice, shop, state):
-    build = make_build(shop, state=state, archive="archives/one.tar.gz")
+def test_a_running_build_is_asked_to_stop(alice_api, alice, shop):
+    build = make_build(shop, state=State.BUILDING, archive="archives/one.tar.gz")
     assert ask(alice_api) == (200, CANCELED)
     asked = Build.objects.get(pk=build.pk)
     assert asked.cancel_requested_at is not None
-    assert (asked.state, asked.finished_at, asked.archive) == (state, None, "archives/one.tar.gz")
+    assert (asked.state, asked.finished_at, asked.archive) == (State.BUILDING, None, "archives/one.tar.gz")
     assert AuditEvent.objects.get(action="build.cancel_requested").actor_id == alice.pk
+
+
+def test_a_version_that_fly_runs_is_not_canceled_any_more(alice_api, alice, shop):
+    build = make_build(shop, state=State.RELEASED)
+    assert ask(alice_api) == (409, RELEASED)
+    with pytest.raises(cancelation.AlreadyReleased):
+        cancelation.cancel_build(build.pk, alice)
+    build.refresh_from_db()
+    assert (build.state, build.cancel_requested_at, build.is_over) == (State.RELEASED, None, False)
+    assert not AuditEvent.objects.filter(action__startswith="build.cancel").exists()
+
+
+def test_a_build_that_waits_behind_a_released_one_is_canceled(alice_api, shop):
+    make_build(shop, state=State.RELEASED)
+    make_build(shop)
+    assert ask(alice_api) == (200, CANCELED)
+    assert set(Build.objects.values_list("state", flat=True)) == {State.RELEASED, State.CANCELED}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ({"state": State.RELEASED}, RELEASED),
+        ({"state": State.LIVE, "finished_at": timezone.now()}, OVER),
+        ({"state": State.FAILED, "finished_at": timezone.now()}, OVER),
+    ],
+    ids=["released", "live", "failed"],
+)
+def test_a_build_that_gets_further_at_this_moment_is_not_said_to_be_canceled(alice, values, answer):
+    """Its worker has written that, and has not committed yet."""
+    build = make_build(make_deployment(alice), state=State.BUILDING)
+    token, written = token_of(alice), threading.Event()
+
+    def get_further():
+        with transaction.atomic():
+            Build.objects.filter(pk=build.pk).update(**values)
+            written.set()
+            time.sleep(0.7)
+
+    def ask_meanwhile():
+        assert written.wait(5)
+        return ask(APIClient(token))
+
+    assert at_once(get_further, ask_meanwhile)[1] == (409, answer)
+    build.refresh_from_db()
+    assert (build.state, build.cancel_requested_at) == (values["state"], None)
 
 
 def test_canceling_twice_is_fine_and_recorded_once(alice_api, shop):
