@@ -3,8 +3,6 @@
 import uuid
 from datetime import timedelta
 
-from procrastinate.contrib.django import app
-
 from config.core.jobs import BUILDS, SHORT, nudge
 
 RUN_BUILD = "deployments.run_build"
@@ -16,7 +14,6 @@ def enqueue(build_id: uuid.UUID) -> None:
     nudge(RUN_BUILD, queue=BUILDS, lock=f"build:{build_id}", build_id=build_id)
 
 
-def recheck_later(build_id: uuid.UUID, *, count: int, after: timedelta) -> None:
-    """Have a worker ask again, after a while, whether the released app answers; `count` is of such questions."""
-    job = app.configure_task(RECHECK, queue=SHORT, schedule_in={"seconds": int(after.total_seconds())})
-    job.defer(build_id=str(build_id), count=count)
+def recheck_later(build_id: uuid.UUID, *, after: timedelta) -> None:
+    """Have a worker ask again, after a while, whether the released app answers. The same otherwise."""
+    nudge(RECHECK, queue=SHORT, lock=f"recheck:{build_id}", after=after, build_id=build_id)

@@ -5,19 +5,21 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization
 from config.core.attempts import Attempt
-from deployments.models import Build
+from deployments.models import Build, Deployment
 from deployments.models.builds import LONGEST_SENTENCE
+from deployments.services import queue
 
 MOST_ATTEMPTS = 4
 # What a build may take beyond flyctl's own time: unpacking, and waiting for the app to answer.
 _BESIDES = timedelta(minutes=15)
+_RECHECK_AFTER = timedelta(seconds=20)
 _AUDITED = {
     Build.State.LIVE: "build.released",
     Build.State.RELEASED: "build.released",
@@ -30,7 +32,7 @@ _INTERRUPTED = "The build was interrupted several times because its worker went 
 
 
 class Canceled(Exception):
-    """Somebody asked for the build to be canceled."""
+    """Somebody asked for the build to be canceled, or for its app to be destroyed."""
 
 
 def take(build_id: Any) -> "BuildAttempt | None":
@@ -50,6 +52,9 @@ def take(build_id: Any) -> "BuildAttempt | None":
 
 def _has_room(build: Build) -> bool:
     """Whether the organization may have one more running; its row is locked until the claim is made."""
+    if build.state != Build.State.QUEUED:
+        # It holds its place already. Were it counted anew, deserted builds could wait for each other for ever.
+        return True
     Organization.objects.select_for_update(no_key=True).get(pk=build.organization_id)
     others = Build.objects.running().filter(organization=build.organization_id).exclude(pk=build.pk).count()
     if others < settings.BUILDS_PER_ORGANIZATION:
@@ -71,7 +76,7 @@ def _claim(build: Build) -> "BuildAttempt | None":
     build.refresh_from_db()
     attempt = BuildAttempt(build)
     if build.attempt > MOST_ATTEMPTS:
-        attempt.finish(Build.State.INTERRUPTED, error=_INTERRUPTED)
+        attempt.give_up(Build.State.INTERRUPTED, _INTERRUPTED)
         return None
     return attempt
 
@@ -83,11 +88,13 @@ class BuildAttempt(Attempt[Build]):
         longest = timedelta(minutes=settings.BUILD_MINUTES) + _BESIDES
         unfinished = Build.objects.filter(finished_at=None)
         super().__init__(build, unfinished=unfinished, longest_seconds=longest.total_seconds())
-        self._cancel_requested = build.cancel_requested_at is not None
+        self._cancel_requested = build.cancel_requested_at is not None and build.state != Build.State.RELEASED
 
     def listen(self) -> None:
-        """See whether the build shall be canceled."""
-        self._cancel_requested = self.mine().exclude(cancel_requested_at=None).exists()
+        """See whether the build shall be canceled; one that is released ends early only with its app."""
+        canceled = Q(state=Build.State.BUILDING, cancel_requested_at__isnull=False)
+        destroyed = Q(deployment__state=Deployment.State.DESTROYING)
+        self._cancel_requested = self.mine().filter(canceled | destroyed).exists()
 
     def require_going(self) -> None:
         """Raise CutOff, HandedOver or Canceled when this attempt has to stop."""
@@ -101,13 +108,30 @@ class BuildAttempt(Attempt[Build]):
             self.update(step=sentence[:LONGEST_SENTENCE])
             self.row.step = sentence
 
-    def note_released(self, *, image: str) -> None:
-        """Record that Fly runs the new image: from here on nothing is built again."""
-        self.update(state=Build.State.RELEASED, image=image[:300], released_at=timezone.now())
+    def note_released(self, *, image: str) -> bool:
+        """Record that Fly runs the new image: from here on nothing is built again, or canceled.
+
+        Answers whether somebody had asked for the build to be canceled, which came too late.
+        """
+        self.update(state=Build.State.RELEASED, image=image[:300], released_at=timezone.now(), cancel_requested_at=None)
         self.row.state, self.row.image = Build.State.RELEASED, image
+        # A heartbeat that is under way may have looked at the row before.
+        with self._beating:
+            too_late, self._cancel_requested = self._cancel_requested, False
+        return too_late
+
+    def give_up(self, state: Build.State, sentence: str) -> None:
+        """End the build in this state; as released where Fly runs its image, whatever came after. Raises CutOff."""
+        if self.row.state == Build.State.RELEASED:
+            self.finish(Build.State.RELEASED)
+        else:
+            self.finish(state, error=sentence)
 
     def finish(self, state: Build.State, *, error: str = "") -> None:
-        """End the build, with its audit row. Raises CutOff."""
+        """End the build, with its audit row; one that is only released has somebody ask later whether it answers.
+
+        Raises CutOff.
+        """
         self.patiently(lambda: self._finish(state, error))
 
     def _finish(self, state: Build.State, error: str) -> None:
@@ -123,3 +147,5 @@ class BuildAttempt(Attempt[Build]):
                 organization_id=self.row.organization_id,
                 details=details,
             )
+            if state == Build.State.RELEASED:
+                queue.recheck_later(self.row.pk, after=_RECHECK_AFTER)

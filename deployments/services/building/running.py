@@ -6,7 +6,6 @@ image, from asking whether the app answers.
 
 import logging
 import uuid
-from datetime import timedelta
 from pathlib import Path
 
 from django.utils import timezone
@@ -27,7 +26,6 @@ from deployments.services.cancelation import CANCELED
 
 logger = logging.getLogger(__name__)
 
-_RECHECK_AFTER = timedelta(seconds=20)
 _CRASHED = "Something went wrong on our side. Push again; if it fails again, tell an operator of this server."
 _ARCHIVE_GONE = "The uploaded archive is gone, so the build can't go on. Push again."
 _NO_FLYCTL = "This server can't build: its worker has no flyctl. Tell an operator of this server."
@@ -97,7 +95,8 @@ def _deploy(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
     attempt.require_going()
     image = release(attempt, logbook, folder)
     logbook.flush()
-    attempt.note_released(image=image)
+    if attempt.note_released(image=image):
+        logbook.write("Canceling came too late: Fly runs the new image already.")
 
 
 def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
@@ -112,13 +111,7 @@ def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
         return
     logbook.write(f"The app is released, but nothing answers at {url} yet. Its own logs may say why.")
     logbook.flush()
-    _finish_released(attempt)
-
-
-def _finish_released(attempt: BuildAttempt) -> None:
-    """End it as released, and have somebody ask later whether the app answers."""
     attempt.finish(Build.State.RELEASED)
-    queue.recheck_later(attempt.row.pk, count=1, after=_RECHECK_AFTER)
 
 
 def _hand_over(attempt: BuildAttempt) -> None:
@@ -132,10 +125,6 @@ def _hand_over(attempt: BuildAttempt) -> None:
 
 def _end(attempt: BuildAttempt, state: Build.State, sentence: str) -> None:
     try:
-        if attempt.row.state == Build.State.RELEASED:
-            # Fly runs the image, whatever came after: that is no failure, and not to be canceled any more.
-            _finish_released(attempt)
-        else:
-            attempt.finish(state, error=sentence)
+        attempt.give_up(state, sentence)
     except CutOff:
         logger.warning("build %s: somebody else has it, so its end is theirs", attempt.row.pk)

@@ -4,6 +4,7 @@ import logging
 import uuid
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployments.models import Build, Deployment, FlyApp
@@ -17,8 +18,7 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 100
 # Each takes seconds when Fly is slow, and builds must not wait for that.
 _MOST_REMOVALS = 10
-_MOST_RECHECKS = 30
-_RECHECK_EVERY = timedelta(seconds=30)
+_RECHECK_EVERY, _RECHECK_FOR = timedelta(seconds=30), timedelta(minutes=15)
 
 
 def sweep() -> None:
@@ -28,6 +28,8 @@ def sweep() -> None:
         queue.enqueue(build_id)
     for build_id in Build.objects.waiting().order_by("created_at").values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue(build_id)
+    for build_id in _silent().values_list("pk", flat=True)[:_AT_ONCE]:
+        queue.recheck_later(build_id, after=_RECHECK_EVERY)
     pushing.sweep_unaccepted()
     for build in Build.objects.exclude(finished_at=None).exclude(archive="")[:_AT_ONCE]:
         _forget_archive(build)
@@ -59,13 +61,18 @@ def _finish_destroying() -> None:
             logger.warning("deployment %s is not removed yet: %s", deployment_id, type(error).__name__)
 
 
-def recheck(build_id: uuid.UUID, *, count: int) -> None:
+def recheck(build_id: uuid.UUID) -> None:
     """See whether a released app answers by now, every half minute for a quarter of an hour."""
-    silent = Build.objects.filter(pk=build_id, state=Build.State.RELEASED).exclude(finished_at=None)
-    build = silent.select_related("deployment").first()
+    released = Build.objects.filter(pk=build_id, state=Build.State.RELEASED).exclude(finished_at=None)
+    build = released.select_related("deployment").first()
     if build is None:
         return
     if readiness.answers(build.deployment.url):
-        silent.update(state=Build.State.LIVE)
-    elif count < _MOST_RECHECKS:
-        queue.recheck_later(build_id, count=count + 1, after=_RECHECK_EVERY)
+        released.update(state=Build.State.LIVE)
+    elif _silent().filter(pk=build_id).exists():
+        queue.recheck_later(build_id, after=_RECHECK_EVERY)
+
+
+def _silent() -> QuerySet[Build]:
+    """Builds that ended lately as released, whose apps have not answered yet."""
+    return Build.objects.filter(state=Build.State.RELEASED, finished_at__gt=timezone.now() - _RECHECK_FOR)

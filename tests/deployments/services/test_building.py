@@ -105,22 +105,6 @@ def test_an_earlier_image_is_released_again_without_its_archive(pushed: Any, ali
     assert log_of(again.pk).startswith(f"Releasing {first.image} again.\n")
 
 
-def test_an_app_that_does_not_answer_is_released_and_asked_again(
-    pushed: Any, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(readiness, "_PATIENCE_SECONDS", 2.0)
-    build = pushed(archive_of("x"))
-    sandbox.fly_app(build.deployment.fly_app_id, status=500)
-    build = built(build)
-    assert (build.state, build.error, build.is_over) == (State.RELEASED, "", True)
-    assert "nothing answers at" in log_of(build.pk)
-    building.recheck(build.pk, count=1)
-    assert Build.objects.get(pk=build.pk).state == State.RELEASED
-    sandbox.fly_app(build.deployment.fly_app_id, status=200)
-    building.recheck(build.pk, count=2)
-    assert Build.objects.get(pk=build.pk).state == State.LIVE
-
-
 def test_of_an_app_that_answers_only_its_status_is_read(pushed: Any, sandbox: SandboxProcess) -> None:
     build = built(pushed(archive_of("x")))
     sandbox.fly_app(build.deployment.fly_app_id, body="x" * (8 << 20))
@@ -174,27 +158,6 @@ def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGro
     work.require_nothing_left()
 
 
-def test_a_cancel_that_comes_after_the_release_leaves_it_released(
-    pushed: Any, alice: User, sandbox: SandboxProcess, work: WorkGround
-) -> None:
-    build = pushed(archive_of("x"))
-    sandbox.fly_app(build.deployment.fly_app_id, status=500)
-
-    def work_on_it() -> None:
-        building.run_build(build.pk)
-        connection.close()
-
-    thread = threading.Thread(target=work_on_it)
-    thread.start()
-    until = time.monotonic() + 30
-    while Build.objects.get(pk=build.pk).state != State.RELEASED and time.monotonic() < until:
-        time.sleep(0.1)
-    cancelation.cancel_build(build.pk, alice)
-    thread.join(20)
-    build.refresh_from_db()
-    assert (build.state, build.error, build.is_over) == (State.RELEASED, "", True)
-
-
 def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
     build = built(pushed(archive_of("x", "silence 30")))
@@ -240,3 +203,15 @@ def test_an_organization_that_has_enough_running_waits(
     Build.objects.filter(pk=other.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=timezone.now())
     build = built(build)
     assert (build.state, build.step) == (State.QUEUED, "Waiting for another build of your organization to end…")
+
+
+def test_deserted_builds_go_on_one_after_the_other_where_fewer_may_run_than_did(
+    pushed: Any, work: WorkGround, alice: User, settings: Any
+) -> None:
+    """As after a change of the setting: each of them held a place, and keeps it."""
+    work.prepared(alice, "other")
+    deserted = [pushed(archive_of("x")), work.push(alice, archive_of("y"), "other")]
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Build.objects.update(state=State.BUILDING, attempt=1, heartbeat_at=long_ago)
+    settings.BUILDS_PER_ORGANIZATION = 1
+    assert [built(build).state for build in deserted] == [State.LIVE, State.LIVE]
