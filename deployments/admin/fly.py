@@ -61,10 +61,17 @@ class DiscrepancyAdmin(OperatorAdmin):
     @display(  # type: ignore[untyped-decorator]
         description="What",
         ordering="kind",
-        label={"at Fly only": "warning", "gone at Fly": "danger", "ours, and used by nothing": "info"},
+        label={
+            "at Fly only": "warning",
+            "gone at Fly": "danger",
+            "ours, and used by nothing": "info",
+            "more machines than one": "warning",
+            "in our app, and unknown": "warning",
+            "live without a machine": "danger",
+        },
     )
     def what(self, discrepancy: Discrepancy) -> str:
-        """Which side lacks it."""
+        """Which side has what the other one lacks."""
         return discrepancy.get_kind_display()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Discrepancy]:

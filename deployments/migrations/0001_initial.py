@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             name='Discrepancy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('stranger', 'at Fly only'), ('missing', 'gone at Fly'), ('abandoned', 'ours, and used by nothing'), ('database', 'in the data database only')], max_length=10)),
+                ('kind', models.CharField(choices=[('stranger', 'at Fly only'), ('missing', 'gone at Fly'), ('abandoned', 'ours, and used by nothing'), ('database', 'in the data database only'), ('surplus', 'more machines than one'), ('unknown', 'in our app, and unknown'), ('empty', 'live without a machine')], max_length=10)),
                 ('fly_name', models.CharField(max_length=255, verbose_name='name at Fly')),
                 ('sentence', models.CharField(max_length=300)),
                 ('first_seen_at', models.DateTimeField()),

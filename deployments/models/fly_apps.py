@@ -97,6 +97,9 @@ class Discrepancy(models.Model):
         MISSING = "missing", "gone at Fly"
         ABANDONED = "abandoned", "ours, and used by nothing"
         DATABASE = "database", "in the data database only"
+        SURPLUS = "surplus", "more machines than one"
+        UNKNOWN = "unknown", "in our app, and unknown"
+        EMPTY = "empty", "live without a machine"
 
     kind = models.CharField(max_length=10, choices=Kind)
     fly_name = models.CharField("name at Fly", max_length=255)

@@ -1,7 +1,8 @@
 """Comparing what Fly has with what we know, and finishing what was left half done.
 
-One question lists all apps of the organization. Fly's answers may be minutes old, so only what was found
-before is acted on; deleted is only what has a row of ours and is used by nothing. All else is shown to operators.
+One question lists all apps of the organization, another one its machines. Fly's answers may be minutes old, so
+only what was found before is acted on; deleted is only what has a row of ours and is used by nothing. All else is
+shown to operators.
 """
 
 import logging
@@ -19,7 +20,7 @@ from deployments.clients.fly import App, Fly, UnknownApp
 from deployments.models import Deployment, Discrepancy, FlyApp
 from deployments.models.fly_apps import CLAIM_LASTS, FlyAppQuerySet
 from deployments.names import looks_like_ours
-from deployments.services import destroying, fly_apps, preparation
+from deployments.services import deployed_machines, destroying, fly_apps, preparation
 from deployments.services.fly_apps import SETTLES_AFTER
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Counts:
     strangers: int = 0
     missing: int = 0
     abandoned: int = 0
+    surplus: int = 0
+    unknown: int = 0
+    empty: int = 0
 
 
 def reconcile(*, now: datetime) -> Counts:
@@ -67,8 +71,22 @@ def reconcile(*, now: datetime) -> Counts:
     kinds = [kind for kind, _ in findings]
     counts.strangers, counts.missing, counts.abandoned = map(kinds.count, (Kind.STRANGER, Kind.MISSING, Kind.ABANDONED))
     _remove_abandoned(fly, counts, now=now)
-    _log(counts)
+    try:
+        # Last, so that machines which can't be asked about keep nothing else from being done.
+        _compare_machines(fly, listed, counts, now=now)
+    finally:
+        _log(counts)
     return counts
+
+
+def _compare_machines(fly: Fly, listed: dict[str, App], counts: Counts, *, now: datetime) -> None:
+    """Record what differs in deployments' apps; what was found before stays when Fly can't tell."""
+    findings = deployed_machines.findings(fly, listed, now=now)
+    if findings is None:
+        return
+    Discrepancy.objects.replace(kinds=deployed_machines.KINDS, findings=findings, now=now)
+    kinds = [kind for kind, _ in findings]
+    counts.surplus, counts.unknown, counts.empty = map(kinds.count, (Kind.SURPLUS, Kind.UNKNOWN, Kind.EMPTY))
 
 
 def _log(counts: Counts) -> None:

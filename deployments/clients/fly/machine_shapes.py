@@ -70,6 +70,8 @@ class MachineOfOrganization:
     state: str
     region: str
     updated_at: datetime
+    # As with a Machine.
+    process_group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def machine(body: object) -> Machine:
         created_at=optional_moment(found, "created_at"),
         updated_at=optional_moment(found, "updated_at"),
         host_status=optional_text(found, "host_status"),
-        metadata={name: str(value) for name, value in optional_object(config, "metadata").items()},
+        metadata=_metadata(config),
         checks=tuple(_check(an_object(item, "checks")) for item in a_list(found.get("checks"), "checks")),
         last_exit=_last_exit(found),
         config=config,
@@ -162,4 +164,9 @@ def _of_organization(found: Fields) -> MachineOfOrganization:
         state=text(found, "state"),
         region=optional_text(found, "region"),
         updated_at=moment(found, "updated_at"),
+        process_group=_metadata(optional_object(found, "config")).get("fly_process_group", ""),
     )
+
+
+def _metadata(config: Fields) -> dict[str, str]:
+    return {name: str(value) for name, value in optional_object(config, "metadata").items()}

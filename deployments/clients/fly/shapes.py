@@ -22,11 +22,15 @@ _DESTROYED_VOLUME = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app. `network` and `organization` (its slug) are "" where a list leaves them out."""
+    """An app. `network` and `organization` (its slug) are "" where a list leaves them out.
+
+    `volumes` is how many it has, 0 where that is left out.
+    """
 
     name: str
     network: str
     organization: str
+    volumes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,12 @@ def app(body: object) -> App:
     """The answer of `GET /v1/apps/{name}`."""
     found = an_object(body, "app")
     organization = optional_object(found, "organization")
-    return App(text(found, "name"), optional_text(found, "network"), optional_text(organization, "slug"))
+    return App(
+        name=text(found, "name"),
+        network=optional_text(found, "network"),
+        organization=optional_text(organization, "slug"),
+        volumes=whole(found, "volume_count") if "volume_count" in found else 0,
+    )
 
 
 def apps(body: object) -> AppList:

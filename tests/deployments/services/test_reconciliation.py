@@ -46,10 +46,11 @@ def unused(name="crayon-0123456789abcdef", **fields):
     return FlyApp.objects.create(name=name, network=f"{name}-net", **{"created_at": long_ago, **fields})
 
 
-def test_where_all_agree_one_question_is_asked_and_nothing_done(shop, sandbox):
+def test_where_all_agree_two_questions_are_asked_and_nothing_done(shop, sandbox):
     assert reconcile() == {"seen": 1}
 
-    assert [(entry["method"], entry["path"]) for entry in sandbox.requests("fly")] == [("GET", "/v1/apps")]
+    asked = [(entry["method"], entry["path"]) for entry in sandbox.requests("fly")]
+    assert asked == [("GET", "/v1/apps"), ("GET", "/v1/orgs/sandbox/machines")]
     assert found() == set()
 
 
