@@ -57,10 +57,17 @@ def begin_request(request: HttpRequest) -> str:
     The id is the one that a proxy sent, when it looks like one, else a new one.
     """
     offered = request.META.get("HTTP_X_REQUEST_ID", "")
-    request_id: str = offered if _ACCEPTABLE_ID.fullmatch(offered) else f"{random.getrandbits(64):016x}"
+    request_id = begin_unread_request(offered if _ACCEPTABLE_ID.fullmatch(offered) else "")
+    _address.set(client_address(request))
+    return request_id
+
+
+def begin_unread_request(request_id: str = "") -> str:
+    """Forget the thread's last request; the id of one that nothing else is known of, which is new by default."""
+    request_id = request_id or f"{random.getrandbits(64):016x}"
     _request_id.set(request_id)
     _caller.set("")
-    _address.set(client_address(request))
+    _address.set("")
     return request_id
 
 
