@@ -6,16 +6,20 @@ Built on urllib3's pool rather than `requests`: it reads no environment on each 
 half. Proxy and CA file come from settings. Redirects are never followed.
 """
 
+import io
 import logging
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
 from django.conf import settings
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
@@ -166,7 +170,7 @@ class Service:
                 assert_same_host=False,  # an address of the upstream's host is what a proxy is asked for
                 preload_content=False,
             )
-            content = self._read(response, deadline)
+            content = self._read(response)
         except ReadTimeoutError as error:
             raise ServiceTimeout(self.name) from error
         except (NewConnectionError, ConnectTimeoutError) as error:
@@ -176,8 +180,8 @@ class Service:
         lowered = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status=response.status, headers=lowered, body=content)
 
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        """Read the whole body; an upstream that drips or floods is cut off."""
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Read the whole body; an upstream that floods is cut off, and by its deadline one that drips."""
         if not self._longest_body:
             response.close()
             return b""
@@ -187,10 +191,8 @@ class Service:
             while chunk := response.read1(_CHUNK_BYTES, decode_content=self._is_trusted):
                 chunks.append(chunk)
                 size += len(chunk)
-                if time.monotonic() > deadline:
-                    raise ServiceTimeout(self.name)  # noqa: TRY301 - the connection must be closed all the same
                 if size > self._longest_body:
-                    raise ServiceFailed(self.name, sent=True)  # noqa: TRY301 - the same
+                    raise ServiceFailed(self.name, sent=True)  # noqa: TRY301 - the connection must be closed as well
         except BaseException:
             response.close()
             raise
@@ -203,6 +205,49 @@ def segment(value: str) -> str:
     return quote(value, safe="")
 
 
+class _Arriving(io.RawIOBase):
+    """What a socket receives, until the time that its timeout leaves is over, however many pieces it comes in.
+
+    A socket by itself waits so long for every piece, so that one byte every few seconds holds a thread for hours.
+    """
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        received: int | None = self._raw.readinto(buffer)
+        return received
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An answer whose status line, headers and body must be there in time all together."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Arriving(sock, self.fp.detach()))
+
+
+class _PlainConnection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TLSConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
 def _pool(base_url: str) -> HTTPConnectionPool:
     trust: dict[str, Any] = {"ca_certs": settings.OUTGOING_CA_FILE} if settings.OUTGOING_CA_FILE else {}
     if settings.OUTGOING_PROXY_URL:
@@ -212,4 +257,5 @@ def _pool(base_url: str) -> HTTPConnectionPool:
     else:
         manager = urllib3.PoolManager(maxsize=_POOL_SIZE, retries=False, **trust)
     pool: HTTPConnectionPool = manager.connection_from_url(base_url)
+    pool.ConnectionCls = _TLSConnection if pool.scheme == "https" else _PlainConnection
     return pool

@@ -1,13 +1,22 @@
 """Calling out: one time budget, a bounded retry, typed failures."""
 
 import gzip
+import ipaddress
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from config.core.outgoing import Service, ServiceFailed, ServiceTimeout, segment
 
@@ -20,9 +29,31 @@ def service(sandbox):
     return Service(name="Nango", base_url=sandbox.nango_url, headers=NANGO, budget=2)
 
 
+@pytest.fixture
+def own_certificate(tmp_path, settings):
+    """A certificate for loopback that the server trusts; its `wrap` makes a connection one with TLS."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "own.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    settings.OUTGOING_CA_FILE = str(file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return SimpleNamespace(wrap=lambda connection: context.wrap_socket(connection, server_side=True))
+
+
 @contextmanager
-def answering(*behaviours):
-    """A server on loopback that treats each connection as the next of `behaviours` says."""
+def answering(*behaviours, wrap=None):
+    """A server on loopback that treats each connection as the next of `behaviours` says; `wrap` adds TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(10)
     met = []
@@ -33,17 +64,17 @@ def answering(*behaviours):
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                met.append(connection.recv(65_536))
-                try:
-                    behave(connection)
-                except OSError:
-                    continue
+            try:
+                with wrap(connection) if wrap else connection as wrapped:
+                    met.append(wrapped.recv(65_536))
+                    behave(wrapped)
+            except OSError:
+                continue
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", met
+        yield f"{'https' if wrap else 'http'}://127.0.0.1:{listener.getsockname()[1]}", met
     finally:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
@@ -161,18 +192,65 @@ def test_a_slow_connection_is_part_of_the_budget():
     assert 1.5 < took < 2
 
 
-def test_a_service_that_drips_is_a_timeout_within_the_budget():
-    def drip(connection):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(40):
-            connection.sendall(b"x")
-            time.sleep(0.05)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\n"
 
-    with answering(drip) as (url, _):
+
+def dripping(at_once, slowly):
+    def drip(connection):
+        connection.sendall(at_once)
+        for number in range(len(slowly)):
+            connection.sendall(slowly[number : number + 1])
+            time.sleep(0.1)
+
+    return drip
+
+
+@pytest.mark.parametrize(
+    ("at_once", "slowly"),
+    [
+        (b"", HEAD),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: 1\r\n" * 4),
+        (b"HTTP/1.1 200 OK\r\n", b"A:\n" * 12),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2),
+        (HEAD, b"12345678"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 6),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "https"])
+def test_a_service_that_drips_is_a_timeout_within_the_budget(request, kind, at_once, slowly):
+    wrap = request.getfixturevalue("own_certificate").wrap if kind == "https" else None
+    with answering(dripping(at_once, slowly), wrap=wrap) as (url, _):
         started = time.monotonic()
         with pytest.raises(ServiceTimeout):
             Service(name="X", base_url=url, headers={}, budget=0.4).call("GET", "/")
-        assert time.monotonic() - started < 1.5
+        assert 0.35 < time.monotonic() - started < 0.8
+
+
+def test_a_handshake_that_drips_is_a_timeout_within_the_budget(own_certificate):
+    # The head of a record of 255 bytes, which come one by one.
+    with answering(dripping(b"\x16\x03\x03\x00\xff", b"\x02" * 30)) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(ServiceTimeout):
+            Service(name="X", base_url=url.replace("http:", "https:"), headers={}, budget=0.4).call("GET", "/")
+        assert time.monotonic() - started < 0.8
+
+
+@pytest.mark.parametrize("kind", ["http", "https"])
+def test_a_kept_connection_begins_each_call_with_the_whole_budget(request, kind):
+    wrap = request.getfixturevalue("own_certificate").wrap if kind == "https" else None
+
+    def twice(connection):
+        for _ in range(2):
+            time.sleep(0.3)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            if not connection.recv(65_536):
+                return
+
+    with answering(twice, wrap=wrap) as (url, met):
+        service = Service(name="X", base_url=url, headers={}, budget=0.5)
+        assert [service.call("GET", "/").body for _ in range(2)] == [b"ok"] * 2
+        service._pool.close()
+    assert len(met) == 1
 
 
 def test_an_endless_body_is_cut_off():
