@@ -16,7 +16,7 @@ def run_build(build_id: str) -> None:
 
 
 @app.task(name=queue.RECHECK, queue=SHORT)
-def recheck(build_id: str, count: int = 0) -> None:  # noqa: ARG001 - jobs of the last release have it
+def recheck(build_id: str) -> None:
     """Ask again whether a released app answers."""
     building.recheck(uuid.UUID(build_id))
 

@@ -2,7 +2,7 @@
 
 Each line of standard input is a JSON object: `points` at which the worker kills itself with SIGKILL, each
 `before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes
-to; and `settings` to change.
+to; `settings` to change, and `constants`, each `module:name`.
 The answer is a line with its process id.
 """
 
@@ -47,6 +47,9 @@ def _work(order: dict[str, Any]) -> None:
     try:
         for name, value in order["settings"].items():
             setattr(settings, name, value)
+        for place, value in order["constants"].items():
+            module, _, name = place.partition(":")
+            setattr(importlib.import_module(module), name, value)
         for point in order["points"]:
             _crash_at(point)
         call_command("worker")

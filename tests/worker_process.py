@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -170,17 +170,18 @@ class Nursery:
             text=True,
         )
 
-    def start(self, *points: str, **settings: int) -> Worker:
+    def start(self, *points: str, constants: Mapping[str, float] | None = None, **settings: int) -> Worker:
         """A worker; it kills itself at the points, each `before module:name` or `after module:name`.
 
-        At `frozen module:name` it freezes instead, after the function and within a transaction.
+        At `frozen module:name` it freezes instead, after the function and within a transaction. `constants`
+        are the names of modules, `module:name`, that have other values in it.
         """
         self._count += 1
         log_file = self._folder / str(self._count)
         log_file.touch()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"points": points, "log": str(log_file), "settings": settings}
+        order = {"points": points, "log": str(log_file), "settings": settings, "constants": dict(constants or {})}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()

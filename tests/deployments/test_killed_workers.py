@@ -6,6 +6,7 @@ import time
 
 import psutil
 import pytest
+from django.db import connection
 
 from accounts.models import AuditEvent
 from deployments.models import Build, Deployment, FlyApp
@@ -47,6 +48,21 @@ OVER = [
     f"before {_BUILDING}.ending:forget_archive",
     "after deployments.services.stored_archives:remove",
 ]
+ASKING_LATER = [
+    f"before {_BUILDING}:recheck",
+    f"before {_BUILDING}.readiness:answers",
+    f"after {_BUILDING}.readiness:answers",
+]
+SILENT = [
+    f"before {_BUILDING}.attempts:BuildAttempt.finish",
+    "before deployments.services.queue:recheck_later",
+    "after deployments.services.queue:recheck_later",
+    f"after {_BUILDING}.attempts:BuildAttempt.finish",
+    f"before {_BUILDING}.ending:forget_archive",
+    *ASKING_LATER,
+]
+# The build itself doesn't ask the app, and is over as released.
+IMPATIENT = {f"{_BUILDING}.readiness:_PATIENCE_SECONDS": 0.0}
 POINTS = [*WAITING, *MAKING_THE_APP, *BEFORE_FLYCTL, *WITH_FLYCTL, *RELEASED, *OVER]
 
 
@@ -125,6 +141,34 @@ def test_a_build_that_kills_every_worker_is_interrupted_and_asks_to_be_pushed_ag
     build.refresh_from_db()
     assert (build.state, build.error) == (Build.State.INTERRUPTED, INTERRUPTED)
     work.require_nothing_left()
+
+
+@pytest.mark.parametrize("point", SILENT, ids=lambda point: point.replace("deployments.", ""))
+def test_an_app_that_answers_late_becomes_live_whoever_was_to_ask_it_is_killed(work, alice, shop, sandbox, point):
+    sandbox.fly_app(shop.fly_app_id, status=500)
+    build = work.push(alice, archive_of(MARKER))
+    first = work.nursery.start(point, constants=IMPATIENT)
+    if point in ASKING_LATER:
+        work.wait_until_over(build)
+        ask_now()
+    first.wait_until_dead()
+    work.let_go(build)
+    work.nursery.start(constants=IMPATIENT)
+    work.wait_until_over(build)
+    assert Build.objects.get(pk=build.pk).state == Build.State.RELEASED
+
+    sandbox.fly_app(shop.fly_app_id, status=200)
+    wait_for(lambda: ask_now() or Build.objects.get(pk=build.pk).state == Build.State.LIVE, "somebody asks again")
+
+    work.require_whole(build, MARKER)
+    assert log_of(build.pk).count("==> Building image with Docker") == 1
+    assert AuditEvent.objects.filter(action="build.released").count() == 1
+
+
+def ask_now():
+    """Set the clock to when released apps are asked again, and to when a dead worker's jobs are given to others."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE scheduled_at > now()")
 
 
 def test_a_worker_that_is_told_to_end_hands_its_build_over_at_once(work, alice, shop):
