@@ -22,6 +22,7 @@ install: ## Create .venv with the locked dependencies; does nothing when they ar
 	wanted=$$($(PYTHON) -c 'import hashlib; print(hashlib.sha256(open("requirements/development.txt", "rb").read()).hexdigest())'); \
 	if [ "$$(cat $(STAMP) 2>/dev/null)" != "$$version $$wanted" ]; then \
 		echo "Installing the dependencies into $(VENV) ..."; \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv here. On Debian and Ubuntu: apt install python3-venv; then try again."; exit 1; }; \
 		rm -f $(STAMP); \
 		[ -x $(BIN)/python$$version ] || $(PYTHON) -m venv --clear $(VENV) || exit 1; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt || exit 1; \
