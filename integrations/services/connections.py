@@ -32,7 +32,7 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     rows = _rows(caller, integration_id, listed)
     new = [item for item in listed if item.connection_id not in rows]
     if new:
-        adopt((_found(item, caller) for item in new), now=now)
+        adopt((_found(item, caller) for item in new), found_by="list", actor=caller, now=now)
         # What was recorded meanwhile may have become somebody else's.
         rows = _rows(caller, integration_id, listed)
     _note(listed, rows, caller=caller, now=now)
@@ -56,7 +56,8 @@ def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, 
     seen = {item.connection_id: item for item in listed}
     own = [row for row in rows.values() if row.owner_id == caller.id]
     claims = [row.connection_id for row in own if row.state == State.CLAIMING and row.connection_id in seen]
-    adopt((_found(seen[connection_id], caller) for connection_id in claims), now=now)
+    claimed = [_found(seen[connection_id], caller) for connection_id in claims]
+    adopt(claimed, found_by="list", actor=caller, now=now)
     active = [row for row in own if row.state == State.ACTIVE]
     there = [(row, seen[row.connection_id].needs_reconnect) for row in active if row.connection_id in seen]
     _set(

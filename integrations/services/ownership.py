@@ -5,12 +5,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import transaction
 from django.db.models import Q
 
+from accounts.audit import Actor, Parts, record, record_each
 from accounts.callers import Caller
 from accounts.models import Membership
 from config.core.ratelimits import RateLimit
@@ -19,6 +22,7 @@ from integrations.models import Connection, Standing
 
 logger = logging.getLogger(__name__)
 
+FoundBy: TypeAlias = Literal["webhook", "list", "look-up", "reconciliation"]
 _LONGEST_TAG = 255
 # Each look-up of a connection that we have no row of costs one of the few calls that all share.
 LOOK_UPS = RateLimit("connection-look-ups", "30/minute")
@@ -85,6 +89,8 @@ def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: da
             for item in listed
             if (item.owner, item.integration_id, item.connection_id) == (str(caller.id), integration_id, connection_id)
         ),
+        found_by="look-up",
+        actor=caller,
         now=now,
     )
     found = Connection.objects.standing(person=caller, integration_id=integration_id, connection_id=connection_id)
@@ -106,18 +112,18 @@ def is_tagged(nango: Nango, *, owner: str, integration_id: str, connection_id: s
     return any((item.owner, item.integration_id, item.connection_id) == wanted for item in listed)
 
 
-def adopt(found: Iterable[Found], *, now: datetime) -> int:
+def adopt(found: Iterable[Found], *, found_by: FoundBy, actor: Actor | None, now: datetime) -> int:
     """Record connections as their claimants' where nobody's are recorded; gives how many were new.
 
-    A claim of the same person becomes active. What is recorded for somebody else stays theirs.
+    A claim of the same person becomes active. What is recorded for somebody else stays theirs. The audit
+    trail says what found them, and the `actor` whose request did, if one did.
     """
     items = list(found)
     if not items:
         return 0
     known = rows_of([(item.integration_id, item.connection_id) for item in items])
     new = [item for item in items if (item.integration_id, item.connection_id) not in known]
-    # Somebody may have recorded one of them meanwhile: the first one's row holds.
-    Connection.objects.bulk_create([_row(item, now) for item in new], ignore_conflicts=True)
+    count = _insert([_row(item, now) for item in new], found_by=found_by, actor=actor) if new else 0
     for item in items:
         row = known.get((item.integration_id, item.connection_id))
         if row is None:
@@ -125,15 +131,44 @@ def adopt(found: Iterable[Found], *, now: datetime) -> int:
         if row.owner_id != item.claimant.owner_id:
             logger.warning("connection %s bears the tags of somebody other than its owner", row.pk)
         elif row.state == Connection.State.CLAIMING:
-            confirm(row.pk, provider=item.provider, now=now)
-    return len(new)
+            confirm(row, provider=item.provider, found_by=found_by, actor=actor, now=now)
+    return count
 
 
-def confirm(row_id: uuid.UUID, *, provider: str, now: datetime) -> bool:
+@transaction.atomic
+def _insert(rows: list[Connection], *, found_by: FoundBy, actor: Actor | None) -> int:
+    """Insert what nobody has recorded meanwhile: the first one's row holds. Gives how many that were."""
+    Connection.objects.bulk_create(rows, ignore_conflicts=True)
+    # PostgreSQL says how many rows it passed over, not which; ours bear ids that nobody else's have.
+    inserted = Connection.objects.in_bulk([row.pk for row in rows])
+    record_each("connection.created", [event_of(row, found_by=found_by, actor=actor) for row in inserted.values()])
+    return len(inserted)
+
+
+@transaction.atomic
+def confirm(row: Connection, *, provider: str, found_by: FoundBy, actor: Actor | None, now: datetime) -> bool:
     """Turn a claim into a connection that is there; False when the claim is gone."""
-    claims = Connection.objects.filter(pk=row_id, state=Connection.State.CLAIMING)
+    claims = Connection.objects.filter(pk=row.pk, state=Connection.State.CLAIMING)
     changes = {"state": Connection.State.ACTIVE, "confirmed_at": now, "missing_since": None}
-    return claims.update(provider=provider, **changes) == 1
+    if not claims.update(provider=provider, **changes):
+        return False
+    record("connection.confirmed", **event_of(row, found_by=found_by, actor=actor))
+    return True
+
+
+def event_of(row: Connection, *, found_by: FoundBy, actor: Actor | None) -> Parts:
+    """What the audit trail says of a connection whose news came from Nango."""
+    return {
+        "actor": actor,
+        "target": row,
+        "organization_id": row.organization_id,
+        "details": {
+            "integration_id": row.integration_id,
+            "connection_id": row.connection_id,
+            "owner_id": str(row.owner_id),
+            "found_by": found_by,
+        },
+    }
 
 
 def rows_of(addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Connection]:
@@ -148,12 +183,13 @@ def rows_of(addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Conne
 
 
 def claimants(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Claimant]:
-    """Who bears these tags (person's id and organization's id), as far as they are known here.
+    """Who bears these tags (person's id and organization's id), as far as they are known and let in here.
 
-    The organization is the tagged one when the person belongs to it, else their personal one.
+    The organization is the tagged one when the person belongs to it, else their personal one. A link
+    outlives its person's suspension; what is made with it then belongs to nobody.
     """
     wanted = {pair: person for pair in pairs if (person := _uuid(pair[0])) is not None}
-    memberships = Membership.objects.filter(user_id__in=set(wanted.values())).filter(
+    memberships = Membership.objects.filter(user_id__in=set(wanted.values()), user__is_active=True).filter(
         Q(organization__personal_for_id__isnull=False) | Q(organization_id__in=_uuids(pair[1] for pair in wanted))
     )
     personal: dict[uuid.UUID, uuid.UUID] = {}

@@ -78,7 +78,7 @@ def _take(page: tuple[Listed, ...], counts: Counts, *, now: datetime) -> None:
             row.needs_reconnect = item.needs_reconnect
             row.provider = item.provider
             there.append(row)
-    counts.adopted += adopt(new, now=now)
+    counts.adopted += adopt(new, found_by="reconciliation", actor=None, now=now)
     _confirm(there, now=now)
 
 
@@ -89,7 +89,7 @@ def _confirm(rows: list[Connection], *, now: datetime) -> None:
         ).update(confirmed_at=now, missing_since=None, needs_reconnect=troubled)
     for row in rows:
         if row.state == State.CLAIMING and row.is_left_behind(now=now):
-            confirm(row.pk, provider=row.provider, now=now)
+            confirm(row, provider=row.provider, found_by="reconciliation", actor=None, now=now)
 
 
 def _dropped(*, now: datetime) -> int:

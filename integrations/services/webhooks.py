@@ -12,15 +12,19 @@ from datetime import datetime
 
 import orjson
 from django.conf import settings
+from django.db import transaction
 
+from accounts.audit import record
 from config.core.errors import Malformed, Unauthenticated, Unavailable
 from integrations.clients.nango import OWNER_TAG, Nango
 from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id
-from integrations.models import Connection
+from integrations.models import Connection, ConnectionQuerySet
 from integrations.services import credential_cache
-from integrations.services.ownership import Found, adopt, claimants, is_tagged, rows_of
+from integrations.services.ownership import Found, adopt, claimants, event_of, is_tagged, rows_of
 
 logger = logging.getLogger(__name__)
+
+_UNTROUBLED = {"needs_reconnect": False, "missing_since": None}
 
 
 class WebhookNotConfigured(Unavailable):
@@ -64,9 +68,12 @@ def _take(event: Mapping[str, object], *, now: datetime) -> str:
     credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     rows = Connection.objects.at(integration_id=integration_id, connection_id=connection_id)
     match event.get("operation"), event.get("success"):
-        case "creation" | "override", True:
+        case "creation", True:
             _adopt(event, integration_id, connection_id, now=now)
-            rows.filter(state=Connection.State.ACTIVE).update(needs_reconnect=False, missing_since=None)
+            rows.filter(state=Connection.State.ACTIVE).update(**_UNTROUBLED)
+        case "override", True:
+            if not _adopt(event, integration_id, connection_id, now=now):
+                _note_reconnected(rows, owner=_tagged(event)[0])
         case "refresh", False:
             rows.update(needs_reconnect=True)
         case _:
@@ -74,23 +81,34 @@ def _take(event: Mapping[str, object], *, now: datetime) -> str:
     return "done"
 
 
-def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str, *, now: datetime) -> None:
-    """Record the connection as the tagged person's, unless it is recorded as somebody's already."""
+def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str, *, now: datetime) -> int:
+    """Record the connection as the tagged person's, unless it is recorded already; gives how many were new."""
     tagged = _tagged(event)
     claimant = claimants([tagged]).get(tagged)
     if claimant is None:
         logger.warning("a connection of %s was made for nobody we know", integration_id)
-        return
+        return 0
     known = rows_of([(integration_id, connection_id)])
     if not known and not is_tagged(
         Nango.from_settings(), owner=tagged[0], integration_id=integration_id, connection_id=connection_id
     ):
         # Webhooks come late and again: one must not bring back what was deleted meanwhile.
         logger.warning("a webhook tells of a connection of %s that is not there", integration_id)
-        return
+        return 0
     provider = event.get("provider")
     name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""
-    adopt([Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)], now=now)
+    found = Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)
+    return adopt([found], found_by="webhook", actor=None, now=now)
+
+
+@transaction.atomic
+def _note_reconnected(rows: ConnectionQuerySet, *, owner: str) -> None:
+    """Take the marks of trouble away, and write down that the owner's connection has new credentials."""
+    there = rows.filter(state=Connection.State.ACTIVE)
+    there.update(**_UNTROUBLED)
+    for row in there:
+        if str(row.owner_id) == owner:
+            record("connection.reconnected", **event_of(row, found_by="webhook", actor=None))
 
 
 def _tagged(event: Mapping[str, object]) -> tuple[str, str]:

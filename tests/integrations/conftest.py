@@ -1,5 +1,8 @@
 """What the tests of integrations share: questions to the sandbox, and connections to begin with."""
 
+import hashlib
+import hmac
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +10,12 @@ import pytest
 
 from accounts.models import User
 from integrations.models import Connection
+from tests.conftest import APIClient
 from tests.sandbox_process import SandboxProcess
 
 Calls = Callable[[], list[str]]
 Connect = Callable[..., str]
+WEBHOOK_PATH, WEBHOOK_KEY = "/webhooks/nango", "sandbox-webhook-signing-key"
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +43,36 @@ def connect(sandbox: SandboxProcess) -> Connect:
         return sandbox.seed(integration=integration, tags={"end_user_id": str(person.pk)}, **fields)[0]
 
     return make
+
+
+@pytest.fixture
+def send(nobody_api: APIClient, sandbox: SandboxProcess) -> Callable[..., Any]:
+    """Posts a webhook as Nango would: signed with the key over the raw bytes."""
+
+    def post(body: object, *, key: str = WEBHOOK_KEY, headers: dict[str, str] | None = None) -> Any:
+        raw = body if isinstance(body, bytes) else json.dumps(body, sort_keys=True).encode()
+        signature = hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
+        given = {"X-Nango-Hmac-Sha256": signature} if headers is None else headers
+        return nobody_api.request("POST", WEBHOOK_PATH, data=raw, content_type="application/json", headers=given)
+
+    return post
+
+
+def event(person: User | None = None, **fields: Any) -> dict[str, Any]:
+    """Nango's news of a connection "main" to acme, with the person's tags."""
+    tags = {"end_user_id": str(person.pk), "organization_id": str(person.personal_organization.pk)} if person else {}
+    return {
+        "type": "auth",
+        "operation": "creation",
+        "success": True,
+        "from": "nango",
+        "authMode": "API_KEY",
+        "environment": "dev",
+        "connectionId": "main",
+        "providerConfigKey": "acme",
+        "provider": "private-api-generic",
+        "tags": tags,
+    } | fields
 
 
 def own(person: User, connection_id: str, integration: str = "acme", **fields: Any) -> Connection:

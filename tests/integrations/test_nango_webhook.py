@@ -8,42 +8,14 @@ import uuid
 
 import pytest
 
+from accounts.services import people
 from integrations.models import Connection
-from tests.integrations.conftest import own
+from tests.integrations.conftest import WEBHOOK_KEY as KEY
+from tests.integrations.conftest import WEBHOOK_PATH as PATH
+from tests.integrations.conftest import event, own
 
-PATH = "/webhooks/nango"
-KEY = "sandbox-webhook-signing-key"
 DONE, IGNORED = {"data": {"status": "done"}}, {"data": {"status": "ignored"}}
 State = Connection.State
-
-
-@pytest.fixture
-def send(nobody_api, sandbox):
-    """Posts a webhook as Nango would: signed with the key over the raw bytes."""
-
-    def post(body, *, key=KEY, headers=None):
-        raw = body if isinstance(body, bytes) else json.dumps(body, sort_keys=True).encode()
-        signature = hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
-        given = {"X-Nango-Hmac-Sha256": signature} if headers is None else headers
-        return nobody_api.request("POST", PATH, data=raw, content_type="application/json", headers=given)
-
-    return post
-
-
-def event(person=None, **fields):
-    tags = {"end_user_id": str(person.pk), "organization_id": str(person.personal_organization.pk)} if person else {}
-    return {
-        "type": "auth",
-        "operation": "creation",
-        "success": True,
-        "from": "nango",
-        "authMode": "API_KEY",
-        "environment": "dev",
-        "connectionId": "main",
-        "providerConfigKey": "acme",
-        "provider": "private-api-generic",
-        "tags": tags,
-    } | fields
 
 
 def test_a_new_connection_is_recorded_as_its_persons(alice, db, send, calls, connect):
@@ -240,6 +212,18 @@ def test_a_reconnect_takes_the_mark_away(alice, send):
     send(event(alice, operation="override"))
 
     assert not Connection.objects.get().needs_reconnect
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_a_suspended_person_connects_with_an_earlier_link_is_nobodys(alice, send, connect, recorded, caplog):
+    connect(alice, connection_id="main")
+    if recorded:
+        own(alice, "main", state=State.CLAIMING)
+    people.suspend(user=alice, by=None)
+
+    assert send(event(alice)).json() == DONE
+    assert not Connection.objects.filter(state=State.ACTIVE).exists()
+    assert "nobody we know" in caplog.text
 
 
 @pytest.mark.parametrize(("operation", "success"), [("creation", True), ("override", True), ("refresh", False)])
