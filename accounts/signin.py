@@ -133,9 +133,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         """Follow a known person's changes at GitHub."""
         if not sociallogin.is_existing:
             return
-        login = str(sociallogin.account.extra_data["login"])
-        changes = {"github_login": login, "email": _email(sociallogin) or sociallogin.user.email}
-        User.objects.filter(pk=sociallogin.user.pk).update(**changes)
+        login, email = str(sociallogin.account.extra_data["login"]), _email(sociallogin)
+        people.follow_github(user=sociallogin.user, login=login, email=email or sociallogin.user.email)
 
     def on_authentication_error(
         self,

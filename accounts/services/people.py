@@ -34,6 +34,21 @@ def ensure_personal_organization(*, user: User) -> Organization:
     raise RuntimeError(f"no free slug for the personal organization of user {user.pk}")
 
 
+def follow_github(*, user: User, login: str, email: str) -> None:
+    """Take over the person's login and address at GitHub, where they are other ones by now."""
+    for field, action, value in (
+        ("github_login", "user.renamed", login),
+        ("email", "user.email_changed", email),
+    ):
+        before: str = getattr(user, field)
+        if before == value:
+            continue
+        with transaction.atomic():
+            # Of two sign-ins at once one changes it, and writes it down.
+            if User.objects.filter(pk=user.pk, **{field: before}).update(**{field: value}):
+                audit.record(action, actor=user, target=user, details={"from": before, "to": value})
+
+
 @transaction.atomic
 def suspend(*, user: User, by: audit.Actor | None) -> bool:
     """Shut the person out at once, everywhere; False when they already were."""
