@@ -1,14 +1,29 @@
 """The accounts application."""
 
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class AccountsConfig(AppConfig):
-    """Registers the accounts application and its checks."""
+    """Registers the accounts application, its checks, and what follows every sign-in."""
 
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the system checks."""
+        """Connect the system checks, and signing in."""
         from accounts import checks  # noqa: F401, PLC0415 - registering needs the app registry
+
+        user_logged_in.connect(_give_organization)
+
+
+def _give_organization(*, user: "User", **_kwargs: object) -> None:
+    """Everybody has an organization from their first sign-in, operators who sign in with a password too."""
+    from accounts.services import people  # noqa: PLC0415 - needs the app registry
+
+    people.ensure_personal_organization(user=user)

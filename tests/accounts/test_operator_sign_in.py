@@ -4,7 +4,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Membership, User
 from tests.operators import PASSWORD, browser_of, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +32,15 @@ def test_a_password_opens_the_front_page_and_is_noted(client, operator):
     assert client.get("/admin/").status_code == 200
     event = AuditEvent.objects.get(action="operator.signed_in")
     assert (event.actor_id, event.address) == (operator.pk, "127.0.0.1")
+
+
+def test_an_operator_made_on_the_command_line_has_an_organization_from_their_first_sign_in(client):
+    operator = User.objects.create_superuser("operator", "operator@example.com", PASSWORD)
+    for _ in range(2):
+        assert attempt(client).status_code == 302
+    (membership,) = Membership.objects.select_related("organization").filter(user=operator)
+    assert (membership.organization.personal_for, membership.role) == (operator, "owner")
+    assert client.get("/workspaces/").status_code == 200
 
 
 def test_the_page_offers_github_with_a_form_that_comes_back_here(client, operator):
