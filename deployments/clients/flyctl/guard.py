@@ -1,6 +1,6 @@
 """Runs one command for a worker, and sees to it that the command ends when the worker does.
 
-`python -I -S guard.py GRACE PATIENCE OUTPUT FOLDER COMMAND…`, standard library only.
+`python -I -S guard.py GRACE PATIENCE SINCE OUTPUT FOLDER COMMAND…`, standard library only.
 
 A worker may be killed at any moment, and nobody else would know of its flyctl. So this small process
 stands between them. Its standard input is the lifeline, a pipe that only the worker holds open:
@@ -8,12 +8,14 @@ stands between them. Its standard input is the lifeline, a pipe that only the wo
 - a byte `.` says that the worker lives and still may do this work;
 - `s` asks to stop: the command's process group gets SIGINT, and SIGKILL after GRACE seconds;
 - its end, or PATIENCE seconds without a byte, means that the worker is dead, frozen or cut off: SIGINT,
-  SIGKILL after five seconds, and the job's FOLDER is removed.
+  SIGKILL after five seconds, and the job's FOLDER is removed. The first of these seconds are counted from
+  SINCE, by the clock that all processes share (`time.monotonic`): that is when the worker last saw that it may do
+  this work. Where they are over already, since it was frozen on its way here, the command isn't begun at all.
 
 SIGTERM, SIGINT and SIGHUP to the guard count as `s`. The exit code is the command's, 128 and the number of
-the signal that killed it, or 126 when it can't be started. OUTPUT is the number of the file that the worker
-reads the command's output from. The guard keeps it open, so that the command isn't killed by SIGPIPE before
-it has given back its leases, and reads it once nobody else does.
+the signal that killed it, 126 when it can't be started, or 125 when it isn't begun. OUTPUT is the number of
+the file that the worker reads the command's output from. The guard keeps it open, so that the command isn't
+killed by SIGPIPE before it has given back its leases, and reads it once nobody else does.
 """
 
 import contextlib
@@ -30,7 +32,7 @@ _LIFELINE = 0
 _GRACE_OF_THE_DESERTED = 5.0
 _LONGEST_SLEEP = 1.0
 _READ_BYTES = 65_536
-_CANT_START = 126
+_TOO_LATE, _CANT_START = 125, 126
 _KILLED_BY = 128
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -38,13 +40,15 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 class Guard:
     """Watches over one running command, the leader of its process group."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, grace: float, patience: float, output: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], *, grace: float, patience: float, since: float, output: int
+    ) -> None:
         self.deserted = False
         self._process = process
         self._grace = grace
         self._patience = patience
         self._output = output
-        self._heard_at = time.monotonic()
+        self._heard_at = since
         self._kill_at: float | None = None
 
     def watch(self, wakeup: int) -> int:
@@ -114,7 +118,10 @@ class Guard:
 
 def main(arguments: list[str]) -> int:
     """Run the command of the arguments to its end; gives the exit code."""
-    grace, patience, output, folder, *command = arguments
+    grace, patience, since, output, folder, *command = arguments
+    if time.monotonic() >= float(since) + float(patience):
+        shutil.rmtree(folder, ignore_errors=True)
+        return _TOO_LATE
     wakeup = _wake_on_signals()
     me = os.getpid()
     try:
@@ -128,7 +135,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"Error: flyctl can't be started: {error.strerror}\n")
         return _CANT_START
     _let_go_of_output()
-    guard = Guard(process, grace=float(grace), patience=float(patience), output=int(output))
+    guard = Guard(process, grace=float(grace), patience=float(patience), since=float(since), output=int(output))
     code = guard.watch(wakeup)
     if guard.deserted:
         shutil.rmtree(folder, ignore_errors=True)

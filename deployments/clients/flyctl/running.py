@@ -25,7 +25,7 @@ _SPARE_SECONDS = 5.0
 _GRACE_OF_THE_DESERTED = 5.0
 # The guard counts from when it heard of us, which is a little after we spoke.
 _EARLIER_THAN_GUARD = 0.9
-_KILLED_BY = 128
+_NOT_BEGUN, _KILLED_BY = 125, 128
 
 
 def run(
@@ -39,16 +39,20 @@ def run(
     """Build and deploy as ordered, and wait for the end.
 
     `on_line` gets each line as soon as it is complete: clean, at most `lines.LONGEST_LINE` characters, without
-    secrets. `reader` has read it by then. `should_stop` is asked about every 0.4 seconds, also while nothing is
-    printed. Where one of the two raises, or this process dies, flyctl is stopped. Raises FlyctlMissing before
-    anything is begun.
+    secrets. `reader` has read it by then. `should_stop` is asked right before flyctl is begun, and then about every
+    0.4 seconds, also while nothing is printed. Where one of the two raises, or this process dies, flyctl is stopped.
+    Raises FlyctlMissing before anything is begun.
     """
     command = environment.command_line(order, environment.find_program())
     environment.prepare_folders(order)
     reader = reader or StepReader()
     splitter = LineSplitter([*parts_of_token(order.deploy_token), *environment.secrets_within()])
-    with _GuardedProcess(order, command, limits) as process:
-        watch = _Watch(process, should_stop, limits)
+    # Before the question: however long we are frozen between its answer and flyctl's beginning, the guard knows.
+    asked_at = time.monotonic()
+    if reason := should_stop():
+        return _outcome(order, _NOT_BEGUN, reader, reason)
+    with _GuardedProcess(order, command, limits, since=asked_at) as process:
+        watch = _Watch(process, should_stop, limits, since=asked_at)
         for data in process.output():
             for line in splitter.feed(data):
                 reader.feed(line)
@@ -80,13 +84,14 @@ class _Watch:
     """Asks in time whether to go on, and stops the process where not."""
 
     def __init__(
-        self, process: "_GuardedProcess", should_stop: Callable[[], StopReason | None], limits: Limits
+        self, process: "_GuardedProcess", should_stop: Callable[[], StopReason | None], limits: Limits, *, since: float
     ) -> None:
         self.reason: StopReason | None = None
         self._process = process
         self._should_stop = should_stop
         self._limits = limits
-        self._began_at = self._heard_at = self._beat_at = time.monotonic()
+        self._began_at = self._heard_at = time.monotonic()
+        self._beat_at = since
         self._next_at = 0.0
 
     def check(self, *, heard: bool) -> None:
@@ -130,12 +135,13 @@ class _Watch:
 class _GuardedProcess:
     """flyctl behind its guard. However the block is left, neither runs any more."""
 
-    def __init__(self, order: Order, command: list[str], limits: Limits) -> None:
+    def __init__(self, order: Order, command: list[str], limits: Limits, *, since: float) -> None:
         self._limits = limits
         self._overdue_at: float | None = None
         self._output, written = os.pipe()
         os.set_blocking(self._output, False)
-        arguments = [str(limits.grace), str(limits.patience), str(self._output), str(order.folder)]
+        times = [str(limits.grace), str(limits.patience), str(since)]
+        arguments = [*times, str(self._output), str(order.folder)]
         try:
             self._guard = subprocess.Popen(  # noqa: S603 - no shell, arguments of our own
                 # Isolated and without site-packages: it starts in a few milliseconds and imports nothing of ours.

@@ -4,6 +4,7 @@ import os
 import stat
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -297,11 +298,41 @@ def test_one_that_was_cut_off_ends_fast_and_leaves_no_folder(order: Order, progr
     assert not order.folder.exists()
 
 
+@pytest.mark.parametrize("reason", [StopReason.CUT_OFF, StopReason.CANCELED])
+def test_one_that_is_stopped_before_its_beginning_is_never_begun(
+    order: Order, program: Program, tmp_path: Path, reason: StopReason
+) -> None:
+    mark = tmp_path / "mark"
+    program(f"open({str(mark)!r}, 'w')")
+    outcome = flyctl.run(order, on_line=lambda _line: None, should_stop=lambda: reason, limits=LIMITS)
+    assert (outcome.stopped, outcome.succeeded, mark.exists()) == (reason, False, False)
+
+
+def test_one_whose_worker_was_frozen_right_before_its_beginning_is_never_begun(
+    order: Order, program: Program, tmp_path: Path
+) -> None:
+    mark, asked = tmp_path / "mark", []
+    program(f"open({str(mark)!r}, 'w')")
+
+    def freeze_at_first() -> None:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            time.sleep(1.2)
+
+    limits = Limits(total=30, silence=30, patience=1)
+    outcome = flyctl.run(order, on_line=lambda _line: None, should_stop=freeze_at_first, limits=limits)
+    assert (outcome.stopped, outcome.succeeded, mark.exists()) == (StopReason.CUT_OFF, False, False)
+
+
 def test_a_question_that_takes_too_long_cuts_off(order: Order, program: Program) -> None:
     program("print('begun', flush=True); time.sleep(60)")
 
+    asked = []
+
     def hang() -> None:
-        time.sleep(3)
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            time.sleep(3)
 
     outcome = flyctl.run(
         order, on_line=lambda _line: None, should_stop=hang, limits=Limits(total=30, silence=30, patience=1)
