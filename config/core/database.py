@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import InterfaceError, NotSupportedError, OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, NotSupportedError, OperationalError, connection, connections
 
 _kept = threading.local()
 
@@ -30,15 +30,17 @@ def fetch_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | No
 
 def _fetch(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
     row: tuple[Any, ...] | None
-    if connection.queries_logged or not settings.DATABASE_PREPARED_STATEMENTS:
-        with connection.cursor() as cursor:
+    # Each use of Django's `connection` looks the thread's own one up anew.
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.queries_logged or not settings.DATABASE_PREPARED_STATEMENTS:
+        with database.cursor() as cursor:
             cursor.execute(statement, parameters)
             row = cursor.fetchone()
             return row
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
+    database.ensure_connection()
+    with database.wrap_database_errors:
         # A prepared statement spares PostgreSQL the planning, which costs it more than the answer does.
-        row = _kept_cursor(connection.connection).execute(statement, parameters, prepare=True).fetchone()
+        row = _kept_cursor(database.connection).execute(statement, parameters, prepare=True).fetchone()
         return row
 
 
