@@ -19,7 +19,7 @@ from config.core.api import TooLarge, failure, logged_error
 from config.core.errors import ApplicationError, Malformed, Unauthenticated
 from config.core.logs import write_access
 from config.core.pages import error_response
-from config.core.requests import REQUEST_ID_HEADER, begin_request, is_for_machines
+from config.core.requests import REQUEST_ID_HEADER, begin_request, end_request, is_for_machines
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -58,13 +58,16 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
         request_id = begin_request(request)
-        if is_for_machines(request.path):
-            response = _serve_machine(request)
-            headers = self.machine_headers
-        else:
-            response = self._serve_page(request)
-            policy = self.admin_policy if request.path.startswith("/admin/") else self.page_policy
-            headers = {"Content-Security-Policy": policy}
+        try:
+            if is_for_machines(request.path):
+                response = _serve_machine(request)
+                headers = self.machine_headers
+            else:
+                response = self._serve_page(request)
+                policy = self.admin_policy if request.path.startswith("/admin/") else self.page_policy
+                headers = {"Content-Security-Policy": policy}
+        finally:
+            end_request()
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         if not response.streaming:

@@ -24,7 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from config.core.errors import UpstreamFailed, UpstreamTimeout
-from config.core.requests import REQUEST_ID_HEADER, current_request_id
+from config.core.requests import REQUEST_ID_HEADER, current_request_id, deadline_of
 
 logger = logging.getLogger(__name__)
 
@@ -86,18 +86,20 @@ class Answer:
 class Service:
     """One outside service behind one base address.
 
-    `budget` is the number of seconds a call may take in all, its retry included. `longest_body` is for services
+    `budget` is the number of seconds a call may take in all, its retry included; with `shares_budget` all calls
+    of one request to services of this name have so many together, from the first one on. `longest_body` is for services
     that aren't trusted: an answer of more bytes is a failure, with 0 no body is read at all, and none is decoded,
     since little that is compressed may become very much. Safe for threads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, with a default
         self,
         *,
         name: str,
         base_url: str,
         headers: Mapping[str, str],
         budget: float = 5.0,
+        shares_budget: bool = False,
         longest_body: int | None = None,
     ) -> None:
         self.name = name
@@ -110,6 +112,7 @@ class Service:
             self._base = f"http://{parts.netloc}{self._base}"
             self._headers["Host"] = parts.netloc
         self._budget = budget
+        self._shares_budget = shares_budget
         self._is_trusted = longest_body is None
         self._longest_body = _LONGEST_BODY_BYTES if longest_body is None else longest_body
 
@@ -132,7 +135,7 @@ class Service:
         connection is then tried once more within the budget. Raises ServiceFailed or ServiceTimeout;
         any status is an Answer.
         """
-        deadline = time.monotonic() + self._budget
+        deadline = self._deadline()
         target = f"{self._base}{path}"
         if encoded := urlencode(list(query), quote_via=quote, safe=""):
             target = f"{target}?{encoded}"
@@ -154,10 +157,17 @@ class Service:
                 logger.warning("%s: %s %s took longer than %s s", self.name, method, path, self._budget)
                 raise
 
+    def _deadline(self) -> float:
+        if self._shares_budget:
+            return deadline_of(self.name, seconds=self._budget)
+        return time.monotonic() + self._budget
+
     def _send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: float
     ) -> Answer:
-        left = max(deadline - time.monotonic(), 0.001)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ServiceTimeout(self.name)
         try:
             response = self._pool.urlopen(
                 method,
@@ -174,6 +184,8 @@ class Service:
         except ReadTimeoutError as error:
             raise ServiceTimeout(self.name) from error
         except (NewConnectionError, ConnectTimeoutError) as error:
+            if time.monotonic() >= deadline:
+                raise ServiceTimeout(self.name) from error
             raise ServiceFailed(self.name, sent=False) from error
         except (HTTPError, OSError, ValueError) as error:
             raise ServiceFailed(self.name, sent=True) from error

@@ -1,8 +1,9 @@
-"""Facts about the current request that code far from it needs: its id and the client's address."""
+"""Facts about the current request that code far from it needs: its id, its client, and how long services may take."""
 
 import ipaddress
 import random
 import re
+import time
 from contextvars import ContextVar
 from functools import lru_cache
 
@@ -13,6 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _caller: ContextVar[str] = ContextVar("caller", default="")
 _address: ContextVar[str] = ContextVar("address", default="")
+# By service, in monotonic seconds; None outside of a request.
+_deadlines: ContextVar[dict[str, float] | None] = ContextVar("deadlines", default=None)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
 # No page begins with two slashes, so whoever asks for `//api/x` is a machine too.
@@ -59,7 +62,23 @@ def begin_request(request: HttpRequest) -> str:
     offered = request.META.get("HTTP_X_REQUEST_ID", "")
     request_id = begin_unread_request(offered if _ACCEPTABLE_ID.fullmatch(offered) else "")
     _address.set(client_address(request))
+    _deadlines.set({})
     return request_id
+
+
+def end_request() -> None:
+    """Let what the thread does next share no deadline with this request; for the logs id and address stay."""
+    _deadlines.set(None)
+
+
+def deadline_of(service: str, *, seconds: float) -> float:
+    """When `service` must have answered all calls of this request: so many seconds after its first one began.
+
+    In monotonic seconds. Outside of a request every call has as long for itself.
+    """
+    fresh = time.monotonic() + seconds
+    known = _deadlines.get()
+    return fresh if known is None else known.setdefault(service, fresh)
 
 
 def begin_unread_request(request_id: str = "") -> str:

@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from accounts.services import cli_login
 from config.core.logs import JSONFormatter, TextFormatter, configuration
-from config.core.requests import begin_request
+from config.core.requests import begin_request, end_request
 
 
 def record(message, *args, error=None):
@@ -37,6 +37,7 @@ def test_an_exception_comes_with_its_traceback():
 
 def test_text_has_the_requests_id_too():
     request_id = begin_request(RequestFactory().get("/"))
+    end_request()
     assert TextFormatter("%(request_id)s %(message)s").format(record("hello")) == f"{request_id} hello"
 
 

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from django.test import RequestFactory
 
 from config.core.outgoing import Service, ServiceFailed, ServiceTimeout, segment
+from config.core.requests import begin_request, end_request
 
 NANGO = {"Authorization": "Bearer 00000000-0000-4000-8000-000000000001"}
 PROVIDER = "/providers/github"
@@ -251,6 +253,53 @@ def test_a_kept_connection_begins_each_call_with_the_whole_budget(request, kind)
         assert [service.call("GET", "/").body for _ in range(2)] == [b"ok"] * 2
         service._pool.close()
     assert len(met) == 1
+
+
+@pytest.fixture
+def in_a_request():
+    begin_request(RequestFactory().get("/"))
+    yield
+    end_request()
+
+
+def after(seconds):
+    def behave(connection):
+        time.sleep(seconds)
+        OK(connection)
+
+    return behave
+
+
+def test_the_calls_of_one_request_share_a_budget(in_a_request):
+    with answering(after(0.4), after(0.4), OK) as (url, met):
+        service, again = (Service(name="X", base_url=url, headers={}, budget=0.6, shares_budget=True) for _ in "12")
+        started = time.monotonic()
+        assert service.call("GET", "/").ok
+        for caller in (again, service):
+            with pytest.raises(ServiceTimeout):
+                caller.call("GET", "/")
+        assert time.monotonic() - started < 0.9
+        assert len(met) == 2, "what has no time left is not sent"
+        begin_request(RequestFactory().get("/"))
+        assert service.call("GET", "/").ok
+
+
+def test_a_call_outside_of_a_request_has_the_budget_for_itself(in_a_request):
+    with answering(*[after(0.4)] * 4) as (url, _):
+        alone = Service(name="X", base_url=url, headers={}, budget=0.6)
+        assert [alone.call("GET", "/").status for _ in range(2)] == [200] * 2
+        end_request()
+        service = Service(name="X", base_url=url, headers={}, budget=0.6, shares_budget=True)
+        assert [service.call("GET", "/").status for _ in range(2)] == [200] * 2
+
+
+def test_a_connection_for_which_too_little_is_left_is_a_timeout():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        first = socket.create_connection(listener.getsockname())
+        service = Service(name="X", base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", headers={}, budget=0.3)
+        with pytest.raises(ServiceTimeout):
+            service.call("GET", "/")
+        first.close()
 
 
 def test_an_endless_body_is_cut_off():

@@ -30,7 +30,8 @@ class Nango:
     """One environment at Nango. Safe for threads; calls share one pool.
 
     Every method may raise ServiceFailed or NangoFailed (502), ServiceTimeout (504), and NangoBusy or
-    NangoRefusesKey (503); `budget` is the number of seconds for one call.
+    NangoRefusesKey (503); `budget` is the number of seconds for all calls of one request, or for one call outside
+    of a request.
     """
 
     def __init__(self, *, base_url: str, secret_key: str, budget: float = 5.0, page_size: int = _PAGE_SIZE) -> None:
@@ -38,7 +39,7 @@ class Nango:
         self._page_size = page_size
         self._pause = Pause(f"nango-pause:{self.fingerprint}")
         headers = {"Authorization": f"Bearer {secret_key}", "Accept": "application/json"}
-        self._service = Service(name="Nango", base_url=base_url, headers=headers, budget=budget)
+        self._service = Service(name="Nango", base_url=base_url, headers=headers, budget=budget, shares_budget=True)
 
     @classmethod
     def from_settings(cls) -> "Nango":
