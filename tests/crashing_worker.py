@@ -3,7 +3,7 @@
 Each line of standard input is a JSON object: `points` at which the worker kills itself with SIGKILL, each
 `before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes
 to; `settings` to change, and `constants`, each `module:name`.
-The answer is a line with its process id.
+The answer is a line with its process id, or with what is wrong with a point.
 """
 
 import functools
@@ -19,6 +19,9 @@ from typing import Any
 import django
 from django.db import connection
 
+KILLED = "killed"
+MOMENTS = ("before", "after", "frozen")
+
 
 def main() -> None:
     """Serve until standard input ends."""
@@ -28,11 +31,27 @@ def main() -> None:
     # Nobody waits for the forked.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            _work(json.loads(line))
-        sys.stdout.write(f"{pid}\n")
+        order = json.loads(line)
+        # Before anything runs: a worker without its point would live, or end for another reason.
+        problem = _problem_of(order["points"])
+        pid = 0 if problem else os.fork()
+        if not problem and pid == 0:
+            _work(order)
+        sys.stdout.write(f"{problem or pid}\n")
         sys.stdout.flush()
+
+
+def _problem_of(points: list[str]) -> str:
+    """What is wrong with the first point that can't be used; empty when all can be."""
+    for point in points:
+        try:
+            _, owner, name = _place_of(point)
+            function = getattr(owner, name)
+        except (ImportError, AttributeError, ValueError) as error:
+            return f"no point {point!r}: {error}"
+        if not callable(function):
+            return f"no point {point!r}: it can't be called"
+    return ""
 
 
 def _work(order: dict[str, Any]) -> None:
@@ -59,25 +78,37 @@ def _work(order: dict[str, Any]) -> None:
         os._exit(0)
 
 
-def _crash_at(point: str) -> None:
-    """Wrap the function of the point."""
+def _place_of(point: str) -> tuple[str, Any, str]:
+    """Its moment, and the module or class that has a function of that name.
+
+    Raises ImportError, AttributeError or ValueError where there is none.
+    """
     moment, _, place = point.partition(" ")
+    if moment not in MOMENTS:
+        message = f"{moment!r} is none of {', '.join(MOMENTS)}"
+        raise ValueError(message)
     module, _, name = place.partition(":")
     owner: Any = importlib.import_module(module)
     *outer, last = name.split(".")
     for part in outer:
         owner = getattr(owner, part)
-    setattr(owner, last, _crashing(getattr(owner, last), moment))
+    return moment, owner, last
 
 
-def _crashing(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
+def _crash_at(point: str) -> None:
+    """Wrap the function of the point."""
+    moment, owner, name = _place_of(point)
+    setattr(owner, name, _crashing(getattr(owner, name), moment, point))
+
+
+def _crashing(function: Callable[..., Any], moment: str, point: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         if moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die(point)
         result = function(*arguments, **named)
         if moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die(point)
         # The worst moment to freeze, once: everybody waits for what a transaction has locked.
         if moment == "frozen" and connection.in_atomic_block and not frozen:
             frozen.append(True)
@@ -86,6 +117,12 @@ def _crashing(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
 
     frozen: list[bool] = []
     return wrapped
+
+
+def _die(point: str) -> None:
+    """Be killed, and say in the log where: another end leaves no such line."""
+    os.write(2, f"\n{KILLED} {point}\n".encode())
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Self
 
 import psutil
 
+from tests.crashing_worker import KILLED
 from tests.gunicorn_process import environment_at
 from tests.sandbox_process import SandboxProcess
 
@@ -91,10 +92,11 @@ class Ground:
 class Worker:
     """One running worker. `log` is all that it wrote."""
 
-    def __init__(self, pid: int, log_file: Path, wait: Callable[[float], bool]) -> None:
+    def __init__(self, pid: int, log_file: Path, wait: Callable[[float], bool], points: tuple[str, ...] = ()) -> None:
         self.pid = pid
         self._log_file = log_file
         self._wait = wait
+        self._points = points
 
     @property
     def log(self) -> str:
@@ -111,8 +113,10 @@ class Worker:
         assert self._wait(seconds), f"it did not end:\n{self.log[-3000:]}"
 
     def wait_until_dead(self, *, seconds: float = 40) -> None:
-        """Wait until it has killed itself."""
+        """Wait until it has killed itself at one of its points; any other end fails the test."""
         assert self._wait(seconds), f"it lives:\n{self.log[-3000:]}"
+        was_killed = any(f"\n{KILLED} {point}\n" in self.log for point in self._points)
+        assert was_killed, f"it ended otherwise than at {self._points}:\n{self.log[-3000:]}"
 
     def signal(self, number: int) -> None:
         """Send it a signal; one that is gone already doesn't mind."""
@@ -174,7 +178,8 @@ class Nursery:
         """A worker; it kills itself at the points, each `before module:name` or `after module:name`.
 
         At `frozen module:name` it freezes instead, after the function and within a transaction. `constants`
-        are the names of modules, `module:name`, that have other values in it.
+        are the names of modules, `module:name`, that have other values in it. A point that isn't there fails
+        the test at once.
         """
         self._count += 1
         log_file = self._folder / str(self._count)
@@ -184,10 +189,11 @@ class Nursery:
         order = {"points": points, "log": str(log_file), "settings": settings, "constants": dict(constants or {})}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = self._process.stdout.readline().strip()
         assert answer, (self._folder / "nursery").read_text()
+        assert answer.isdecimal(), answer
         pid = int(answer)
-        worker = Worker(pid, log_file, lambda seconds: _is_gone(pid, seconds))
+        worker = Worker(pid, log_file, lambda seconds: _is_gone(pid, seconds), points)
         self._workers.append(worker)
         return worker
 

@@ -1,5 +1,7 @@
 """Workers that are killed while they make or remove machines: others finish it, and nothing is left behind."""
 
+import signal
+
 import pytest
 
 from clouddev.models import Machine
@@ -39,7 +41,8 @@ REMOVING = [
     f"after {_FLY}.apps:AppCalls.delete_app",
     "after deployments.services.fly_apps:remove",
     f"before {_DATABASE}.client:DataDatabase.drop",
-    f"before {_DATABASE}.dropping:_drop_all",
+    f"before {_DATABASE}.dropping:_drop_things",
+    f"before {_DATABASE}.dropping:_drop_role",
     f"after {_DATABASE}.client:DataDatabase.drop",
     f"after {_WORK}.working:remove_outside",
 ]
@@ -153,3 +156,21 @@ def test_a_worker_that_is_told_to_end_hands_its_machine_over_at_once(workshop, w
     sandbox.fly_clock(advance=60)
     wait_for(lambda: Machine.objects.get().state == State.READY, "it is ready", seconds=20)
     workshop.require_whole(machine)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [f"before {_DATABASE}.dropping:_drop_all", "before clouddev.nowhere:make", f"within {_WORK}.working:take"],
+    ids=["no function", "no module", "no moment"],
+)
+def test_a_point_that_is_not_there_fails_the_test(workers, point):
+    with pytest.raises(AssertionError, match="no point"):
+        workers.start(point)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_ends_otherwise_was_not_killed_at_its_point(workers, number):
+    worker = workers.start(MAKING[0])
+    worker.signal(number)
+    with pytest.raises(AssertionError, match="ended otherwise"):
+        worker.wait_until_dead()
