@@ -5,6 +5,7 @@ from contextvars import Context
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
@@ -58,6 +59,8 @@ def test_a_row_outlives_its_person(event, alice):
         "UPDATE accounts_auditevent SET action = 'x'",
         "UPDATE accounts_auditevent SET actor_id = NULL",
         "DELETE FROM accounts_auditevent",
+        "TRUNCATE accounts_auditevent",
+        "TRUNCATE accounts_clilogin, accounts_auditevent CASCADE",
     ],
 )
 def test_the_database_refuses_to_change_or_delete_a_row(event, statement):
@@ -65,6 +68,14 @@ def test_the_database_refuses_to_change_or_delete_a_row(event, statement):
     with refused, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
     assert AuditEvent.objects.get().action == "user.restored"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_empties_the_tables_after_a_test_opens_the_trail_for_nothing_else(event):
+    call_command("flush", interactive=False, verbosity=0)
+    assert not AuditEvent.objects.exists()
+    with pytest.raises(DatabaseError, match="the audit trail is append-only"), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE accounts_auditevent")
 
 
 def test_the_models_cannot_change_or_delete_a_row_either(event):
