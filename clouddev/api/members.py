@@ -84,7 +84,11 @@ class TransferView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Make a machine somebody else's; for its owner, who stays a member."""
+        """Make a machine somebody else's; for its owner, who stays a member.
+
+        By its name, only the caller's very own machine is transferred. Who is an owner of somebody else's by role
+        transfers it on the workspace's page.
+        """
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request))
         machine = own_machine(person=caller, app_name=asked["appName"])

@@ -16,8 +16,8 @@ class CronJobQuerySet(models.QuerySet["CronJob"]):
     """Jobs."""
 
     def for_member(self, person: Person) -> "CronJobQuerySet":
-        """Those of machines that the person may use."""
-        return self.filter(machine__members__user_id=person.id)
+        """Those of machines that the person may use; none of a suspended organization."""
+        return self.filter(machine__members__user_id=person.id, machine__organization__suspended_at=None)
 
     def due(self, *, now: datetime) -> "CronJobQuerySet":
         """Those whose time has come and that nobody paused."""

@@ -2,18 +2,36 @@
 
 import uuid
 
+from django.conf import settings
 from django.db.models import Case, Value, When
 
 from clouddev.models import Machine
 from clouddev.models.machines import MachineQuerySet, Person
 from clouddev.names import is_fly_name
-from config.core.errors import NotFound
+from config.core.errors import Forbidden, NotFound
 
 
 class NoSuchMachine(NotFound):
     """404: the person is no member of a machine of that name."""
 
     default = "You have no machine of this name. Create it first."
+
+
+class OwnersByRole(NoSuchMachine):
+    """404: no machine of this name is the person's very own; one is somebody else's, where they are an owner too."""
+
+    def __init__(self, machine: Machine) -> None:
+        page = f"{settings.PUBLIC_URL}/workspaces/{machine.pk}/"
+        super().__init__(
+            f"The machine of this name is {machine.owner.get_short_name()}'s, and by its name only they can do this. "
+            f"As an owner, you can on its page: {page}"
+        )
+
+
+class OrganizationSuspended(Forbidden):
+    """403: the machine is the person's own, and its organization is suspended."""
+
+    default = "The organization of this machine is suspended. Ask an operator of this server to restore it."
 
 
 class NoSuchWorkspace(NoSuchMachine):
@@ -32,12 +50,24 @@ def machine_of_owner(*, person: Person, app_name: str) -> Machine:
     return _first(Machine.objects.for_owner(person).filter(app_name=app_name), person)
 
 
-def own_machine(*, person: Person, app_name: str) -> Machine:
-    """The person's very own machine of this name. Raises NoSuchMachine.
+def own_machine(*, person: Person, app_name: str, even_suspended: bool = False) -> Machine:
+    """The person's very own machine of this name. Raises NoSuchMachine, OwnersByRole and OrganizationSuspended.
 
     For what can't be taken back: repeated, it must not meet the machine of somebody else that has this name too.
     """
-    return _first(Machine.objects.filter(owner_id=person.id, app_name=app_name), person)
+    own = Machine.objects.filter(owner_id=person.id, app_name=app_name).select_related("organization").first()
+    if own is None:
+        others = Machine.objects.for_owner(person).filter(app_name=app_name).select_related("owner").first()
+        raise NoSuchMachine if others is None else OwnersByRole(others)
+    if not even_suspended:
+        require_open(own)
+    return own
+
+
+def require_open(machine: Machine) -> None:
+    """Raise OrganizationSuspended for a machine of a suspended organization; for whoever may know of it."""
+    if machine.organization.suspended_at is not None:
+        raise OrganizationSuspended
 
 
 def machine_by_fly_name(*, person: Person, fly_name: str) -> Machine:

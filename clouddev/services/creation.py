@@ -17,6 +17,7 @@ from clouddev.devui import Signer
 from clouddev.models import Machine, Member
 from clouddev.names import database_name_of, is_app_name, linux_user_of, new_fly_name
 from clouddev.services import queue, quotas
+from clouddev.services.access import require_open
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
@@ -54,11 +55,13 @@ def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], reg
     """The caller's machine of this name, begun when there is none or when the last attempt has failed.
 
     `region` is where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
-    TooManyRequests, and what says that this server isn't configured for machines.
+    OrganizationSuspended, TooManyRequests, and what says that this server isn't configured for machines.
     """
     if not is_app_name(app_name):
         raise NotAnAppName
-    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).first()
+    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).select_related("organization").first()
+    if machine is not None:
+        require_open(machine)
     if machine is None or machine.state == State.FAILED:
         _require_possible(environment)
         CREATIONS.spend(str(caller.id))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from clouddev.models import Machine, Member
 from clouddev.models.machines import Person
@@ -38,7 +38,7 @@ class Row:
 
 def list_rows(*, person: Person) -> list[Row]:
     """The person's machines, newest first. One query, and no model for each: that would be most of the work."""
-    own = Member.objects.filter(user_id=person.id).order_by("-machine__created_at")
+    own = _of(person).order_by("-machine__created_at")
     found = list(
         own.values_list("machine__app_name", "machine__fly_app_id", "machine__state", "role", "linux_user")[:_MOST]
     )
@@ -51,7 +51,7 @@ def list_rows(*, person: Person) -> list[Row]:
 
 def list_machines(*, person: Person) -> list[Listed]:
     """The person's machines, newest first. One query, and one question to Fly however many there are."""
-    own = Member.objects.filter(user_id=person.id).select_related("machine", "machine__owner").defer(*_NOT_SHOWN)
+    own = _of(person).select_related("machine", "machine__owner").defer(*_NOT_SHOWN)
     members = list(own.order_by("-machine__created_at")[:_MOST])
     states = at_fly.states() if any(member.machine.state == Machine.State.READY for member in members) else {}
     return [_listed(member, states) for member in members]
@@ -69,6 +69,11 @@ def listed(member: Member) -> Listed:
     """One machine, as this member of it sees it."""
     is_at_fly = member.machine.state == Machine.State.READY
     return _listed(member, at_fly.states() if is_at_fly else {})
+
+
+def _of(person: Person) -> QuerySet[Member]:
+    """Where the person is a member; not of a suspended organization's machines, which are closed to everybody."""
+    return Member.objects.filter(user_id=person.id, machine__organization__suspended_at=None)
 
 
 def _listed(member: Member, states: dict[str, str]) -> Listed:
