@@ -32,6 +32,9 @@ USUAL_ADDRESSES: tuple[AddressKind, ...] = ("v6", "shared_v4")
 # How long Fly may take to see a change everywhere, at the most.
 SETTLES_AFTER = timedelta(minutes=5)
 _PATIENCE = timedelta(seconds=3)
+# After so long nothing more is asked of Fly: with 5 seconds for each call, a thread that serves people is held for 15
+# at most. Three slow calls have room, to make the app, to see its addresses and to give one, so each attempt gets on.
+BEGINS_NO_CALL_AFTER_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.25
 _TRY_AGAIN_AFTER_SECONDS = 5
 Result = TypeVar("Result")
@@ -63,8 +66,8 @@ def ensure(
 ) -> None:
     """See to it that the app is at Fly and has these addresses; calling again does what is left.
 
-    `patience` is how long to wait for Fly to see what it has just made. Raises StillChanging, NoLongerOurs,
-    and the client's errors; after all but NoLongerOurs calling again settles it.
+    `patience` is how long to wait for Fly to see what it has just made; all together takes 15 seconds at most. Raises
+    StillChanging, NoLongerOurs, and the client's errors; after all but NoLongerOurs calling again settles it.
     """
     if FlyApp.objects.filter(pk=fly_app_id, state=State.READY).exists():
         return
@@ -109,6 +112,7 @@ class _Attempt:
         self, fly_app_id: str, *, state: FlyApp.State, now: datetime, patience: timedelta = timedelta()
     ) -> None:
         self._began, self._began_at = time.monotonic(), now
+        self._until = self._began + BEGINS_NO_CALL_AFTER_SECONDS
         self._patience = patience.total_seconds()
         self._claim, self._state = uuid.uuid4(), state
         free = FlyApp.objects.free(now=now).filter(pk=fly_app_id, state=state)
@@ -122,7 +126,12 @@ class _Attempt:
         return self._began_at + timedelta(seconds=time.monotonic() - self._began)
 
     def renew(self) -> None:
-        """Say that this attempt lives. Call it before each question to Fly, which takes less than a claim lasts."""
+        """Say that this attempt lives. Call it before each question to Fly, which takes less than a claim lasts.
+
+        Raises StillChanging when there is no time left for another.
+        """
+        if time.monotonic() > self._until:
+            raise StillChanging(retry_after=_TRY_AGAIN_AFTER_SECONDS)
         if not self._held().update(claimed_at=self.now):
             raise _Superseded
 
@@ -131,7 +140,7 @@ class _Attempt:
 
         For up to a minute some of its hosts deny it, with a 404 or even a 401.
         """
-        pause, until = _FIRST_PAUSE_SECONDS, time.monotonic() + self._patience
+        pause, until = _FIRST_PAUSE_SECONDS, min(time.monotonic() + self._patience, self._until)
         while True:
             self.renew()
             try:
@@ -192,8 +201,9 @@ def _give_addresses(fly: Fly, attempt: _Attempt, kinds: Sequence[AddressKind]) -
     def assigned() -> set[str]:
         return {address.kind for address in attempt.patiently(lambda: fly.list_addresses(name))}
 
+    there = assigned()
     for kind in kinds:
-        if kind in assigned():
+        if kind in there:
             continue
         try:
             attempt.patiently(lambda kind=kind: fly.assign_address(name, kind=kind))  # type: ignore[misc]

@@ -4,6 +4,7 @@ The deployment and the app to be made are recorded in one transaction; then Fly 
 cut connection leaves behind is finished by the next call, by the push, by the build, or by the reconciler.
 """
 
+import time
 import uuid
 from datetime import datetime
 
@@ -86,6 +87,7 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
 
     Raises StillChanging, BeingRemoved, NoSuchApp and the Fly client's errors.
     """
+    until = time.monotonic() + fly_apps.BEGINS_NO_CALL_AFTER_SECONDS
     for _ in range(_MOST_NAMES):
         deployment = Deployment.objects.filter(pk=deployment_id).first()
         if deployment is None:
@@ -98,6 +100,8 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
             fly_apps.ensure(fly_app_id=deployment.fly_app_id, now=now)
         except fly_apps.NoLongerOurs:
             _rename(deployment, now=now)
+            if time.monotonic() > until:
+                break
             continue
         Deployment.objects.filter(pk=deployment_id, fly_app_id=deployment.fly_app_id, state=State.PREPARING).update(
             state=State.READY

@@ -1,6 +1,7 @@
 """Making and deleting apps at Fly: once, whatever breaks on the way."""
 
 import re
+import time
 import uuid
 from contextlib import suppress
 from datetime import timedelta
@@ -133,6 +134,24 @@ def test_it_waits_no_longer_than_it_is_told_to(intended, sandbox, status):
     assert (intended.state, intended.claim) == (State.INTENDED, None)
 
 
+def test_slow_answers_one_after_the_other_hold_nobody_for_long_and_each_call_gets_on(intended, sandbox, monkeypatch):
+    monkeypatch.setattr(fly_apps, "BEGINS_NO_CALL_AFTER_SECONDS", 1.0)
+    sandbox.faults(target="fly", match="* /v1/apps*", delay=0.45, times=100)
+
+    began = time.monotonic()
+    with pytest.raises(fly_apps.StillChanging) as refused:
+        ensure(intended)
+
+    assert time.monotonic() - began < 2
+    assert refused.value.retry_after == 5
+    intended.refresh_from_db()
+    assert (intended.state, intended.claim) == (State.INTENDED, None)
+    assert kinds_at_fly(sandbox, intended.name) == ["v6"]
+    ensure(intended)
+    assert intended.state == State.READY
+    assert kinds_at_fly(sandbox, intended.name) == BOTH
+
+
 def test_it_slows_down_when_fly_says_so(intended, sandbox):
     sandbox.faults(target="fly", match="POST */ip_assignments", status=429, headers={"Retry-After": "1"})
 
@@ -147,9 +166,6 @@ def test_an_address_that_fly_says_is_there_already_is_looked_for(intended, sandb
     ensure(intended)
     FlyApp.objects.update(state=State.INTENDED)
     # The first list is of before the addresses were given.
-    sandbox.faults(
-        target="fly", match="GET */ip_assignments", body={"ips": [{"ip": "2a09:8280:1::1", "shared": False}]}
-    )
     sandbox.faults(
         target="fly", match="GET */ip_assignments", body={"ips": [{"ip": "2a09:8280:1::1", "shared": False}]}
     )
