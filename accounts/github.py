@@ -7,8 +7,6 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialLogin, SocialToken
 from allauth.socialaccount.providers.base import AuthProcess, ProviderException
 from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
@@ -22,10 +20,15 @@ from django.urls import reverse
 
 from accounts.signin import SignInTwice
 from config.core.errors import Unavailable
+from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
 from config.core.pages import error_response
 from config.core.requests import own_path
 
 _OK = 200
+# For all calls of one sign-in together.
+_SECONDS = 10.0
+_LONGEST_ANSWER_BYTES = 1 << 20
+_TOKEN_PATH = "/login/oauth/access_token"  # noqa: S105 - a path
 _LAST_ID = 2**63 - 1
 # Letters, digits and hyphens; an underscore in the logins of companies that manage their accounts.
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -45,7 +48,7 @@ class GitHubClient(OAuth2Client):  # type: ignore[misc]  # allauth is untyped
     def get_access_token(
         self, code: str, pkce_code_verifier: str | None = None, extra_data: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """GitHub's token answer. Raises OAuth2Error, or RequestException when GitHub is down."""
+        """GitHub's token answer. Raises OAuth2Error, or ProviderException when GitHub is down."""
         form = {
             "client_id": self.consumer_key,
             "client_secret": self.consumer_secret,
@@ -54,10 +57,7 @@ class GitHubClient(OAuth2Client):  # type: ignore[misc]  # allauth is untyped
             **({"code_verifier": pkce_code_verifier} if pkce_code_verifier else {}),
             **(extra_data or {}),
         }
-        with get_adapter().get_requests_session() as session:
-            answer = session.post(self.access_token_url, data=form, headers={"Accept": "application/json"})
-            answer.raise_for_status()
-            body = _json(answer)
+        body = _ask(_github(settings.GITHUB_URL, accept="application/json"), "POST", _TOKEN_PATH, form=form)
         if not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
             # The error's name only: the rest of the answer is GitHub's own business.
             name = body.get("error") if isinstance(body, dict) else None
@@ -74,7 +74,7 @@ class GitHubAdapter(GitHubOAuth2Adapter):  # type: ignore[misc]  # allauth is un
     @property
     def access_token_url(self) -> str:
         """Where codes are exchanged."""
-        return f"{settings.GITHUB_URL}/login/oauth/access_token"
+        return f"{settings.GITHUB_URL}{_TOKEN_PATH}"
 
     @property
     def authorize_url(self) -> str:
@@ -87,28 +87,38 @@ class GitHubAdapter(GitHubOAuth2Adapter):  # type: ignore[misc]  # allauth is un
 
     def complete_login(self, request: HttpRequest, app: object, token: SocialToken, **_kwargs: Any) -> SocialLogin:  # noqa: ARG002
         """The person behind `token`. Raises ProviderException for an answer that isn't a profile."""
-        with get_adapter().get_requests_session() as session:
-            session.headers["Authorization"] = f"Bearer {token.token}"
-            session.headers["Accept"] = "application/vnd.github+json"
-            profile = _profile(_fetch(session, "/user"))
-            profile["emails"] = _verified_primary(_fetch(session, "/user/emails"))
-            if settings.SIGNUP_ALLOWED_ORGANIZATIONS:
-                profile["organizations"] = _logins(_fetch(session, "/user/orgs?per_page=100"))
+        api = _github(settings.GITHUB_API_URL, accept="application/vnd.github+json", token=token.token)
+        profile = _profile(_ask(api, "GET", "/user"))
+        profile["emails"] = _verified_primary(_ask(api, "GET", "/user/emails"))
+        if settings.SIGNUP_ALLOWED_ORGANIZATIONS:
+            profile["organizations"] = _logins(_ask(api, "GET", "/user/orgs", query=[("per_page", "100")]))
         return self.get_provider().sociallogin_from_response(request, profile)
 
 
-def _fetch(session: requests.Session, path: str) -> object:
-    answer = session.get(f"{settings.GITHUB_API_URL}{path}")
-    if answer.status_code != _OK:
-        raise ProviderException(f"GitHub answered {answer.status_code} for {path.partition('?')[0]}")
-    return _json(answer)
+def _github(base_url: str, *, accept: str, token: str = "") -> Service:
+    """GitHub for one sign-in: they are rare, and a connection kept until the next one may be dead by then."""
+    headers = {"Accept": accept, **({"Authorization": f"Bearer {token}"} if token else {})}
+    return Service(
+        name="GitHub",
+        base_url=base_url,
+        headers=headers,
+        budget=_SECONDS,
+        shares_budget=True,
+        longest_body=_LONGEST_ANSWER_BYTES,
+    )
 
 
-def _json(answer: requests.Response) -> object:
+def _ask(service: Service, method: str, path: str, **parts: Any) -> object:
+    """The answer's JSON. Raises ProviderException, which allauth expects, for all that goes wrong."""
     try:
-        body: object = answer.json()
-    except (ValueError, RecursionError) as error:
-        raise ProviderException("GitHub's answer is not JSON") from error
+        answer = service.call(method, path, **parts)
+    except (ServiceFailed, ServiceTimeout) as error:
+        raise ProviderException(f"GitHub gave no answer for {path}") from error
+    if answer.status != _OK:
+        raise ProviderException(f"GitHub answered {answer.status} for {path}")
+    body = answer.json()
+    if body is None:
+        raise ProviderException("GitHub's answer is not JSON")
     return body
 
 

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import requests
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -19,8 +18,9 @@ from accounts import audit
 from accounts.models import User
 from accounts.services import people
 from config.core.errors import ApplicationError, Conflict, Malformed, UpstreamFailed, UpstreamTimeout
+from config.core.outgoing import ServiceTimeout
 from config.core.pages import error_response
-from config.core.requests import REQUEST_ID_HEADER, client_address, current_request_id
+from config.core.requests import client_address
 
 logger = logging.getLogger(__name__)
 
@@ -79,18 +79,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     """Applies the sign-up policy and keeps our own columns in step with GitHub."""
-
-    def get_requests_session(self) -> requests.Session:
-        """A session with time limits that reads no environment and follows no redirect."""
-        session: requests.Session = super().get_requests_session()
-        session.trust_env = False
-        session.max_redirects = 0
-        session.headers[REQUEST_ID_HEADER] = current_request_id()
-        if settings.OUTGOING_PROXY_URL:
-            session.proxies = {"http": settings.OUTGOING_PROXY_URL, "https": settings.OUTGOING_PROXY_URL}
-        if settings.OUTGOING_CA_FILE:
-            session.verify = settings.OUTGOING_CA_FILE
-        return session
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Whether the policy lets this new person in (a waiting list lets everybody join it)."""
@@ -151,10 +139,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
 
 
 def _sign_in_error(error: str | None, exception: Exception | None) -> ApplicationError:
-    if isinstance(exception, requests.Timeout):
-        return SignInTimeout()
     if exception is not None:
-        return SignInFailed()
+        return SignInTimeout() if isinstance(exception.__cause__, ServiceTimeout) else SignInFailed()
     return SignInCanceled() if error == AuthError.CANCELLED else SignInLost()
 
 

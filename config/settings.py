@@ -210,7 +210,6 @@ SOCIALACCOUNT_ADAPTER = "accounts.signin.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_QUERY_EMAIL = True
 SOCIALACCOUNT_STORE_TOKENS = False
-SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 SOCIALACCOUNT_PROVIDERS = {
     "github": {
         "APP": {"client_id": GITHUB_CLIENT_ID, "secret": GITHUB_CLIENT_SECRET},
@@ -238,6 +237,7 @@ FLY_PLATFORM_URL = env.url("FLY_PLATFORM_URL", "https://api.fly.io")
 FLY_APP_URL = env.url("FLY_APP_URL", "https://{app}.fly.dev")
 if "{app}" not in FLY_APP_URL:
     raise ImproperlyConfigured("FLY_APP_URL must have {app} where the name of the app belongs.")
+IS_ON_FLY = bool(env.text("FLY_MACHINE_ID", ""))
 FLYCTL = env.text("FLYCTL", "flyctl")
 FLY_DEPLOY_DEPOT = env.choice("FLY_DEPLOY_DEPOT", "false", ["false", "true", "auto"])
 

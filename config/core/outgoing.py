@@ -1,7 +1,5 @@
 """The way our own code calls out: a pooled connection, one time budget, a bounded retry, typed failures.
 
-(Sign-in calls GitHub through allauth, which brings its own; accounts/signin.py bounds it.)
-
 Built on urllib3's pool rather than `requests`: it reads no environment on each call and costs about
 half. Proxy and CA file come from settings. Redirects are never followed.
 """
@@ -126,6 +124,7 @@ class Service:
         *,
         query: Iterable[tuple[str, str]] = (),
         json: object = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
@@ -143,6 +142,8 @@ class Service:
         body = None
         if json is not None:
             body, sent["Content-Type"] = orjson.dumps(json), "application/json"
+        elif form is not None:
+            body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         attempts = 2 if (method == "GET" if repeatable is None else repeatable) else 1
         while True:
             attempts -= 1

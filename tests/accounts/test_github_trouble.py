@@ -1,6 +1,10 @@
 """Signing in with GitHub, gone wrong: nobody is signed in, and no trace of a person is left."""
 
 import json
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -89,10 +93,63 @@ def test_github_failing_at_any_leg_signs_nobody_in(github, browser, leg, fault):
 @pytest.mark.usefixtures("nobody_came_in")
 @pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
 def test_github_being_slow_at_any_leg_signs_nobody_in(github, browser, leg, monkeypatch):
-    monkeypatch.setattr("django.conf.settings.SOCIALACCOUNT_REQUESTS_TIMEOUT", 0.3)
+    monkeypatch.setattr("accounts.github._SECONDS", 0.5)
     github.faults(target="github", match=leg, delay=1)
     page = browser.sign_in("alice")
     assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_github_that_is_slow_at_each_leg_has_its_time_in_all(github, browser, monkeypatch):
+    monkeypatch.setattr("accounts.github._SECONDS", 1.0)
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    github.faults(target="github", delay=0.5, times=0)
+    started = time.monotonic()
+    page = browser.client.get(back)
+    assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
+    assert 0.9 < time.monotonic() - started < 1.4
+
+
+@contextmanager
+def dripping(answer):
+    """A server on loopback that gives everybody this answer, a byte every 0.1 seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    for number in range(len(answer)):
+                        connection.sendall(answer[number : number + 1])
+                        time.sleep(0.1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_github_that_drips_signs_nobody_in(github, browser, settings, monkeypatch):
+    monkeypatch.setattr("accounts.github._SECONDS", 1.0)
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    profile = b"Content-Type: application/json\r\nContent-Length: 28\r\n\r\n" + b'{"id": 1001, "login": "al"} '
+    with dripping(b"HTTP/1.1 200 OK\r\n" + profile) as settings.GITHUB_API_URL:
+        started = time.monotonic()
+        page = browser.client.get(back)
+        taken = time.monotonic() - started
+    assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
+    assert taken < 1.4
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
+def test_an_answer_that_is_too_long_signs_nobody_in(github, browser, leg):
+    endless = '{"login": "%s"}' % ("a" * (1 << 20))
+    github.faults(target="github", match=leg, status=200, body=endless, content_type="application/json", times=0)
+    page = browser.sign_in("alice")
+    assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
 
 
 @pytest.mark.usefixtures("nobody_came_in")
