@@ -87,7 +87,7 @@ def _create(attempt: MachineAttempt) -> bool:
 def _give_up(attempt: MachineAttempt, sentence: str) -> bool:
     attempt.end(
         State.UNDOING, "machine.failed", error=sentence[:500], step="Removing what was made…",
-        attempts_before=attempt.row.attempt,
+        attempts_before=attempt.row.attempt, sealed_environment=None,
     )  # fmt: skip
     return True
 
@@ -99,8 +99,7 @@ def _remove(attempt: MachineAttempt) -> None:
         attempt.patiently(lambda: _forget(attempt))
         return
     attempt.end(
-        State.FAILED, "machine.undone", step="", volume_id="", fly_machine_id="", secrets_version=None,
-        sealed_environment=None, fly_state="",
+        State.FAILED, "machine.undone", step="", volume_id="", fly_machine_id="", secrets_version=None, fly_state="",
     )  # fmt: skip
 
 

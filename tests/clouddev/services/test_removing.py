@@ -1,6 +1,7 @@
 """Removals that fail: how long until the next try, and databases that were made elsewhere."""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.utils import timezone
@@ -64,6 +65,17 @@ def test_what_could_not_be_made_in_many_attempts_is_undone_as_patiently_as_any(w
     assert try_once(machine) == pytest.approx(30, abs=5)
     assert Machine.objects.get().state == State.UNDOING
     assert try_once(machine) == pytest.approx(60, abs=5)
+
+
+def test_what_the_caller_wanted_set_is_forgotten_as_soon_as_the_machine_is_given_up(
+    workshop, alice, settings, data_url
+):
+    machine = workshop.order(alice)
+    settings.DATABASE_DATA_URL = urlsplit(data_url)._replace(netloc="admin:not-a-secret@127.0.0.1:9").geturl()
+    provisioning.work(machine.pk)
+    machine.refresh_from_db()
+    # As long as the database can't be reached, the rest waits.
+    assert (machine.state, machine.sealed_environment) == (State.UNDOING, None)
 
 
 def test_one_attempt_at_a_removal_does_not_keep_a_worker_long(workshop, alice, sandbox):
