@@ -1,4 +1,4 @@
-"""The machine's own Chromium and Node, for the tests that need them."""
+"""The machine's own Chromium, Node and npm, for the tests that need them."""
 
 import os
 import shutil
@@ -21,3 +21,9 @@ def node_path() -> Path | None:
     """Return Node, or None without one."""
     found = shutil.which("node")
     return Path(found) if found else None
+
+
+def npm_path() -> Path | None:
+    """Return npm, or None without it or without Node."""
+    found = shutil.which("npm")
+    return Path(found) if found and node_path() else None

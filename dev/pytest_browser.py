@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.browser import chromium_path, node_path
+from dev.browser import chromium_path, node_path, npm_path
 from dev.openssh import sshd_path
 
 _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
@@ -19,6 +19,7 @@ _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
         "no Chromium was found (chromium or google-chrome on PATH, or CHROMIUM=<path>)",
     ),
     "needs_node": (node_path, "no Node was found (node on PATH)"),
+    "needs_npm": (npm_path, "no Node with npm was found (node and npm on PATH)"),
     "needs_sshd": (sshd_path, "no OpenSSH was found (ssh and ssh-keygen on PATH, sshd there or in /usr/sbin)"),
 }
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from dev.cluster import Cluster
+from dev.pytest_browser import _NEEDS
 from dev.pytest_environment import CONTRACT_NANGO
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +25,9 @@ def test_page(): pass
 
 @pytest.mark.needs_node
 def test_script(): pass
+
+@pytest.mark.needs_npm
+def test_package(): pass
 
 @pytest.mark.needs_sshd
 def test_login(): pass
@@ -47,7 +51,7 @@ def project() -> Iterator[Path]:
         Path(above).chmod(0o711)
         folder = Path(above) / "project"
         folder.mkdir(mode=0o711)
-        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  needs_browser\n  needs_node\n  needs_sshd\n")
+        (folder / "pytest.ini").write_text("[pytest]\nmarkers =" + "".join(f"\n  {marker}" for marker in _NEEDS))
         yield folder
         for state in (folder / "state" / "test").glob("*"):
             Cluster.remove(state)
@@ -81,7 +85,8 @@ def test_no_setting_of_the_person_reaches_a_test() -> None:
     script = "import dev.pytest_environment, json, os; print(json.dumps(dict(os.environ)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=mine, capture_output=True, check=True)
     seen = json.loads(done.stdout)
-    assert [name for name, value in seen.items() if value == "mine"] == []
+    # A name of npm's alone, which fetches a package.
+    assert [name for name, value in seen.items() if value == "mine"] == ["npm_config_https_proxy"]
     assert {name for name, value in seen.items() if value == "kept"} == {"DATABASE_URL", *CONTRACT_NANGO.values()}
     assert seen["SECRET_KEY"].startswith("not-a-secret")
 
@@ -92,16 +97,18 @@ def test_without_browser_node_and_openssh_their_tests_are_skipped_loudly(project
     assert status == 0, said
     assert "1 test DID NOT RUN: no Chromium was found" in said
     assert "1 test DID NOT RUN: no Node was found" in said
+    assert "1 test DID NOT RUN: no Node with npm was found" in said
     assert "1 test DID NOT RUN: no OpenSSH was found" in said
-    assert "1 passed, 3 skipped" in said
+    assert "1 passed, 4 skipped" in said
 
 
 def test_under_ci_that_is_a_failure(project: Path) -> None:
     (project / "test_asking.py").write_text(ASKING)
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", CI="true", **NOTHING_ON_PATH))
     assert status == 1, said
-    assert "1 passed, 3 errors" in said
+    assert "1 passed, 4 errors" in said
     assert "needs_browser: no Chromium was found" in said
+    assert "needs_npm: no Node with npm was found" in said
     assert "needs_sshd: no OpenSSH was found" in said
 
 
