@@ -1,7 +1,7 @@
 # The production image: the server and nothing else. `docker build -t crayon-server .`
 # It runs the web process; `docker run … crayon-server python manage.py worker` runs a worker.
-# Name a version once you have tried it: --build-arg FLYCTL_VERSION=v0.x.y
-ARG FLYCTL_VERSION=latest
+# Pinned, since workers read what flyctl prints. Try another one with --build-arg FLYCTL_VERSION=v0.x.y
+ARG FLYCTL_VERSION=v0.4.101
 
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1

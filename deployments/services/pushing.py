@@ -47,6 +47,15 @@ class StorageFailed(Unavailable):
     default = "The archive can't be stored right now. Push again in a moment."
 
 
+class OutOfReach(Unavailable):
+    """503: what is stored here never reaches a worker."""
+
+    default = (
+        "This server keeps archives in a folder, which its workers on Fly can't see, so nothing can be built. "
+        "Its operator has to set S3_BUCKET."
+    )
+
+
 class NotYetAtFly(Unavailable):
     """503: Fly doesn't show the app, though it was prepared."""
 
@@ -77,9 +86,11 @@ class Push:
 def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
     """The caller's app, when something may be pushed to it now.
 
-    Raises NoSuchApp, BuildRunning, BuildStopping, or FlyNotConfigured.
+    Raises NoSuchApp, BuildRunning, BuildStopping, FlyNotConfigured or OutOfReach.
     """
     Fly.from_settings()
+    if not stored_archives.reach_the_workers():
+        raise OutOfReach
     app = own_app(person=caller, app_name=app_name)
     builds.require_idle(app)
     return app

@@ -41,3 +41,7 @@ def test_https_turns_on_secure_cookies_and_a_year_of_hsts_for_this_host_alone(re
         assert settings["SECURE_SSL_REDIRECT"] is settings["SESSION_COOKIE_SECURE"] is is_secure
         assert settings["SESSION_COOKIE_NAME"].startswith("__Host-") is is_secure
         assert not {"SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD"} & settings.keys()
+
+
+def test_a_machine_of_flys_is_known_by_its_id(read):
+    assert [read(FLY_MACHINE_ID=value)["IS_ON_FLY"] for value in ("", "148e21ea7e8d89")] == [False, True]

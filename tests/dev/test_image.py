@@ -1,6 +1,7 @@
 """What the image holds, as far as it can be told without building it."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -40,9 +41,19 @@ def test_the_server_in_the_image_is_not_root() -> None:
     assert final.index("USER 10001") < final.index("CMD [")
 
 
-def test_fly_migrates_before_a_release_and_serves_only_https() -> None:
+def test_the_flyctl_in_the_image_is_of_one_version() -> None:
+    [version] = re.findall(r"^ARG FLYCTL_VERSION=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", version)
+    assert "FROM flyio/flyctl:${FLYCTL_VERSION} AS flyctl" in DOCKERFILE
+
+
+def test_fly_checks_and_migrates_before_a_release_and_serves_only_https() -> None:
     fly = tomllib.loads((ROOT / "fly.toml").read_text(encoding="utf-8"))
-    assert fly["deploy"]["release_command"] == "python manage.py migrate --noinput"
+    assert shlex.split(fly["deploy"]["release_command"]) == [
+        "sh",
+        "-c",
+        "python manage.py check --deploy --fail-level ERROR && python manage.py migrate --noinput",
+    ]
     service = fly["http_service"]
     assert service["force_https"] is True
     assert service["internal_port"] == int(fly["env"]["PORT"])

@@ -119,6 +119,22 @@ def test_without_variables_fly_is_not_asked_and_what_was_known_still_counts(alic
     assert changes_at_fly(sandbox) == []
 
 
+@pytest.mark.parametrize("form", ["JSON", "raw"])
+def test_on_fly_a_push_is_refused_at_once_where_no_worker_could_see_its_archive(
+    alice_api, shop, sandbox, folder, settings, form
+):
+    settings.IS_ON_FLY = True
+    answer = alice_api.post(PATH, body_of(envVars={"A": "1"})) if form == "JSON" else push_raw(alice_api)
+    sentence = (
+        "This server keeps archives in a folder, which its workers on Fly can't see, so nothing can be built. "
+        "Its operator has to set S3_BUCKET."
+    )
+    assert refusal(answer) == (503, sentence)
+    assert nothing_is_left(folder)
+    assert not Build.objects.exists()
+    assert changes_at_fly(sandbox) == []
+
+
 def test_the_bare_archive_is_taken_too(alice_api, shop, folder):
     for kind in ("application/gzip", "application/x-gzip", "APPLICATION/GZIP; x=y"):
         answer = push_raw(alice_api, query="appName=shop&commitHash=abc", kind=kind)
