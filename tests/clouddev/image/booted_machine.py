@@ -20,6 +20,8 @@ IS_ROOT = os.geteuid() == 0
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} shop"
 OTHER_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'B' * 43} shop"
 SECRET = "not-a-secret-0d1e2f"
+# How long something may take that happens within a second, on a machine that has much else to do.
+PATIENCE_SECONDS = 60.0
 # Starts, says so, and stays, as a dev server does.
 STAYS = 'echo $$ > "$HOME/dev.pid"; exec sleep 600'
 
@@ -100,27 +102,31 @@ class BootedMachine:
         """Boot with what must be refused; gives the status and what was said."""
         process = self.start(self.given(**changes))._process
         assert process is not None
-        status = process.wait(timeout=10)
+        status = process.wait(timeout=PATIENCE_SECONDS)
         return status, self.log
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and give the status that the machine ends with."""
         assert self._process is not None
         self._process.send_signal(number)
-        status = self._process.wait(timeout=10)
+        status = self._process.wait(timeout=PATIENCE_SECONDS)
         self._process = None
         return status
 
     def cut_power(self) -> None:
         """End everything at once, as when the host dies."""
         assert self._process is not None
-        pids = self.processes()
-        for pid in [self._process.pid, *pids]:
-            # The first one's end may be the others'.
-            _kill(pid)
-        self._process.wait(timeout=10)
+        self._process.kill()
+        self._process.wait(timeout=PATIENCE_SECONDS)
         self._process = None
-        self.wait_for(lambda: not self.processes())
+        # More than once: what is being started while the others are looked up isn't found with them.
+        self.wait_for(lambda: not self._killed())
+
+    def _killed(self) -> list[int]:
+        pids = self.processes()
+        for pid in pids:
+            _kill(pid)
+        return pids
 
     @property
     def log(self) -> str:
@@ -146,7 +152,7 @@ class BootedMachine:
         except FileNotFoundError:
             return 0
 
-    def wait_for(self, happened: Callable[[], object], seconds: float = 15) -> None:
+    def wait_for(self, happened: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until something is so; fails with the machine's log when it does not become so."""
         deadline = time.monotonic() + seconds
         while not happened():

@@ -218,7 +218,7 @@ def test_a_dev_server_that_keeps_ending_is_started_ever_more_seldom(machine: Boo
     assert said == [f"crayon: The dev server ended with status 3; starting it again in {n} s." for n in (1, 2, 4)]
     began = time.monotonic()
     assert machine.end() == 0
-    assert time.monotonic() - began < 2, "a pause does not keep the machine from stopping"
+    assert time.monotonic() - began < 3.5, "a pause does not keep the machine from stopping"
 
 
 def test_sshd_is_started_again_when_it_ends(machine: BootedMachine) -> None:
@@ -250,6 +250,15 @@ def test_a_crash_in_the_middle_of_the_scaffold_is_made_good_by_the_next_boot(mac
     assert [path.name for path in machine.project.iterdir()] == ["whole"]
 
 
+def test_a_power_cut_ends_what_is_just_being_started_too(machine: BootedMachine) -> None:
+    """Otherwise the next boot would not be the only one at the volume."""
+    starts = 'touch "$HOME/begun"; for number in $(seq 200); do sleep 600 & done; exec sleep 600'
+    machine.start(machine.given(SCAFFOLD_COMMAND=starts))
+    machine.wait_for((machine.home / "begun").exists)
+    machine.cut_power()
+    assert machine.processes() == []
+
+
 def test_a_link_left_by_the_scaffold_leads_root_nowhere(machine: BootedMachine) -> None:
     """What a failed attempt left behind is deleted by root: the link, not what it points at."""
     kept = machine.root / "kept"
@@ -269,14 +278,14 @@ def test_a_signal_ends_everything_within_seconds(machine: BootedMachine, number:
     began = time.monotonic()
     assert machine.end(number) == 0
     assert time.monotonic() - began < 5, "Fly gives no longer"
-    machine.wait_for(lambda: not machine.processes(), seconds=1)
+    machine.wait_for(lambda: not machine.processes())
 
 
 def test_a_signal_ends_a_boot_that_is_still_making_the_project(machine: BootedMachine) -> None:
     machine.start(machine.given(SCAFFOLD_COMMAND='touch "$HOME/begun"; exec sleep 600'))
     machine.wait_for((machine.home / "begun").exists)
     assert machine.end() == 0
-    machine.wait_for(lambda: not machine.processes(), seconds=1)
+    machine.wait_for(lambda: not machine.processes())
 
 
 def test_a_signal_ends_the_pause_after_a_failed_scaffold(machine: BootedMachine) -> None:
@@ -284,4 +293,4 @@ def test_a_signal_ends_the_pause_after_a_failed_scaffold(machine: BootedMachine)
     machine.wait_for(lambda: "trying again in 4 s" in machine.log)
     began = time.monotonic()
     assert machine.end() == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3.5
