@@ -1,10 +1,18 @@
 """People."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+
+
+class EpochField(models.BigIntegerField):  # type: ignore[type-arg]  # Django takes no type arguments here
+    """A number that only goes up: saving a row that was read a while ago leaves it as it is by now."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's signature
+        """The value for an INSERT; for an UPDATE the column itself."""
+        return super().pre_save(model_instance, add) if add else models.F(self.attname)
 
 
 class User(AbstractUser):
@@ -21,6 +29,8 @@ class User(AbstractUser):
     github_id = models.BigIntegerField(unique=True, null=True, blank=True, editable=False)
     github_login = models.CharField("GitHub login", max_length=100, blank=True, db_index=True)
     waitlisted_at = models.DateTimeField(null=True, blank=True)
+    # What is cached of the person's is good in the epoch in which it was asked for; a higher one drops all of it.
+    cache_epoch = EpochField(default=0, db_default=0, editable=False)
 
     REQUIRED_FIELDS: ClassVar[list[str]] = ["email"]
 
