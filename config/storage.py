@@ -7,6 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 
+_MOST_IN_MEMORY_BYTES = 1 << 20
+
 
 def uploads() -> dict[str, Any]:
     """Django's settings of the default storage. Web and worker processes must see the same one."""
@@ -26,6 +28,8 @@ def uploads() -> dict[str, Any]:
         "secret_key": secret or None,
         "default_acl": None,
         "file_overwrite": True,
+        # An archive that is fetched goes to a file beyond this, not into a worker's memory.
+        "max_memory_size": _MOST_IN_MEMORY_BYTES,
         "querystring_auth": True,
     }
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
