@@ -80,7 +80,8 @@ class LogoutView(Endpoint):
 
     @documented(summary="Log out", data=RevokedSerializer(), tag="login")
     def post(self, request: Request) -> HttpResponse:
-        """Revoke the token that the request carries."""
+        """Revoke the token that the request carries. A body says nothing, but it has to be JSON."""
+        json_body(request)
         caller = cast("Caller", request.user)
         tokens.revoke(token_id=caller.token_id, user_id=caller.id, by=caller, now=timezone.now())
         return success({"status": "revoked"})

@@ -29,10 +29,13 @@ from config.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from config.core.json_names import require_names_once, shown
 
 logger = logging.getLogger(__name__)
 
 _MOST_PARAMETERS = 50
+# Where the parameters are kept once they are read: every request's are, and a view may want them.
+_READ_QUERY = "crayon.query"
 
 
 class TooLarge(ApplicationError):
@@ -94,7 +97,8 @@ def failure(error: ApplicationError) -> HttpResponse:
 def json_body(request: HttpRequest | Request) -> dict[str, object]:
     """The request's body as a JSON object; {} when there is none.
 
-    Raises Malformed, NotJSON or TooLarge. The declared type may be absent, but not something else.
+    Raises Malformed, also for a name that is given twice, NotJSON or TooLarge. The declared type may be
+    absent, but not something else.
     """
     declared = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     try:
@@ -111,28 +115,40 @@ def json_body(request: HttpRequest | Request) -> dict[str, object]:
         raise Malformed("The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object.")
+    require_names_once(raw, body)
     return body
 
 
 def query(request: HttpRequest | Request) -> dict[str, str]:
-    """The query's parameters, each given once. Raises Malformed for one that is given twice."""
-    raw = request.META.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")
+    """The query's parameters, each given once.
+
+    Raises Malformed for one that is given twice or holds a NUL, for what is not UTF-8, and for too many.
+    """
+    kept: dict[str, str] | None = request.META.get(_READ_QUERY)
+    if kept is not None:
+        return kept
     parameters: dict[str, str] = {}
     try:
-        pairs = parse_qsl(raw, keep_blank_values=True, errors="replace", max_num_fields=_MOST_PARAMETERS)
+        raw = request.META.get("QUERY_STRING", "").encode("latin-1").decode()
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except UnicodeDecodeError as error:
+        raise Malformed("The address's query is not UTF-8.") from error
     except ValueError as error:
         raise Malformed("There are too many parameters.") from error
     for name, value in pairs:
         if name in parameters:
-            raise Malformed(f"The parameter {_shown(name)} is given more than once.")
+            raise Malformed(f"The parameter {shown(name)} is given more than once.")
+        if "\0" in value or "\0" in name:
+            raise Malformed(f"{shown(name)}: Null characters are not allowed.")
         parameters[name] = value
+    request.META[_READ_QUERY] = parameters
     return parameters
 
 
 def required(parameters: Mapping[str, str], name: str, *, at_most: int) -> str:
     """One parameter of a query, for hot routes, where a serializer would be most of the work.
 
-    Raises Malformed, in a serializer's words, for one that is missing, empty, too long or holds a NUL.
+    Raises Malformed, in a serializer's words, for one that is missing, empty or too long.
     """
     value = parameters.get(name)
     if value is None:
@@ -141,8 +157,6 @@ def required(parameters: Mapping[str, str], name: str, *, at_most: int) -> str:
         raise Malformed(f"{name}: This field may not be blank.")
     if len(value) > at_most:
         raise Malformed(f"{name}: Ensure this field has no more than {at_most} characters.")
-    if "\0" in value:
-        raise Malformed(f"{name}: Null characters are not allowed.")
     return value
 
 
@@ -190,11 +204,15 @@ class Endpoint(APIView):
         return Request(request, authenticators=self.get_authenticators())
 
     def initial(self, request: Request, *_args: object, **_kwargs: object) -> None:
-        """Skip DRF's negotiation, versioning and throttles: one format, one version, own limits."""
-        if AllowAny in self.permission_classes and not self.authentication_classes:
-            return
-        self.perform_authentication(request)
-        self.check_permissions(request)
+        """Authenticate, check the permission, and refuse a query that can't be read, wanted or not.
+
+        DRF's negotiation, versioning and throttles are skipped: one format, one version, own limits.
+        """
+        if AllowAny not in self.permission_classes or self.authentication_classes:
+            self.perform_authentication(request)
+            self.check_permissions(request)
+        if request.META.get("QUERY_STRING"):
+            query(request)
 
     def finalize_response(  # type: ignore[override]  # DRF's stubs want its own Response type
         self, _request: Request, response: HttpResponseBase, *_args: object, **_kwargs: object
@@ -252,8 +270,3 @@ def _first_problem(errors: object, path: str = "") -> str:
     if isinstance(errors, list) and errors:
         return _first_problem(next(filter(None, errors), ""), path)
     return f"{path}: {errors}" if path else str(errors)
-
-
-def _shown(name: object) -> str:
-    """A caller's own word, short and printable enough to be said back."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name))[:60]

@@ -35,9 +35,25 @@ def test_it_is_recorded(alice, alice_api):
     assert event.request_id == answer["X-Request-ID"]
 
 
-def test_a_body_changes_nothing(alice_api):
-    answer = alice_api.request("POST", PATH, data=b"\xff{", content_type="text/plain")
-    assert (answer.status_code, answer.json()) == (200, REVOKED)
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"\xff" * 100, "text/xml", 415),
+        (b"{}", "text/plain", 415),
+        (b"\xff{", "application/json", 400),
+        (b"[]", "application/json", 400),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused_and_the_token_goes_on_working(alice_api, body, content_type, status):
+    answer = alice_api.request("POST", PATH, data=body, content_type=content_type)
+    assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    assert alice_api.post(PATH).json() == REVOKED
+
+
+@pytest.mark.parametrize(("body", "content_type"), [(b"", "text/plain"), (b"", ""), (b"{}", ""), (b'{"a": 1}', None)])
+def test_no_body_and_a_json_object_are_fine(alice_api, body, content_type):
+    declared = "application/json" if content_type is None else content_type
+    assert alice_api.request("POST", PATH, data=body, content_type=declared).json() == REVOKED
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])

@@ -75,9 +75,46 @@ def test_an_odd_query_is_refused(alice_api, calls, query):
     assert "x" * 50 not in sentence
 
 
-def test_malformed_utf8_in_a_query_is_just_another_id(alice_api, calls):
-    answer = alice_api.request("GET", "/api/credentials/acme?connection_id=%ff%fe")
-    assert sentence_of(answer, 404) == "Connection not found"
+@pytest.mark.parametrize("query", ["connection_id=%ff%fe", "connection_id=%ed%a0%80", "%c3=1&connection_id=mine"])
+def test_malformed_utf8_in_a_query_is_refused(alice_api, calls, query):
+    answer = alice_api.request("GET", f"/api/credentials/acme?{query}")
+    assert sentence_of(answer, 400) == "The address's query is not UTF-8."
+    assert calls() == []
+
+
+ODD_QUERIES = {
+    "a=1&a=2": "The parameter a is given more than once.",
+    "a=1&a=1": "The parameter a is given more than once.",
+    "a=%00": "a: Null characters are not allowed.",
+    "%00=1": "?: Null characters are not allowed.",
+    "a=%ff": "The address's query is not UTF-8.",
+    "a=\xff": "The address's query is not UTF-8.",
+    "&".join(f"a{number}=1" for number in range(51)): "There are too many parameters.",
+}
+UNREAD = ("/api/integrations", "/api/integrations/acme/connections", "/api/cloud-dev/list", "/api/docs/openapi.json")
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES, ids=lambda query: query[:10])
+@pytest.mark.parametrize("path", UNREAD)
+def test_an_odd_query_is_refused_where_none_is_read_too(alice_api, calls, path, query):
+    answer = alice_api.request("GET", path, QUERY_STRING=query)
+    assert sentence_of(answer, 400) == ODD_QUERIES[query]
+    assert calls() == []
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_an_odd_query_is_refused_of_writing_routes_too(alice_api, path):
+    for query, sentence in ODD_QUERIES.items():
+        assert sentence_of(alice_api.request("POST", path, QUERY_STRING=query), 400) == sentence
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES, ids=lambda query: query[:10])
+def test_a_stranger_hears_of_the_token_first(nobody_api, query):
+    sentence_of(nobody_api.request("GET", "/api/integrations", QUERY_STRING=query), 401)
+
+
+def test_parameters_that_nobody_reads_are_overlooked(alice_api, sandbox):
+    assert alice_api.request("GET", "/api/integrations?a=1&b=&%F0%9F%A6%8A=%20").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -92,6 +129,8 @@ def test_malformed_utf8_in_a_query_is_just_another_id(alice_api, calls):
         ("code=" + "0" * 1_000_000 + "&secret=x", "code"),
         ("code=00000000&secret=" + "0" * 1_000_000, "secret"),
         ("code=1&code=2&secret=x", "code"),
+        ("code=%ff&secret=x", "UTF-8"),
+        ("code=00000000&secret=%ed%a0%80", "UTF-8"),
     ],
     ids=lambda part: part[:40],
 )
@@ -101,7 +140,7 @@ def test_an_odd_poll_is_refused_and_the_parameter_named(nobody_api, query, named
     assert "0" * 50 not in sentence
 
 
-@pytest.mark.parametrize("code", ["%ff", "%ed%a0%80", "ABCDEF01", "0000000g", "%F0%9F%A6%8A", "' OR 1=1 --"])
+@pytest.mark.parametrize("code", ["ABCDEF01", "0000000g", "%F0%9F%A6%8A", "' OR 1=1 --"])
 def test_a_poll_for_a_code_that_cannot_be_is_told_that_it_expired(nobody_api, code):
     answer = nobody_api.request("GET", f"/api/auth/cli/check?code={quote(code, safe='%')}&secret=x")
     assert (answer.status_code, answer.json()) == (200, {"data": {"status": "expired"}})

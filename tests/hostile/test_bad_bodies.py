@@ -72,6 +72,45 @@ def test_what_is_no_object_is_refused(post, path, body):
     }
 
 
+@pytest.mark.parametrize("path", [*WITH_BODY, "/api/auth/logout"])
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"a": 1, "a": 1}', "a: This field is given more than once."),
+        (b'{"integration_id": "acme", "connection_id": "x", "integration_id": "slack"}', "integration_id: "),
+        (b'{"a": 1, "\\u0061": 2}', "a: "),
+        (b'{"x": [{"b": {}, "c": ":", "b": []}]}', "b: "),
+        (b'{"": 1, "": 2}', ": "),
+        (b'{"\\\\": 1, "\\"\\\\\\":": 2, "\\\\": 3}', "\\: "),
+        (b'{"a\\nb": 1, "a\\nb": 2}', "a?b: "),
+        (b'{"' + b"x" * 100_000 + b'": 1, "' + b"x" * 100_000 + b'": 2}', "x" * 60 + ": "),
+        (b'{"x": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b', "x": 1}', ""),
+    ],
+    ids=lambda part: None if isinstance(part, str) else part[:30],
+)
+def test_a_name_that_is_given_twice_is_refused(post, path, body, named):
+    sentence = sentence_of(post(path, body), 400)
+    assert sentence.startswith(named)
+    assert "given more than once" in sentence
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"a": {"a": {"a": 1}}},
+        {"a": [{"a": 1}, {"a": 2}]},
+        {"a": ':":\\":', "b:": "https://x:1/", '"': '\\"\\\\":', "\\": "\\\\"},
+        {"": "", ":": ":", "\u2028": "\u00e9:"},
+    ],
+)
+def test_a_name_in_different_objects_and_any_text_are_fine(alice_api, sandbox, config):
+    body = {**WITH_BODY["/api/connections/create"], "connection_config": config}
+    for ascii_only in (True, False):
+        raw = json.dumps(body, ensure_ascii=ascii_only, indent=1).encode()
+        answer = alice_api.request("POST", "/api/connections/create", data=raw, content_type="application/json")
+        assert (answer.status_code, answer.json()) == (200, {"data": {"connection_id": "mine"}})
+
+
 @pytest.mark.parametrize("path", sorted(set(WITH_BODY) - {"/api/auth/cli/session"}))
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_an_empty_body_names_the_first_field_that_is_missing(post, path, body):
