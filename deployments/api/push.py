@@ -33,7 +33,8 @@ class PushView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Take in an archive with a Dockerfile at its top, and have it built.
 
-        Environment variables can come with JSON only: addresses end up in logs, and secrets must not.
+        Environment variables can come with JSON only: addresses end up in logs, and secrets must not. A bare archive
+        is therefore built without those that a build needs, such as `VITE_…`; the app's secrets stay as they are.
         """
         caller = cast("Caller", request.user)
         with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers

@@ -57,7 +57,9 @@ class PushSerializer(AppSerializer):
         child=TextField(allow_blank=True, trim_whitespace=False),
         required=False,
         allow_null=True,
-        help_text="Environment variables. They become secrets of the app; those that aren't named stay as they are.",
+        help_text="Environment variables. They become secrets of the app; secrets that aren't named stay as they are. "
+        "Those that the build itself needs, with names that begin as a browser's bundle has them (such as `VITE_`), "
+        "are kept for this build alone: send them with every push.",
     )
     commitHash = CommitField(allow_null=True)  # noqa: N815 - the contract's name
 
