@@ -1,93 +1,15 @@
 """SSH keypairs, as OpenSSH's own programs see them."""
 
 import getpass
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clouddev import sshkeys
-from dev.openssh import sshd_path
-from dev.ports import LOOPBACK, free_port
+from tests.clouddev.ssh_server import SSHServer, private_file, run
 
 COMMENT = "user-0123456789abcdef@crayon-dev-01234567"
-PATIENCE = 15
-
-
-def run(*words: str | Path, given: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*words], input=given, capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-
-def private_file(path: Path, text: str) -> Path:
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path
-
-
-class Server:
-    """An sshd of the test's own, on loopback, that lets the current user in by `authorized` alone."""
-
-    def __init__(self, folder: Path, authorized: str) -> None:
-        self.folder, self.port = folder, free_port()
-        host = sshkeys.generate("host")
-        (folder / "known_hosts").write_text(f"[{LOOPBACK}]:{self.port} {host.public}\n")
-        (folder / "authorized_keys").write_text(f"{authorized}\n")
-        config = {
-            "ListenAddress": LOOPBACK,
-            "Port": self.port,
-            "HostKey": private_file(folder / "host", host.private),
-            "AuthorizedKeysFile": folder / "authorized_keys",
-            "PidFile": "none",
-            "UsePAM": "no",
-            "PasswordAuthentication": "no",
-            "KbdInteractiveAuthentication": "no",
-            "PermitRootLogin": "prohibit-password",
-            # The folders above are open to all, as those for temporary files are.
-            "StrictModes": "no",
-        }
-        (folder / "config").write_text("".join(f"{name} {value}\n" for name, value in config.items()))
-        sshd = sshd_path()
-        assert sshd is not None
-        if os.geteuid() == 0:
-            # What the service's own start makes, and no service was started.
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        self.log = (folder / "log").open("wb")
-        self.process = subprocess.Popen([sshd, "-D", "-e", "-f", folder / "config"], stderr=self.log)
-        self.wait()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            try:
-                with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-                    assert connection.recv(8).startswith(b"SSH-2.0")
-                    return
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-
-    def run(self, private: Path, command: str) -> "subprocess.CompletedProcess[str]":
-        options = {
-            "BatchMode": "yes",
-            "IdentitiesOnly": "yes",
-            "IdentityAgent": "none",
-            "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": self.folder / "known_hosts",
-            "GlobalKnownHostsFile": "/dev/null",
-        }
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        address = f"{getpass.getuser()}@{LOOPBACK}"
-        return run("ssh", "-F", "none", "-i", private, "-p", str(self.port), *words, address, command)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-        self.log.close()
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +18,9 @@ def pair() -> sshkeys.KeyPair:
 
 
 @pytest.fixture
-def server(tmp_path: Path, pair: sshkeys.KeyPair) -> Iterator[Server]:
-    server = Server(tmp_path, pair.public)
-    yield server
-    server.stop()
+def server(tmp_path: Path, pair: sshkeys.KeyPair) -> Iterator[SSHServer]:
+    with SSHServer(tmp_path, pair.public) as server:
+        yield server
 
 
 def test_the_halves_have_the_forms_that_openssh_writes(pair):

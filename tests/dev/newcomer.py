@@ -82,6 +82,7 @@ class CommandLine:
 
     def __init__(self, server: str) -> None:
         self.server = server
+        self.steps: list[str] = []
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -105,9 +106,20 @@ class CommandLine:
         return self._ask("DELETE", path, json=body)
 
     def poll(self, path: str, app: str, wanted: str, *, seconds: float = 60) -> dict[str, Any]:
-        """Ask for a status until it is `wanted`, as the CLI does; an error ends it at once."""
+        """Ask for a status until it is `wanted`, as the CLI does; an error ends it at once.
+
+        `steps` are then the messages that it told on the way, each once.
+        """
+        self.steps = []
+
+        def ask() -> Any:
+            told = self.get(path, appName=app)
+            if (message := told.get("message")) and message not in self.steps:
+                self.steps.append(message)
+            return told
+
         return self.wait(
-            lambda: self.get(path, appName=app),
+            ask,
             lambda told: told["status"] == wanted,
             lambda told: "error" in told,
             seconds=seconds,

@@ -4,7 +4,6 @@ import base64
 import gzip
 import io
 import json
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import pytest
 import requests
 
 from dev.postgres import address_of_running
+from tests.clouddev.ssh_server import SSHServer, private_file
 from tests.dev.dev_process import Dev, RunDev
 from tests.dev.newcomer import Browser, CommandLine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.needs_sshd]
 COMMIT = "4f2a91c0d7e8b6a54f2a91c0d7e8b6a54f2a91c0"
 FILES = {
     "Dockerfile": "FROM node:22-alpine\nWORKDIR /app\nCOPY . .\nRUN npm install\nEXPOSE 3000\nCMD node server.js\n",
@@ -37,14 +37,17 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     cli.log_in(Browser(), "alice")
     deploy_an_app(cli, tmp_path / "shop")
 
+    for question in ("POST /v1/apps", "POST */secrets"):
+        make_fly_slow(dev, question)
     created = cli.post("cloud-dev/create", **STUDIO)
     name = created["flyAppName"]
     assert cli.poll("cloud-dev/status", "studio", "running")["url"] == created["appUrl"]
+    assert len(set(cli.steps) - {"Waiting for a worker…"}) >= 2, cli.steps
     schema = name.replace("-", "_")
     assert workspaces_in_the_data_database(state) == {"roles": [schema], "schemas": [schema, f"{schema}_dbos"]}
     (listed,) = cli.get("cloud-dev/list")
     assert (listed["fly_app_name"], listed["app_url"], listed["fly_state"]) == (name, created["appUrl"], "started")
-    check_keys(cli, dev, created, tmp_path / "key")
+    check_keys(cli, dev, created, tmp_path)
     share_and_take_back(cli, dev)
 
     assert cli.post("cloud-dev/stop", **STUDIO) == {"status": "stopped"}
@@ -84,16 +87,15 @@ def archive_of(folder: Path) -> str:
     return base64.b64encode(gzip.compress(out.getvalue())).decode()
 
 
-def check_keys(cli: CommandLine, dev: Dev, created: dict[str, str], file: Path) -> None:
+def check_keys(cli: CommandLine, dev: Dev, created: dict[str, str], folder: Path) -> None:
     """What opens the machine fits what the machine was given."""
     given = held_by_fly(dev)["secrets"][created["flyAppName"]]
     assert given["DATABASE_URL"].startswith("postgres")
     key = cli.get("cloud-dev/ssh-key", **STUDIO)
     assert (key["privateKey"], key["linuxUser"]) == (created["sshPrivateKey"], given["DEV_USER"])
-    file.touch(mode=0o600)
-    file.write_text(key["privateKey"], encoding="utf-8")
-    told = subprocess.run(["ssh-keygen", "-y", "-f", file], capture_output=True, text=True, timeout=10, check=True)
-    assert told.stdout.split()[:2] == given["SSH_PUBLIC_KEY"].split()[:2]
+    with SSHServer(folder, given["SSH_PUBLIC_KEY"]) as machine:
+        told = machine.run(private_file(folder / "key", key["privateKey"]), "echo inside")
+    assert (told.returncode, told.stdout) == (0, "inside\n"), told.stderr
 
     public = given["DEV_UI_JWT_PUBLIC_KEY"].replace("\\n", "\n")
     for use, token in {
@@ -114,6 +116,12 @@ def share_and_take_back(cli: CommandLine, dev: Dev) -> None:
     assert "token" in theirs.get("cloud-dev/mcp-token", **STUDIO)
     cli.delete("cloud-dev/members", **STUDIO, login="bob")
     assert theirs.get("cloud-dev/list") == []
+
+
+def make_fly_slow(dev: Dev, question: str) -> None:
+    """Let it take its time over an answer, as the real one does, so that a step can be read."""
+    fault = {"target": "fly", "match": question, "delay": 1.5}
+    requests.post(f"http://127.0.0.1:{dev.sandbox_port}/_sandbox/faults", json=fault, timeout=20).raise_for_status()
 
 
 def held_by_fly(dev: Dev) -> dict[str, Any]:
