@@ -20,6 +20,8 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Playwright's own are five seconds: little for a page that asks every two, on a machine that has much else to do.
+expect.set_options(timeout=20_000)
 _LOOKS: dict[str, dict[str, Any]] = {
     "light": {"scheme": "light", "size": {"width": 1100, "height": 800}},
     "dark": {"scheme": "dark", "size": {"width": 1100, "height": 800}},
@@ -52,7 +54,7 @@ class Person:
         self.page: Page = context.new_page()
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(20_000)
 
     def _note(self, message: Any) -> None:
         # A page with a status of 4xx is noted by the browser as a failed resource; that is no complaint.
