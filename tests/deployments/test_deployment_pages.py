@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -309,6 +310,14 @@ def test_the_news_give_what_is_new_and_tell_when_it_is_over(alices, shop):
     assert second == {
         "word": "Failed", "tone": "bad", "message": "", "log": "second\n", "offset": 13, "over": True,
     }  # fmt: skip
+
+
+def test_a_step_that_takes_long_says_for_how_long_on_the_page_and_in_its_news(alices, shop):
+    build = make_build(shop, state=State.BUILDING, step="Installing dependencies…")
+    with time_machine.travel(build.started_at + timedelta(minutes=4, seconds=30), tick=False):
+        assert "Installing dependencies… (4 min)" in text_of(alices.get(page_of(build)))
+        news = alices.get(f"{page_of(build)}/news", offset="0").json()
+    assert news["message"] == "Installing dependencies… (4 min)"
 
 
 def test_the_news_are_not_over_before_all_of_the_log_was_read(alices, shop):
