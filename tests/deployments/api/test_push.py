@@ -385,7 +385,7 @@ def test_another_type_is_refused(alice_api, shop, kind):
         ("appName=", "appName: This field may not be blank."),
         ("appName=shop&appName=shop", "The parameter appName is given more than once."),
         ("appName=shop&commitHash=a%0Ab", "commitHash: Control characters are not allowed."),
-        ("appName=shop&commitHash=a%00b", "commitHash: Control characters are not allowed."),
+        ("appName=shop&commitHash=a%00b", "commitHash: Null characters are not allowed."),
     ],
 )
 def test_a_parameter_that_is_wrong_is_named(alice_api, shop, folder, query, sentence):
