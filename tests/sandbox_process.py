@@ -102,7 +102,7 @@ class SandboxProcess:
         self._http.clear()
         process.terminate()
         try:
-            code = process.wait(timeout=10)
+            code = process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()

@@ -105,7 +105,7 @@ class Worker:
     def kill(self) -> None:
         """End it as `kill -9` does, and wait until it is gone."""
         self.signal(signal.SIGKILL)
-        assert self._wait(10), "it outlived SIGKILL"
+        assert self._wait(30), "it outlived SIGKILL"
 
     def stop(self, *, seconds: float = 50) -> None:
         """Ask it to end, and wait until it has."""

@@ -94,7 +94,7 @@ def has_ended(table):
 def test_an_order_for_a_machine_that_is_cut_off_was_never_given(workshop, alice, server, locked, table):
     token = token_of(alice)
     kill_while_it_writes_to(server, locked, table, CREATE, token)
-    wait_for(lambda: has_ended(table), "the dead one's transaction ends", seconds=10)
+    wait_for(lambda: has_ended(table), "the dead one's transaction ends")
     workshop.require_nothing_left()
     assert not Machine.objects.exists()
     assert workshop.status(alice).status == "not_found"
@@ -111,7 +111,7 @@ def test_an_order_to_destroy_that_is_cut_off_was_never_given(workshop, alice, se
     token = token_of(alice)
     machine = workshop.make(alice)
     kill_while_it_writes_to(server, locked, table, DESTROY, token)
-    wait_for(lambda: has_ended(table), "the dead one's transaction ends", seconds=10)
+    wait_for(lambda: has_ended(table), "the dead one's transaction ends")
     workshop.require_whole(machine)
     assert not AuditEvent.objects.filter(action="machine.destroyed").exists()
 

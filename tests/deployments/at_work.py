@@ -73,7 +73,7 @@ class WorkGround:
 
         Nobody does so before the dead one's flyctl is gone, which takes seconds, and taking over half a minute.
         """
-        wait_for(lambda: not self.ground.flyctls(), "flyctl ends with its worker", seconds=15)
+        wait_for(lambda: not self.ground.flyctls(), "flyctl ends with its worker", seconds=30)
         long_ago = timezone.now() - timedelta(minutes=2)
         left = Build.objects.filter(pk__in=[build.pk for build in builds], finished_at=None)
         left.exclude(heartbeat_at=None).update(heartbeat_at=long_ago)
@@ -108,12 +108,12 @@ class WorkGround:
         """No folder, archive, secret or flyctl, no token that outlives its build, and never two at one app."""
         building.sweep()
         # Whoever ended the build may still be clearing up.
-        wait_for(lambda: not self.ground.left_over(), "folders and archives go", seconds=10)
-        wait_for(lambda: not self.ground.flyctls(), "flyctl is gone", seconds=10)
+        wait_for(lambda: not self.ground.left_over(), "folders and archives go", seconds=30)
+        wait_for(lambda: not self.ground.flyctls(), "flyctl is gone", seconds=30)
         assert self.ground.built_twice_at_once() == []
         assert not Build.objects.filter(finished_at=None).exists()
         assert not Build.objects.exclude(sealed_environment=None).exists()
-        wait_for(lambda: not Build.objects.exclude(archive="").exists(), "archives are forgotten", seconds=10)
+        wait_for(lambda: not Build.objects.exclude(archive="").exists(), "archives are forgotten", seconds=30)
         latest = timezone.now() + timedelta(minutes=settings.BUILD_MINUTES + 21)
         for token in self.sandbox.state()["fly"]["tokens"].values():
             assert datetime.fromisoformat(token["expires_at"]) < latest

@@ -216,12 +216,12 @@ def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:
         **ServerAccount.suitable().as_process_arguments(),
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not (home / "data" / "postmaster.pid").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         with EmbeddedPostgres(state=state, fsync=False) as again:
-            left_behind.wait(5)
+            left_behind.wait(30)
             assert answer(again.url, "SELECT 1") == (1,)
     finally:
         left_behind.kill()

@@ -4,12 +4,14 @@ import threading
 import time
 import tracemalloc
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from clouddev.models import Machine
+from clouddev.models import IdlePolicy, Machine
 from clouddev.services import at_fly, status
 from config.core import cache
 from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, said
@@ -205,7 +207,7 @@ def fly_hanging(sandbox):
     sandbox.faults(target="fly", match="GET /v1/orgs/*", delay=3)
     first = threading.Thread(target=at_fly.states)
     first.start()
-    until = time.monotonic() + 2
+    until = time.monotonic() + 20
     while not at_fly._asking.locked() and time.monotonic() < until:
         time.sleep(0.02)
     yield
@@ -216,7 +218,7 @@ def test_one_that_hangs_keeps_one_thread_waiting_however_many_ask(studio_at_fly,
     sandbox.fly_app(studio_at_fly.fly_app_id, delay=30)
     first = threading.Thread(target=status.is_healthy, args=[studio_at_fly])
     first.start()
-    until = time.monotonic() + 2
+    until = time.monotonic() + 20
     while not asked_at_fly(sandbox) and time.monotonic() < until:
         time.sleep(0.02)
     began = time.monotonic()
@@ -224,3 +226,32 @@ def test_one_that_hangs_keeps_one_thread_waiting_however_many_ask(studio_at_fly,
     assert time.monotonic() - began < 1
     first.join()
     assert asked_at_fly(sandbox) == [pings(studio_at_fly)]
+
+
+def test_what_runs_says_when_it_is_going_to_be_stopped_for_want_of_use(alice_api, alice, studio_at_fly):
+    IdlePolicy.objects.create(organization=alice.personal_organization, warn_after_days=10, days_to_react=3)
+    Machine.objects.update(warned_at=timezone.now())
+    day = timezone.now() + timedelta(days=3)
+    told = said(alice_api.get(PATH, appName="studio"))[1]["data"]
+    sentence = f"Nobody has used this machine for long. It will be stopped on {day:%-d %B %Y}, unless somebody does."
+    assert told == {"status": told["status"], "url": studio_at_fly.url, "message": told["message"]}
+    assert told["message"].endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("fly_state", "wanted", "status"),
+    [
+        ("stopping", "started", "starting"),
+        ("stopped", "started", "starting"),
+        ("started", "stopped", "stopping"),
+        ("created", "stopped", "stopping"),
+        ("stopped", "stopped", "stopped"),
+    ],
+)
+def test_what_is_yet_to_be_done_at_fly_is_said(alice_api, studio_at_fly, sandbox, fly_state, wanted, status):
+    sandbox.fly_clock(factor=0)
+    sandbox.fly_machine(studio_at_fly.fly_machine_id, state=fly_state)
+    Machine.objects.update(wanted=wanted, wanted_at=timezone.now())
+    told = said(alice_api.get(PATH, appName="studio"))[1]["data"]
+    assert told["status"] == status
+    assert told.get("message", "") == ("" if fly_state == wanted else f"The machine is {status}…")

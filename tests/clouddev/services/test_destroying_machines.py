@@ -53,7 +53,7 @@ def test_who_destroys_it_while_it_is_made_need_not_wait_for_anybody(workshop, al
     sandbox.faults(target="fly", match=ordered, delay=1.2)
 
     def order_destruction():
-        wait_for(lambda: not sandbox.control("GET", "/faults")["faults"], "Fly is asked", seconds=10)
+        wait_for(lambda: not sandbox.control("GET", "/faults")["faults"], "Fly is asked")
         workshop.destroy(machine, by=alice)
 
     failures = at_once(2, lambda number: order_destruction() if number else provisioning.work(machine.pk))

@@ -145,7 +145,7 @@ def test_a_build_that_gets_further_at_this_moment_is_not_said_to_be_canceled(ali
             time.sleep(0.7)
 
     def ask_meanwhile():
-        assert written.wait(5)
+        assert written.wait(30)
         return ask(APIClient(token))
 
     assert at_once(get_further, ask_meanwhile)[1] == (409, answer)

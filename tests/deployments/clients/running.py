@@ -42,7 +42,7 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float = 10) -> bool:
+def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> bool:
     """Whether it came true in time."""
     until = time.monotonic() + seconds
     while not true():

@@ -203,7 +203,7 @@ def test_one_that_will_not_stop_is_killed_with_its_children(order: Order, progra
     began = time.monotonic()
     outcome, _ = run(order, stop_at="begun", limits=replace(LIMITS, grace=0.5))
     assert (outcome.exit_code, outcome.stopped) == (137, StopReason.CANCELED)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     assert wait_until(lambda: processes_in(order.folder) == [])
 
 
