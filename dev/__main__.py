@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from dev import data_database, migrations, superuser, welcome
+from dev.beside import lock_of, noted
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.postgres import EmbeddedPostgres
 from dev.presets import is_set, server_environment
-from dev.processes import Program, require_running, run, wait_until_answering
-from dev.state import FolderLock, make_folder
+from dev.processes import Program, Restarts, require_running, run, wait_until_answering
+from dev.state import make_folder
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 60
@@ -52,7 +53,8 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     options.require_free_ports()
     make_folder(options.state, private=os.geteuid() != 0)
     logs = make_folder(options.state / "logs")
-    running.enter_context(FolderLock(options.state / "dev.lock"))
+    running.enter_context(lock_of(options.state))
+    running.enter_context(noted(options, os.environ))
     environment = server_environment(options, os.environ)
     sandbox = Program("sandbox", _sandbox_command(options), logs=logs)
     server = Program("server", _server_command(options), logs=logs)
@@ -74,8 +76,11 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     wait_until_answering(f"{options.server_url}/_/ready", programs, patience=_PATIENCE)
     opener = "open" if sys.platform == "darwin" else "xdg-open"
     _say(welcome.text(options, password=password, opener=opener))
+    restarts = Restarts(worker, environment)
     while True:
-        require_running(programs)
+        # Builds are made to survive their worker, so that anybody may try it; without the others nothing works.
+        require_running([sandbox, server])
+        restarts.start_if_due()
         time.sleep(0.2)
 
 

@@ -1,4 +1,7 @@
-"""`make manage`: manage.py with the settings and the database of `make dev`, running or not."""
+"""`make manage`: manage.py with the settings and the database of `make dev`, running or not.
+
+Of one that runs in the same state folder it takes ports and addresses; what the environment has wins.
+"""
 
 import contextlib
 import os
@@ -8,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from dev import data_database
+from dev.beside import with_noted
 from dev.errors import DevelopmentError, FolderInUseError
 from dev.options import Options
 from dev.postgres import EmbeddedPostgres, address_of_running
@@ -20,9 +24,10 @@ _INTERRUPTED = 130
 def main(words: Sequence[str]) -> int:
     """Run one command of manage.py, given by its words; return its status, or 1 when there is no database."""
     try:
-        options = Options.read()
+        given = with_noted(os.environ)
+        options = Options.read(given)
         make_folder(options.state, private=os.geteuid() != 0)
-        environment = server_environment(options, os.environ)
+        environment = server_environment(options, given)
         with contextlib.ExitStack() as running:
             if not is_set("DATABASE_URL", environment):
                 environment["DATABASE_URL"] = _database(options, running)

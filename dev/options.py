@@ -31,7 +31,7 @@ class Options:
         return cls(
             port=port,
             sandbox_port=sandbox_port,
-            state=Path(environment.get("DEV_STATE") or ".dev").absolute(),
+            state=state_folder(environment),
             public_url=(environment.get("PUBLIC_URL") or f"http://localhost:{port}").rstrip("/"),
         )
 
@@ -54,6 +54,11 @@ class Options:
                     f"Stop that one, or choose another port: make dev {name}=<number>"
                 )
                 raise DevelopmentError(message)
+
+
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """Where everything of this `make dev` lies."""
+    return Path(environment.get("DEV_STATE") or ".dev").absolute()
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

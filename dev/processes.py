@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from dev import children
 from dev.errors import DevelopmentError
@@ -17,6 +17,8 @@ from dev.errors import DevelopmentError
 # Loopback only, and never through the proxy the environment may name.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _HEALTHY = 200
+# Seconds between a program's end and its next start, and after how many the pauses needn't grow any more.
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _LASTING = 1.0, 30.0, 10.0
 
 
 class Program:
@@ -34,7 +36,8 @@ class Program:
         self._reader: threading.Thread | None = None
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it in the project's folder, with an empty log."""
+        """Start it in the project's folder, with an empty log; one that has ended begins anew, and its log goes on."""
+        mode = "wb" if self._child is None else "ab"
         self._child = children.start(
             self.command,
             output=subprocess.PIPE,
@@ -46,7 +49,7 @@ class Program:
         if output is None:
             message = f"{self.name} has no output."
             raise DevelopmentError(message)
-        self._reader = threading.Thread(target=self._relay, args=[output], daemon=True)
+        self._reader = threading.Thread(target=self._relay, args=[output, mode], daemon=True)
         self._reader.start()
 
     def ended(self) -> bool:
@@ -61,13 +64,44 @@ class Program:
         if self._reader is not None:
             self._reader.join(1)
 
-    def _relay(self, output: IO[bytes]) -> None:
-        with self.log.open("wb") as log, output:
+    def _relay(self, output: IO[bytes], mode: Literal["wb", "ab"]) -> None:
+        with self.log.open(mode) as log, output:
             for line in output:
                 log.write(line)
                 log.flush()
                 sys.stdout.write(f"{self.name:>7} | {line.decode('utf-8', 'replace')}")
                 sys.stdout.flush()
+
+
+class Restarts:
+    """Starts a program anew when it has ended, each time a while later if it doesn't last."""
+
+    def __init__(self, program: Program, environment: Mapping[str, str]) -> None:
+        """program: running since now."""
+        self._program = program
+        self._environment = environment
+        self._pause = _SHORTEST_PAUSE
+        self._started_at = time.monotonic()
+        self._due_at: float | None = None
+
+    def start_if_due(self) -> None:
+        """Look after it; to be called several times a second."""
+        now = time.monotonic()
+        if self._due_at is None:
+            if self._program.ended():
+                self._plan(now)
+        elif now >= self._due_at:
+            self._due_at = None
+            self._started_at = now
+            self._program.start(self._environment)
+
+    def _plan(self, now: float) -> None:
+        lasted = now - self._started_at > _LASTING
+        self._pause = _SHORTEST_PAUSE if lasted else min(self._pause * 2, _LONGEST_PAUSE)
+        self._due_at = now + self._pause
+        name, log = self._program.name, self._program.log
+        sys.stdout.write(f"The {name} has stopped; it is started again in {self._pause:.0f} s. Its log is {log}.\n")
+        sys.stdout.flush()
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:

@@ -60,6 +60,20 @@ class FolderLock:
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._handle = handle
 
+    def is_held(self) -> bool:
+        """Say whether a process holds it now."""
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
     def release(self) -> None:
         """Let go; harmless when nothing is held. The file stays, so that no two locks exist."""
         if self._handle is not None:

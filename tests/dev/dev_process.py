@@ -72,6 +72,10 @@ class Dev:
                 found.add(pid)
         return found - {os.getpid()}
 
+    def running(self, word: str) -> set[int]:
+        """Return those of them that have this word in their command line."""
+        return {pid for pid in self.processes() if word in children.command_line(pid)}
+
 
 RunDev = Callable[..., Dev]
 

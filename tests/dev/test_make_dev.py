@@ -15,7 +15,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dev import children
 from dev.ports import is_free
 from tests.dev.dev_process import PATIENCE, RunDev
 
@@ -42,7 +41,7 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     assert f"http://127.0.0.1:{first.sandbox_port} " in said
     private = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir() if path.is_file()}
     assert set(private.values()) == {0o600}, private
-    assert {"keys.json", "operator-password", "postgres.json"} <= private.keys()
+    assert {"keys.json", "operator-password", "postgres.json", "running.json"} <= private.keys()
     logs = {path.name for path in (state / "logs").iterdir()}
     assert {"server.log", "sandbox.log", "worker.log", "postgres.log", "migrate.log"} <= logs
     status, seconds = first.stop()
@@ -50,6 +49,7 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     assert first.processes() == set()
     assert is_free(first.port)
     assert is_free(first.sandbox_port)
+    assert not (state / "running.json").exists()
 
     keys = (state / "keys.json").read_text()
     password = re.search(r"operator / (\S+)", said)
@@ -105,17 +105,35 @@ def test_a_port_that_is_none_is_refused(run: RunDev, value: str) -> None:
     assert f"PORT must be a port number from 1 to 65535, not '{value}'." in dev.said()
 
 
-@pytest.mark.parametrize("name", ["server", "sandbox", "worker"])
+@pytest.mark.parametrize("name", ["server", "sandbox"])
 def test_when_a_child_dies_it_says_which_and_stops_the_rest(run: RunDev, state: Path, name: str) -> None:
     dev = run()
     dev.wait_until_up()
-    mark = {"server": "gunicorn", "sandbox": "sandbox", "worker": "worker"}[name]
-    started_by = {pid: children.command_line(pid) for pid in dev.processes()}
-    for pid, words in started_by.items():
-        if mark in words:
-            os.kill(pid, signal.SIGKILL)
+    for pid in dev.running({"server": "gunicorn", "sandbox": "sandbox"}[name]):
+        os.kill(pid, signal.SIGKILL)
     assert dev.process.wait(15) == 1
     assert f"The {name} has stopped; its log is {state / 'logs' / name}.log" in dev.said()
+    assert dev.processes() == set()
+
+
+def test_a_worker_that_is_killed_is_started_again_and_all_else_goes_on(run: RunDev, state: Path) -> None:
+    dev = run()
+    dev.wait_until_up()
+    killed: set[int] = set()
+    for seconds in (2, 4):
+        found = dev.running("worker")
+        assert len(found) == 1
+        os.kill(*found, signal.SIGKILL)
+        at, killed = time.monotonic(), killed | found
+        while not dev.running("worker") - killed:
+            assert time.monotonic() - at < seconds + 10, dev.said()
+            time.sleep(0.05)
+        # One that never comes up must not keep the machine busy.
+        assert time.monotonic() - at > seconds - 0.5
+        said = f"The worker has stopped; it is started again in {seconds} s. Its log is {state / 'logs'}/worker.log."
+        assert said in dev.said()
+    assert fetch(f"{dev.url}/_/ready")[0] == 200
+    assert dev.stop()[0] == 0
     assert dev.processes() == set()
 
 
