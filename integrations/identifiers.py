@@ -8,7 +8,7 @@ import re
 LONGEST_ID = 255
 # The alphabet of a `unique_key`: it has no comma, which separates keys in Nango's filter.
 _INTEGRATION_ID = re.compile(r"[A-Za-z0-9~:.@ _-]{1,255}")
-_CONNECTION_ID = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # As a path segment these two mean another place (RFC 3986, section 5.2.4), even when percent-encoded.
 _DOT_SEGMENTS = frozenset({".", ".."})
 
@@ -20,4 +20,15 @@ def is_integration_id(value: str) -> bool:
 
 def is_connection_id(value: str) -> bool:
     """Whether a connection can have this id and be addressed by it."""
-    return value not in _DOT_SEGMENTS and _CONNECTION_ID.fullmatch(value) is not None
+    fits = bool(value.strip()) and length_at_nango(value) <= LONGEST_ID
+    return fits and value not in _DOT_SEGMENTS and _CONTROL.search(value) is None
+
+
+def length_at_nango(value: str) -> int:
+    """How long a text is for Nango: JavaScript counts UTF-16 units, two for what lies beyond U+FFFF."""
+    return len(value.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut_for_nango(value: str, *, most: int) -> str:
+    """As much of a text as fits into so many of those units, without half a character at its end."""
+    return value.encode("utf-16-le", "surrogatepass")[: 2 * most].decode("utf-16-le", "ignore")

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from config.core.api import TextField
 from integrations.credentials import APIKeyCredentials, BasicCredentials
-from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id
+from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id, length_at_nango
 
 _LONGEST_SECRET = 1024
 
@@ -46,6 +46,13 @@ class SecretField(TextField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=_LONGEST_SECRET, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: object) -> str:
+        """The secret, when it is no longer than Nango takes it."""
+        value = super().to_internal_value(data)
+        if length_at_nango(value) > _LONGEST_SECRET:
+            self.fail("max_length", max_length=_LONGEST_SECRET)
+        return value
 
 
 class ObjectField(serializers.DictField):

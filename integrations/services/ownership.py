@@ -18,6 +18,7 @@ from accounts.callers import Caller
 from accounts.models import Membership
 from config.core.ratelimits import RateLimit
 from integrations.clients.nango import OWNER_TAG, Nango, UnknownConnection
+from integrations.identifiers import cut_for_nango
 from integrations.models import Connection, Standing
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def tags_of(caller: Caller) -> dict[str, str]:
     tags = {
         OWNER_TAG: str(caller.id),
         "organization_id": str(caller.organization_id),
-        "end_user_display_name": caller.display_name.strip()[:_LONGEST_TAG],
+        "end_user_display_name": cut_for_nango(caller.display_name.strip(), most=_LONGEST_TAG),
         "end_user_email": caller.email if _is_address(caller.email) else "",
     }
     return {name: value for name, value in tags.items() if value}

@@ -80,10 +80,11 @@ def text(*, least: int = 0, most: int | None = None, pattern: str | None = None)
         if not isinstance(value, str):
             return [wrong_type("string", value, path)]
         issues = []
-        if len(value) < least:
+        length = _length(value)
+        if length < least:
             message = f"Too small: expected string to have >={least} characters"
             issues.append(issue("too_small", message, path))
-        if most is not None and len(value) > most:
+        if most is not None and length > most:
             message = f"Too big: expected string to have <={most} characters"
             issues.append(issue("too_big", message, path))
         if form and not form.fullmatch(value):
@@ -92,6 +93,11 @@ def text(*, least: int = 0, most: int | None = None, pattern: str | None = None)
         return issues
 
     return check
+
+
+def _length(value: str) -> int:
+    """Count as JavaScript does: in UTF-16 units, two for what lies beyond U+FFFF."""
+    return len(value.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def email(value: object, path: Path) -> list[Issue]:

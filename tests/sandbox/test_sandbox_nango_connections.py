@@ -42,6 +42,13 @@ def test_an_integration_is_listed_without_its_auth_mode(sandbox_process: Sandbox
     assert nango("GET", "/providers/nothing").code == "not_found"
 
 
+@pytest.mark.parametrize(
+    ("connection_id", "status"), [("x" * 255, 201), ("x" * 256, 400), ("🦊" * 127, 201), ("🦊" * 128, 400)]
+)
+def test_lengths_are_counted_in_utf_16_units(nango: NangoClient, connection_id: str, status: int) -> None:
+    assert nango("POST", "/connections", {**ACME, "connection_id": connection_id}).status == status
+
+
 def test_one_integration_shows_more_when_asked(nango: NangoClient) -> None:
     assert nango("GET", "/integrations/nothing").code == "not_found"
     assert nango("GET", "/integrations/acme?include=tokens").code == "invalid_query_params"
