@@ -21,7 +21,7 @@ _SLOTS = 64
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Start the database; as a wrapper this runs before pytest-django reads the settings."""
-    if "DATABASE_URL" not in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+    if not os.environ.get("DATABASE_URL", "").strip() and "PYTEST_XDIST_WORKER" not in os.environ:
         _serve(early_config)
     return (yield)
 

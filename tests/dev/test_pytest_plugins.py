@@ -133,6 +133,15 @@ def test_a_database_that_is_set_is_used(project: Path) -> None:
     assert not (project / "state").exists()
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_a_database_that_is_set_to_nothing_is_none(project: Path, empty: str) -> None:
+    (project / "test_telling.py").write_text(TELLING)
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1", DATABASE_URL=empty))
+    assert status == 0, said
+    (address,) = (project / "addresses").read_text().split()
+    assert address.startswith("postgres://")
+
+
 def test_a_failed_collection_stops_the_database_too(project: Path) -> None:
     (project / "test_telling.py").write_text("import nowhere_to_be_found\n")
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres"))
