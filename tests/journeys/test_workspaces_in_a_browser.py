@@ -51,9 +51,12 @@ def change(machine_id, **values):
 
 
 def fits(page):
-    for width in (320, 375, 1100):
-        page.set_viewport_size({"width": width, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+    """Nothing goes beyond the screen, be it small or large, light or dark."""
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (320, 375, 1100):
+            page.set_viewport_size({"width": width, "height": 740})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, scheme, width)
 
 
 def test_a_stranger_reads_what_this_is_and_comes_to_their_workspaces(server, person):
@@ -225,6 +228,8 @@ def test_operators_see_all_machines(server, sandbox, person):
     }.items():
         answer = operator.page.goto(f"{server.url}/admin/{path}")
         assert answer.status == 200
+        if "machine" in path:
+            fits(operator.page)
         operator.shoot(f"workspaces-{name}")
 
     operator.page.set_viewport_size({"width": 1100, "height": 800})
