@@ -225,7 +225,7 @@ NANGO_SECRET_KEY = env.secret("NANGO_SECRET_KEY", "")
 NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
 NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 120, at_least=1)
 INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_most=3600)
-# Only a shared cache can be told by one process to drop what another one kept.
+# Where each process keeps its own, few are met again.
 CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
 
 # --- Fly -------------------------------------------------------------------------------------

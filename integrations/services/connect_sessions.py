@@ -1,15 +1,20 @@
 """Giving a person a link on which they connect, or reconnect, an account."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db import transaction
 
 from accounts.audit import record
 from accounts.callers import Caller
 from config.core.ratelimits import RateLimit
 from integrations.clients.nango import ConnectSession, Nango
+from integrations.models import Connection
 from integrations.services import credential_cache
 from integrations.services.ownership import require_own, require_tagged_at_nango, tags_of
 
 SESSIONS = RateLimit("connect-sessions", "30/minute")
+# A session's half hour, and some minutes to finish at the provider what was begun at its end.
+_RECONNECTING_LASTS = timedelta(minutes=40)
 
 
 def create_connect_session(
@@ -29,11 +34,19 @@ def create_connect_session(
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     # A session would give the connection the caller's tags, so those that it bears must be theirs already.
     require_tagged_at_nango(nango, caller=caller, integration_id=integration_id, connection_id=connection_id)
+    _expect_new_credentials(integration_id=integration_id, connection_id=connection_id, now=now)
     # Nango takes the session's tags for the connection's whole set, so they are all sent again.
     session = nango.create_reconnect_session(
         integration_id=integration_id, connection_id=connection_id, tags=tags_of(caller)
     )
-    credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     record("connection.reconnect_started", actor=caller, organization_id=caller.organization_id,
            target_type="Connection", target_id=str(own.id))  # fmt: skip
     return session
+
+
+@transaction.atomic
+def _expect_new_credentials(*, integration_id: str, connection_id: str, now: datetime) -> None:
+    """Drop what is kept of the connection, and keep nothing while it may be renewed at any moment."""
+    rows = Connection.objects.at(integration_id=integration_id, connection_id=connection_id)
+    rows.update(reconnecting_until=now + _RECONNECTING_LASTS)
+    credential_cache.drop(integration_id=integration_id, connection_id=connection_id)

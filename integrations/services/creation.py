@@ -88,8 +88,6 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
         if not _may_have_been_made(error):
             _release(attempt)
         raise
-    finally:
-        credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     _finish(caller, attempt, replaced=listed is not None, now=now)
 
 
@@ -125,12 +123,14 @@ def _claimed(nango: Nango, row: Connection, *, now: datetime) -> _Attempt:
     raise ConnectionIdTaken
 
 
+@transaction.atomic
 def _taken_over(row: Connection, *, claim: uuid.UUID | None, now: datetime) -> _Attempt:
-    """The caller's own row, for this attempt from now on."""
+    """The caller's own row, for this attempt from now on; while it has a claim its credentials are not kept."""
     own = Connection.objects.filter(pk=row.pk).exclude(state=State.DELETING)
     alone = own.free(now=now).update(claim=claim, claimed_at=now) == 1
     if not alone and not own.update(claim=claim, claimed_at=now):
         raise BeingDeleted
+    credential_cache.drop(integration_id=row.integration_id, connection_id=row.connection_id)
     return _Attempt(row, claim, alone)
 
 

@@ -1,57 +1,56 @@
 """Credentials that were fetched a moment ago, kept sealed in the shared cache.
 
-Each connection has a generation, a random mark in the cache. What is kept opens only in the
-generation that was read before it was fetched; dropping gives the connection a new one. So a fetch
-that began before a drop can't bring back what was dropped, and a lost mark is merely a miss.
+Each person has an epoch, a number in the database that comes with their caller. What is kept opens only
+in the epoch in which its fetch began, and dropping raises it. So a drop is written where nothing else can
+lose it, counts at once in every process, and a fetch that began before can't bring back what was dropped.
 """
 
 import hashlib
-import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from django.conf import settings
+from django.db.models import F, QuerySet
 
+from accounts.callers import Caller
+from accounts.models import User
 from config.core import cache
 from config.core.crypto import CannotOpen, keyring
 
 LONGEST_SECONDS = 300
-# Longer than anything is kept, so that a mark outlives what was kept under it.
-_GENERATION_SECONDS = 2 * LONGEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a connection's credentials are kept for their owner, in the current generation."""
+    """Where a connection's credentials are kept for their owner, and the epoch in which they are good."""
 
+    owner_id: uuid.UUID
     key: str
-    generation: bytes = field(repr=False)
+    epoch: int
 
     @property
     def sealed_for(self) -> str:
         """What the sealed value is bound to."""
-        return f"{self.key}:{self.generation.hex()}"
+        return f"{self.key}:{self.epoch}"
 
 
-def look_up(
-    *, owner_id: uuid.UUID, integration_id: str, connection_id: str, fresh: bool
-) -> tuple[Place | None, bytes | None]:
-    """Where to keep the credentials and what is kept there; `fresh` drops what is.
-
-    There is no place when the cache is off.
-    """
+def place_of(caller: Caller, *, integration_id: str, connection_id: str) -> Place | None:
+    """Where the caller's credentials of this connection belong, None when the cache is off."""
     if not settings.CREDENTIALS_CACHE_SECONDS:
-        return None, None
-    name = _name(integration_id, connection_id)
-    key, generation_key = f"credentials:{owner_id}:{name}", _generation_key(name)
-    if fresh:
-        return Place(key, _new_generation(generation_key)), None
-    found = cache.read([generation_key, key])
-    generation = found.get(generation_key)
-    if not isinstance(generation, bytes):
-        return Place(key, _first_generation(generation_key)), None
-    place, sealed = Place(key, generation), found.get(key)
-    return place, _opened(sealed, place) if isinstance(sealed, bytes) else None
+        return None
+    name = hashlib.sha256(f"{integration_id}\0{connection_id}".encode()).hexdigest()[:32]
+    return Place(caller.id, f"credentials:{caller.id}:{name}", caller.cache_epoch)
+
+
+def look_up(place: Place) -> bytes | None:
+    """What is kept there, None when there is nothing or it is of another epoch."""
+    sealed = cache.read([place.key]).get(place.key)
+    if not isinstance(sealed, bytes):
+        return None
+    try:
+        return keyring().open(sealed, place=place.sealed_for)
+    except CannotOpen:
+        return None
 
 
 def fill(place: Place, plain: bytes, *, seconds: float) -> None:
@@ -62,35 +61,25 @@ def fill(place: Place, plain: bytes, *, seconds: float) -> None:
 
 
 def drop(*, integration_id: str, connection_id: str) -> None:
-    """Let nothing that was fetched so far be used again, whoever fetched it."""
-    _new_generation(_generation_key(_name(integration_id, connection_id)))
+    """Let nothing that was fetched so far for the connection's owner be used again.
+
+    Belongs into the transaction that records why.
+    """
+    rows = {"connections__integration_id": integration_id, "connections__connection_id": connection_id}
+    _begin_epoch(User.objects.filter(**rows))
 
 
-def _opened(sealed: bytes, place: Place) -> bytes | None:
-    try:
-        return keyring().open(sealed, place=place.sealed_for)
-    except CannotOpen:
-        return None
+def drop_of(owner_id: uuid.UUID) -> None:
+    """The same for an owner whose row of the connection is gone."""
+    _begin_epoch(User.objects.filter(pk=owner_id))
 
 
-def _new_generation(key: str) -> bytes:
-    mark = secrets.token_bytes(16)
-    cache.write(key, mark, seconds=_GENERATION_SECONDS)
-    return mark
+def renewed(place: Place) -> Place:
+    """The same place in a new epoch: what is there now, or was asked for before, is not used again."""
+    drop_of(place.owner_id)
+    # Where another drop comes between, this epoch is over already, and what is kept in it is a miss.
+    return replace(place, epoch=place.epoch + 1)
 
 
-def _first_generation(key: str) -> bytes:
-    """Mark a connection that has no mark; when two do so at once the first one's holds."""
-    mark = secrets.token_bytes(16)
-    if cache.add(key, mark, seconds=_GENERATION_SECONDS):
-        return mark
-    found = cache.read([key]).get(key)
-    return found if isinstance(found, bytes) else mark
-
-
-def _name(integration_id: str, connection_id: str) -> str:
-    return hashlib.sha256(f"{integration_id}\0{connection_id}".encode()).hexdigest()[:32]
-
-
-def _generation_key(name: str) -> str:
-    return f"credentials-generation:{name}"
+def _begin_epoch(people: QuerySet[User]) -> None:
+    people.update(cache_epoch=F("cache_epoch") + 1)

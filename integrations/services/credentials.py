@@ -44,13 +44,13 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     """
     if not is_integration_id(integration_id) or not is_connection_id(connection_id):
         raise UnknownConnection
-    place, kept = credential_cache.look_up(
-        owner_id=caller.id, integration_id=integration_id, connection_id=connection_id, fresh=fresh
-    )
-    if kept is not None:
+    place = credential_cache.place_of(caller, integration_id=integration_id, connection_id=connection_id)
+    if place and not fresh and (kept := credential_cache.look_up(place)) is not None:
         return kept
     nango = Nango.from_settings()
     spend_call(caller)
+    if place and fresh:
+        place = credential_cache.renewed(place)
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     found = _ask(nango, caller, own, integration_id=integration_id, connection_id=connection_id, now=now)
     expires_at = parsed_moment(found.credentials.get("expires_at"))
@@ -61,10 +61,23 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     if own.is_troubled:
         _note(own, needs_reconnect=False, missing_since=None, confirmed_at=now)
     answer = _as_json(found)
-    if place is not None:
-        left = (expires_at - _MARGIN - now).total_seconds() if expires_at else credential_cache.LONGEST_SECONDS
-        credential_cache.fill(place, answer, seconds=left)
+    if place and own.is_settled(now=now):
+        credential_cache.fill(place, answer, seconds=_seconds_of_use(found, now=now))
     return answer
+
+
+def _seconds_of_use(found: ConnectionWithCredentials, *, now: datetime) -> float:
+    """How long the first of the connection's credentials to expire may be kept; none when it has expired."""
+    # A GitHub App's connection has two tokens with a time each; the person's may be in its configuration.
+    holders = (
+        found.credentials,
+        found.credentials.get("app"),
+        found.credentials.get("user"),
+        found.connection_config.get("userCredentials"),
+    )
+    told = (parsed_moment(holder.get("expires_at")) for holder in holders if isinstance(holder, Mapping))
+    ends = [end for end in told if end is not None]
+    return (min(ends) - _MARGIN - now).total_seconds() if ends else credential_cache.LONGEST_SECONDS
 
 
 def _as_json(found: ConnectionWithCredentials) -> bytes:

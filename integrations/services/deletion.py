@@ -30,11 +30,12 @@ def delete_connection(*, caller: Caller, integration_id: str, connection_id: str
         require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     claim = uuid.uuid4()
     mark = {"state": Connection.State.DELETING, "claim": claim, "claimed_at": now}
-    alone = own.free(now=now).update(**mark) == 1
-    if not alone and not own.update(**mark):
-        raise UnknownConnection
-    # After the mark: a fetch that begins now finds it, one that began before can't fill the cache.
-    credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
+    with transaction.atomic():
+        alone = own.free(now=now).update(**mark) == 1
+        if not alone and not own.update(**mark):
+            raise UnknownConnection
+        # With the mark: a fetch that begins now finds it, what one that began before keeps is not used.
+        credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     row = own.filter(claim=claim).first()
     if row is not None and not _finish(nango, row, actor=caller, alone=alone):
         raise UnknownConnection

@@ -100,6 +100,7 @@ def _dropped(*, now: datetime) -> int:
         with transaction.atomic():
             deleted, _ = gone.filter(pk=row.pk).delete()
             if deleted:
+                credential_cache.drop_of(row.owner_id)
                 record(
                     "connection.dropped",
                     actor=None,
@@ -108,7 +109,6 @@ def _dropped(*, now: datetime) -> int:
                     organization_id=row.organization_id,
                     details={"integration_id": row.integration_id, "connection_id": row.connection_id},
                 )
-        credential_cache.drop(integration_id=row.integration_id, connection_id=row.connection_id)
         count += deleted
     return count
 

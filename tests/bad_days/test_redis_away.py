@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
+from redis import Redis
 
 from dev.redis import ThrowawayRedis
 from tests.bad_days.conftest import Tool
@@ -67,3 +69,27 @@ def test_a_redis_that_hangs_costs_a_request_little(shared, redis, sandbox, perso
     finally:
         os.kill(pid, signal.SIGCONT)
     assert tool.integrations().status == 200
+
+
+def test_what_was_deleted_while_redis_was_away_is_not_given_out_when_it_is_back(shared, redis, persons):
+    tool = Tool(shared, token_of(persons["alice"]))
+    for name in ("main", "second"):
+        assert tool.create(name).status == tool.credentials(name).status == 200
+    with Redis.from_url(redis.url) as client:
+        client.save()
+        assert len(client.keys("*credentials:*")) == 2
+    process = redis._server
+    process.kill()
+    process.wait()
+
+    assert tool.delete("main").json() == {"ok": True}
+    assert tool.create("second", key="the-new-key").status == 200
+
+    # It comes back with all that it held, as after a break in the network.
+    with subprocess.Popen(process.args, cwd=redis._folder.name, stdout=subprocess.DEVNULL) as redis._server:
+        assert redis._became_ready()
+        with Redis.from_url(redis.url) as client:
+            assert len(client.keys("*credentials:*")) == 2
+        assert tool.credentials("main").status == 404
+        assert tool.credentials("second").json()["data"]["token"] == "the-new-key"
+        redis._server.kill()

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from accounts.callers import caller_of
 from accounts.models import User
 from integrations.models import Connection
-from tests.conftest import APIClient
+from integrations.services import credential_cache
+from tests.conftest import APIClient, token_of
 from tests.sandbox_process import SandboxProcess
 
 Calls = Callable[[], list[str]]
@@ -77,8 +80,6 @@ def event(person: User | None = None, **fields: Any) -> dict[str, Any]:
 
 def own(person: User, connection_id: str, integration: str = "acme", **fields: Any) -> Connection:
     """A recorded connection of the person's."""
-    from django.utils import timezone  # noqa: PLC0415 - not before the settings are read
-
     return Connection.objects.create(
         integration_id=integration,
         connection_id=connection_id,
@@ -94,3 +95,26 @@ def at_nango(sandbox: SandboxProcess, connection_id: str, integration: str = "ac
         if (held["connection_id"], held["provider_config_key"]) == (connection_id, integration):
             return dict(held)
     return None
+
+
+def credentials(api: Any, connection_id: str, integration: str = "acme", **options: Any) -> Any:
+    """Ask for a connection's credentials."""
+    return api.get(f"/api/credentials/{integration}", connection_id=connection_id, **options)
+
+
+def place_of(person: User, connection_id: str) -> credential_cache.Place:
+    """Where the person's credentials of a connection are kept by now."""
+    place = credential_cache.place_of(
+        caller_of(token_of(person), now=timezone.now()), integration_id="acme", connection_id=connection_id
+    )
+    assert place is not None
+    return place
+
+
+@pytest.fixture
+def kept(alice: User, alice_api: Any, connect: Any, settings: Any) -> str:
+    """A connection whose credentials are kept."""
+    settings.CREDENTIALS_CACHE_SECONDS = 60
+    connection_id = connect(alice)
+    assert credentials(alice_api, connection_id).status_code == 200
+    return str(connection_id)
