@@ -37,16 +37,15 @@ def nango_webhooks_can_be_checked(app_configs: object, **_kwargs: Any) -> list[C
 
 
 @register(deploy=True)
-def kept_credentials_can_be_dropped(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
-    """A cache of a process's own can't be told by another process what to drop."""
-    if settings.REDIS_URL or not settings.CREDENTIALS_CACHE_SECONDS:
+def nango_is_configured(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Without a key every route of integrations, connections and credentials answers 503."""
+    if settings.NANGO_SECRET_KEY:
         return []
     return [
         Warning(
-            "CREDENTIALS_CACHE_SECONDS is set without REDIS_URL: a credential that is deleted or renewed through one "
-            "process may be given out by another one for as long.",
-            hint="Set REDIS_URL, or run one process on one machine only, or leave CREDENTIALS_CACHE_SECONDS out.",
-            id="crayon.W023",
+            "NANGO_SECRET_KEY is not set: nobody can connect an account or get a credential.",
+            hint="Copy the API key from the environment's settings in Nango, or leave Nango out on purpose.",
+            id="crayon.W024",
         )
     ]
 

@@ -1,6 +1,7 @@
 """The system checks of the access to Nango."""
 
 import pytest
+from django.core.checks import run_checks
 
 from integrations import checks
 
@@ -23,14 +24,15 @@ def test_a_missing_signing_key_is_told(settings, key, signing_key, ids):
     assert [message.id for message in checks.nango_webhooks_can_be_checked(None)] == ids
 
 
-@pytest.mark.parametrize(
-    ("redis_url", "seconds", "ids"),
-    [("", 0, []), ("", 60, ["crayon.W023"]), ("redis://127.0.0.1:9/0", 60, []), ("redis://127.0.0.1:9/0", 0, [])],
-)
-def test_keeping_credentials_without_a_shared_cache_is_told(settings, redis_url, seconds, ids):
-    settings.REDIS_URL, settings.CREDENTIALS_CACHE_SECONDS = redis_url, seconds
+@pytest.mark.parametrize(("key", "ids"), [("", ["crayon.W024"]), (KEY, [])])
+def test_a_missing_key_is_told_where_the_server_is_deployed(settings, key, ids):
+    settings.NANGO_SECRET_KEY, settings.NANGO_WEBHOOK_SIGNING_KEY = key, ""
 
-    assert [message.id for message in checks.kept_credentials_can_be_dropped(None)] == ids
+    def found(**options):
+        return [message.id for message in run_checks(**options) if message.id in {"crayon.W021", "crayon.W024"}]
+
+    assert found(include_deployment_checks=True) == ids
+    assert found() == []
 
 
 def test_no_key_is_repeated_in_a_warning(settings):
