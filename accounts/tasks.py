@@ -3,7 +3,7 @@
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from accounts.services import pruning
+from accounts.services import cli_login, pruning
 from config.core.jobs import SHORT
 
 
@@ -12,3 +12,10 @@ from config.core.jobs import SHORT
 def prune(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Clear logins, tokens and sessions that are over, every night."""
     pruning.prune(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="accounts.erase_sealed_tokens", queue=SHORT, queueing_lock="accounts.erase_sealed_tokens")
+def erase_sealed_tokens(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Erase the tokens of CLI logins whose time is over, where neither that CLI nor a new login did."""
+    cli_login.erase_what_is_over(now=timezone.now())

@@ -93,7 +93,7 @@ def start(*, client: Client, now: datetime) -> StartedLogin:
     """Begin a login for the tool described by `client`. Raises TooManyRequests."""
     STARTS.spend(network_of(client.address or ""))
     RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute").spend()
-    _erase_what_is_over(now)
+    erase_what_is_over(now=now)
     secret = random_hex(_SECRET_BYTES)
     for _attempt in range(5):
         code = random_hex(_CODE_BYTES)
@@ -128,6 +128,11 @@ def find_for_page(*, code: str, user: User, address: str, now: datetime) -> CLIL
         _spend(limits)
         raise NoSuchLogin
     return login
+
+
+def erase_what_is_over(*, now: datetime) -> int:
+    """Erase the sealed tokens of logins that are over; gives how many. The rows stay until `prune`."""
+    return CLILogin.objects.filter(expires_at__lte=now, sealed_token__isnull=False).update(sealed_token=None)
 
 
 @transaction.atomic
@@ -238,8 +243,3 @@ def _require_left(limits: _Limits) -> None:
 def _spend(limits: _Limits) -> None:
     for limit, key in limits:
         limit.spend(*key)
-
-
-def _erase_what_is_over(now: datetime) -> None:
-    """Sealed tokens must not outlive their login; `prune` removes the rows later."""
-    CLILogin.objects.filter(expires_at__lte=now, sealed_token__isnull=False).update(sealed_token=None)

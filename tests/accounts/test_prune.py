@@ -7,7 +7,9 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.utils import timezone
+from procrastinate.contrib.django import app
 
+from accounts import tasks
 from accounts.models import AccessToken, AuditEvent, CLILogin
 from accounts.services.pruning import prune
 from tests.conftest import token_of
@@ -43,6 +45,17 @@ def test_sealed_tokens_go_with_the_end_of_their_login():
     prune(now=timezone.now())
     assert CLILogin.objects.get(code="00000001").sealed_token is None
     assert bytes(CLILogin.objects.get(code="00000002").sealed_token) == b"sealed"
+
+
+def test_workers_erase_sealed_tokens_every_minute_and_leave_the_logins():
+    login("00000001", seconds=1)
+    login("00000002", minutes=-5)
+    for _ in range(2):
+        tasks.erase_sealed_tokens(timestamp=0)
+    assert CLILogin.objects.get(code="00000001").sealed_token is None
+    assert bytes(CLILogin.objects.get(code="00000002").sealed_token) == b"sealed"
+    crons = {name: periodic.cron for (name, _), periodic in app.periodic_registry.periodic_tasks.items()}
+    assert crons["accounts.erase_sealed_tokens"] == "* * * * *"
 
 
 def test_tokens_go_a_month_after_they_expired_or_were_revoked(alice):
