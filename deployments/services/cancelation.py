@@ -33,7 +33,7 @@ class AlreadyOver(Conflict):
 class AlreadyReleased(AlreadyOver):
     """409: Fly runs the build's image; only whether it answers is still to be seen."""
 
-    default = "This version is released already, so it can't be canceled. Push again to replace it."
+    default = "This version is released already, so it can't be canceled. Push again in a minute or two to replace it."
 
 
 class Owner(audit.Actor, Person, Protocol):

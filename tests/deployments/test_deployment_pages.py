@@ -355,7 +355,7 @@ def test_a_version_that_is_released_meanwhile_is_not_canceled_and_has_no_button_
     Build.objects.update(state=State.RELEASED, released_at=NOW)
     alices.press(page, f"{page_of(build)}/cancel")
     text = text_of(alices.get(page_of(build)))
-    assert "This version is released already, so it can't be canceled. Push again to replace it." in text
+    assert "This version is released already, so it can't be canceled." in text
     assert "Cancel this build" not in text
 
 
