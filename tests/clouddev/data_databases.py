@@ -1,4 +1,4 @@
-"""Data databases for tests, on the tests' own PostgreSQL: as hosted ones are, with an admin that is no superuser."""
+"""Data databases for tests, on any PostgreSQL: as hosted ones are, with an admin that is no superuser."""
 
 import os
 import secrets
@@ -13,20 +13,24 @@ from psycopg import sql
 from clouddev.clients.data_database import DataDatabase, Provisioned
 
 
-def superuser_url(database: str = "postgres") -> str:
-    parts = urlsplit(os.environ["DATABASE_URL"])
+def superuser_url(database: str = "postgres", *, server: str = "") -> str:
+    """A superuser's address of a database; `server` is their address of any other, by default the tests' own."""
+    parts = urlsplit(server or os.environ["DATABASE_URL"])
     return parts._replace(path=f"/{database}").geturl()
 
 
 @contextmanager
-def data_database() -> Iterator[str]:
-    """The URL of an admin with CREATEROLE and a database of its own; both are gone afterwards."""
+def data_database(server: str = "") -> Iterator[str]:
+    """The URL of an admin with CREATEROLE and a database of its own; both are gone afterwards.
+
+    `server` is a superuser's address, by default that of the tests' own.
+    """
     name, password = f"data_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
     admin = sql.Identifier(name)
-    with psycopg.connect(superuser_url(), autocommit=True) as connection:
+    with psycopg.connect(superuser_url(server=server), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(admin, sql.Literal(password)))
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(admin, admin))
-    address = urlsplit(superuser_url(name))
+    address = urlsplit(superuser_url(name, server=server))
     url = address._replace(
         netloc=f"{name}:{password}@{address.hostname}:{address.port}", query="sslmode=disable"
     ).geturl()
@@ -36,7 +40,7 @@ def data_database() -> Iterator[str]:
         database = DataDatabase(url=url)
         for workspace in database.list_names():
             database.drop(workspace)
-        with psycopg.connect(superuser_url(), autocommit=True) as connection:
+        with psycopg.connect(superuser_url(server=server), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(admin))
             connection.execute(sql.SQL("DROP ROLE {}").format(admin))
 
