@@ -5,7 +5,7 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation
+from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, wishes
 from clouddev.services.cron.queue import CARRY_ON
 from config.core.jobs import CRON, MACHINES, SHORT
 
@@ -21,6 +21,13 @@ def work(machine_id: str) -> None:
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find machines that nobody is at."""
     provisioning.sweep()
+    wishes.sweep(now=timezone.now())
+
+
+@app.task(name=queue.CARRY_ON, queue=MACHINES)
+def carry_on_wish(machine_id: str) -> None:
+    """Ask Fly again to start or stop a machine, as long as that is not done."""
+    running.carry_on(uuid.UUID(machine_id), now=timezone.now())
 
 
 @app.periodic(cron="23 * * * *")

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -154,7 +153,10 @@ class MachineAdmin(OperatorAdmin):
     fieldsets = (
         (None, {"fields": ("app_name", "standing", "step", "error", "differs", "id")}),
         ("Whose", {"fields": ("owner", "organization", "dev_user")}),
-        ("At Fly", {"fields": ("fly_app", "address", "at_fly", "region", "size", "fly_machine_id", "volume_id")}),
+        (
+            "At Fly",
+            {"fields": ("fly_app", "address", "at_fly", "wanted", "region", "size", "fly_machine_id", "volume_id")},
+        ),
         ("Database", {"fields": ("database_schema", "database_host")}),
         (
             "When",
@@ -227,9 +229,11 @@ class MachineAdmin(OperatorAdmin):
         return machine.fly_state or "—"
 
     @display(description="Size")  # type: ignore[untyped-decorator]
-    def size(self, _machine: Machine) -> str:
-        """What this server makes machines with; all of them have one size."""
-        return f"{settings.CLOUD_DEV_CPUS} shared CPUs, {settings.CLOUD_DEV_MEMORY_MB} MB"
+    def size(self, machine: Machine) -> str:
+        """What it was made with."""
+        if machine.cpus is None or machine.memory_mb is None:
+            return "—"
+        return f"{machine.cpus} shared CPUs, {machine.memory_mb} MB"
 
     @display(description="Age", ordering="-created_at")  # type: ignore[untyped-decorator]
     def age(self, machine: Machine) -> str:

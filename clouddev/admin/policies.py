@@ -11,6 +11,10 @@ from accounts.audit import record
 from clouddev.models import IdlePolicy
 from config.core.admin import OperatorAdmin, is_operator
 
+_NOT_SEEN = (
+    "Use is what goes through this server, and a start by Fly's proxy. Work over a connection that was open before, "
+    "such as SSH, is not seen: owners protect it by “Keep alive”, on the workspace's page or by the API."
+)
 _NUMBERS = ("stop_after_minutes", "warn_after_days", "days_to_react", "then")
 
 
@@ -23,9 +27,10 @@ class IdlePolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         model = IdlePolicy
         fields = ("organization", *_NUMBERS)
         help_texts = {
-            "stop_after_minutes": "Empty: machines run until their people, or Fly's autostop, stop them.",
-            "warn_after_days": "Empty: nobody is warned, and nothing follows.",
-            "days_to_react": "Who uses the machine within these days keeps it.",
+            "stop_after_minutes": "Empty: machines run until their people, or Fly's autostop, stop them. " + _NOT_SEEN,
+            "warn_after_days": "Empty: nobody is warned, and nothing follows. The API's status and list "
+            "tell the warning, and so do the workspace's pages.",
+            "days_to_react": "Who uses the machine within these days keeps it. " + _NOT_SEEN,
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

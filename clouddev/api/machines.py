@@ -74,10 +74,13 @@ class StartView(Endpoint):
         data=serializers.StartedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
-        errors=[404, 409, 502, 504],
+        errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Start a machine that is stopped."""
+        """Start a machine that is stopped: at once, or as soon as Fly can, which is within a minute or so.
+
+        Should Fly not be able to, `status` says why.
+        """
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = machine_of_member(person=caller, app_name=asked["appName"])
@@ -93,10 +96,13 @@ class StopView(Endpoint):
         data=serializers.StoppedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
-        errors=[404, 409, 502, 504],
+        errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Stop a machine that runs; its volume stays as it is."""
+        """Stop a machine that runs, at once or as soon as Fly can; its volume stays as it is.
+
+        Should Fly not be able to, `status` says why.
+        """
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = machine_of_member(person=caller, app_name=asked["appName"])
@@ -146,7 +152,7 @@ class KeepAliveView(Endpoint):
         return success({"keepAliveUntil": asked["until"]})
 
 
-def _listed(row: listing.Row) -> dict[str, str]:
+def _listed(row: listing.Row) -> dict[str, str | None]:
     return {
         "app_name": row.app_name,
         "fly_app_name": row.fly_app_name,
@@ -154,4 +160,5 @@ def _listed(row: listing.Row) -> dict[str, str]:
         "role": row.role,
         "linux_user": row.linux_user,
         "fly_state": row.fly_state,
+        "notice": row.notice,
     }

@@ -53,31 +53,40 @@ class ListedMachineSerializer(serializers.Serializer[Any]):
     )
     fly_state = serializers.CharField(
         help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the machine `creating`, "
-        "`error` or `destroying`."
+        "`error` or `destroying`. It is some seconds old at most; while Fly can't be asked, up to about 75 seconds."
+    )
+    notice = serializers.CharField(
+        allow_null=True,
+        help_text="That the machine is going to be stopped, or deleted with its data, for want of use, and when; a "
+        "sentence for its people. Null where nothing is going to happen.",
     )
 
 
 class MachineStatusSerializer(serializers.Serializer[Any]):
-    """How a machine is. `message` is the current step, `error` why it could not be made; each is left out else."""
+    """How a machine is; `message` and `error` are left out where there is nothing to say."""
 
     status = serializers.CharField(
-        help_text="`not_found`, `creating`, `starting`, `running`, `stopped`, `error`, `destroying`, `unknown`, "
-        "or a word of Fly's."
+        help_text="`not_found`, `creating`, `starting`, `running`, `stopping`, `stopped`, `error`, `destroying`, "
+        "`unknown`, or a word of Fly's."
     )
     url = serializers.CharField(allow_null=True)
-    message = serializers.CharField(required=False)
-    error = serializers.CharField(required=False)
+    message = serializers.CharField(
+        required=False,
+        help_text="What happens to it, for its people: the current step, why it could not be started or stopped, and "
+        "that it is going to be stopped, or deleted with its data, for want of use, and when.",
+    )
+    error = serializers.CharField(required=False, help_text="Why it could not be made.")
 
 
 class StartedMachineSerializer(serializers.Serializer[Any]):
-    """The machine starts, or runs already."""
+    """The machine starts, is going to as soon as Fly can, or runs already."""
 
     status = serializers.ChoiceField(["starting"])
-    started = serializers.IntegerField(help_text="How many machines were started; 0 when it runs already.")
+    started = serializers.IntegerField(help_text="How many machines start; 0 when it runs already.")
 
 
 class StoppedMachineSerializer(serializers.Serializer[Any]):
-    """The machine stops, or has stopped already."""
+    """The machine stops, is going to as soon as Fly can, or has stopped already."""
 
     status = serializers.ChoiceField(["stopped"])
 

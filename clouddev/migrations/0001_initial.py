@@ -52,8 +52,13 @@ class Migration(migrations.Migration):
                 ('database_host', models.CharField(blank=True, max_length=255)),
                 ('volume_id', models.CharField(blank=True, max_length=64)),
                 ('fly_machine_id', models.CharField(blank=True, max_length=64)),
+                ('cpus', models.PositiveSmallIntegerField(blank=True, null=True)),
+                ('memory_mb', models.PositiveIntegerField(blank=True, null=True)),
                 ('attempts_before', models.PositiveIntegerField(default=0, editable=False)),
                 ('fly_state', models.CharField(blank=True, max_length=30)),
+                ('wanted', models.CharField(blank=True, choices=[('started', 'Started'), ('stopped', 'Stopped')], max_length=10)),
+                ('wanted_at', models.DateTimeField(blank=True, null=True)),
+                ('wanted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('created_at', models.DateTimeField()),
                 ('ready_at', models.DateTimeField(blank=True, null=True)),
                 ('last_active_at', models.DateTimeField(blank=True, null=True)),
@@ -153,6 +158,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='machine',
             index=models.Index(condition=models.Q(('state__in', ['creating', 'undoing', 'destroying'])), fields=['heartbeat_at'], name='machine_unfinished'),
+        ),
+        migrations.AddIndex(
+            model_name='machine',
+            index=models.Index(condition=models.Q(('wanted_at__isnull', False)), fields=['wanted_at'], name='machine_awaited'),
         ),
         migrations.AddConstraint(
             model_name='machine',

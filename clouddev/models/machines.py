@@ -51,6 +51,10 @@ class MachineQuerySet(models.QuerySet["Machine"]):
         """Those that are being made or destroyed, or shall be."""
         return self.filter(state__in=[Machine.State.CREATING, Machine.State.UNDOING, Machine.State.DESTROYING])
 
+    def awaited(self) -> "MachineQuerySet":
+        """Ready ones that Fly has yet to start or to stop."""
+        return self.filter(state=Machine.State.READY, wanted_at__isnull=False)
+
     def free(self) -> "MachineQuerySet":
         """Unfinished ones that no living worker is at."""
         return self.unfinished().filter(models.Q(heartbeat_at=None) | deserted())
@@ -73,6 +77,12 @@ class Machine(Attempted):
         UNDOING = "undoing"
         FAILED = "failed"
         DESTROYING = "destroying"
+
+    class Wanted(models.TextChoices):
+        """What people ask of a ready machine, in Fly's words."""
+
+        STARTED = "started"
+        STOPPED = "stopped"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     app_name = models.CharField(max_length=LONGEST_APP_NAME)
@@ -97,10 +107,18 @@ class Machine(Attempted):
     database_host = models.CharField(max_length=255, blank=True)
     volume_id = models.CharField(max_length=64, blank=True)
     fly_machine_id = models.CharField(max_length=64, blank=True)
+    # What it was made with; settings may say something else by now.
+    cpus = models.PositiveSmallIntegerField(null=True, blank=True)
+    memory_mb = models.PositiveIntegerField(null=True, blank=True)
     # The attempt before the first one at what its state wants: a row may be made anew, and is removed once.
     attempts_before = models.PositiveIntegerField(default=0, editable=False)
     # Fly's own word, as it was last heard.
     fly_state = models.CharField(max_length=30, blank=True)
+    # How it was last asked to be while ready, and by whom; no person is this server. Until Fly has done it, or it has
+    # turned out impossible, `wanted_at` says since when. Why it was impossible is in `error`.
+    wanted = models.CharField(max_length=10, choices=Wanted, blank=True)
+    wanted_at = models.DateTimeField(null=True, blank=True)
+    wanted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True, blank=True)
     last_active_at = models.DateTimeField(null=True, blank=True)
@@ -122,6 +140,7 @@ class Machine(Attempted):
                 name="machine_unfinished",
                 condition=models.Q(state__in=["creating", "undoing", "destroying"]),
             ),
+            models.Index(fields=["wanted_at"], name="machine_awaited", condition=models.Q(wanted_at__isnull=False)),
         )
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -43,22 +44,42 @@ class Notice:
         return f"Nobody has used this machine for long. It will be {what} on {self.on:%-d %B %Y}, unless somebody does."
 
 
+class Warnable(Protocol):
+    """What is needed of a machine to know whether its members were warned: a Machine, or the few words of a list."""
+
+    @property
+    def pk(self) -> uuid.UUID:
+        """The machine's id."""
+
+    @property
+    def organization_id(self) -> uuid.UUID:
+        """Whose policy counts."""
+
+    @property
+    def warned_at(self) -> datetime | None:
+        """When its members were warned."""
+
+
 def notice_of(machine: Machine, policy: IdlePolicy | None) -> Notice | None:
     """What a warned machine's members are to be told; None where there was no warning, or no policy any more."""
-    if machine.warned_at is None or policy is None or policy.warn_after_days is None:
-        return None
-    return Notice(on=_reacts_until(machine.warned_at, policy), action=policy.then)
+    return _notice(machine.warned_at, policy)
 
 
-def notices_for(machines: Iterable[Machine]) -> dict[uuid.UUID, Notice]:
+def notices_for(machines: Iterable[Warnable]) -> dict[uuid.UUID, Notice]:
     """The same for those of the machines that were warned, by their ids and their organizations' policies of now."""
     warned = [machine for machine in machines if machine.warned_at is not None]
     found = (
         IdlePolicy.objects.filter(organization__in={machine.organization_id for machine in warned}) if warned else ()
     )
     policies = {policy.organization_id: policy for policy in found}
-    notices = {machine.pk: notice_of(machine, policies.get(machine.organization_id)) for machine in warned}
+    notices = {machine.pk: _notice(machine.warned_at, policies.get(machine.organization_id)) for machine in warned}
     return {machine_id: notice for machine_id, notice in notices.items() if notice is not None}
+
+
+def _notice(warned_at: datetime | None, policy: IdlePolicy | None) -> Notice | None:
+    if warned_at is None or policy is None or policy.warn_after_days is None:
+        return None
+    return Notice(on=_reacts_until(warned_at, policy), action=policy.then)
 
 
 def look(*, now: datetime) -> None:

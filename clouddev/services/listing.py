@@ -1,12 +1,15 @@
 """The machines that somebody may use."""
 
+import uuid
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from clouddev.models import Machine, Member
 from clouddev.models.machines import Person
-from clouddev.services import at_fly
+from clouddev.services import at_fly, idle
 from deployments.models.deployments import url_of
 
 _MOST = 200
@@ -26,7 +29,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The same in few words, for tools."""
+    """The same in few words, for tools. `notice` says when it is going to be stopped or deleted for want of use."""
 
     app_name: str
     fly_app_name: str
@@ -34,19 +37,51 @@ class Row:
     role: str
     linux_user: str
     fly_state: str
+    notice: str | None
+
+
+class _Found(NamedTuple):
+    """What a row is made of."""
+
+    pk: uuid.UUID
+    organization_id: uuid.UUID
+    warned_at: datetime | None
+    app_name: str
+    fly_app_name: str
+    state: str
+    role: str
+    linux_user: str
+
+
+_COLUMNS = (
+    "machine_id", "machine__organization_id", "machine__warned_at", "machine__app_name", "machine__fly_app_id",
+    "machine__state", "role", "linux_user",
+)  # fmt: skip
 
 
 def list_rows(*, person: Person) -> list[Row]:
-    """The person's machines, newest first. One query, and no model for each: that would be most of the work."""
+    """The person's machines, newest first. No model for each: that would be most of the work.
+
+    One query, and another one where there was a warning.
+    """
     own = _of(person).order_by("-machine__created_at")
-    found = list(
-        own.values_list("machine__app_name", "machine__fly_app_id", "machine__state", "role", "linux_user")[:_MOST]
+    found = [_Found(*values) for values in own.values_list(*_COLUMNS)[:_MOST]]
+    states = at_fly.states() if any(item.state == Machine.State.READY for item in found) else {}
+    notices = idle.notices_for(item for item in found if item.state == Machine.State.READY)
+    return [_row(item, states, notices.get(item.pk)) for item in found]
+
+
+def _row(item: _Found, states: dict[str, str], notice: idle.Notice | None) -> Row:
+    name = item.fly_app_name
+    return Row(
+        app_name=item.app_name,
+        fly_app_name=name,
+        url=url_of(name),
+        role=item.role,
+        linux_user=item.linux_user,
+        fly_state=_word(item.state, name, states),
+        notice=notice.sentence if notice else None,
     )
-    states = at_fly.states() if any(state == Machine.State.READY for _, _, state, _, _ in found) else {}
-    return [
-        Row(app_name, fly_app_name, url_of(fly_app_name), role, linux_user, _word(state, fly_app_name, states))
-        for app_name, fly_app_name, state, role, linux_user in found
-    ]
 
 
 def list_machines(*, person: Person) -> list[Listed]:

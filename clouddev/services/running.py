@@ -1,33 +1,22 @@
-"""Starting and stopping a machine. Fly is asked for its state first, and only what has an effect is sent."""
+"""Starting and stopping a machine."""
 
-import time
-from collections.abc import Callable
+import logging
+import uuid
 from datetime import datetime
-
-from django.db import transaction
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import at_fly
-from config.core.errors import Conflict, Unavailable
+from clouddev.services import wishes
+from clouddev.services.changing import GoneAtFly, bring
+from config.core.errors import ApplicationError, Conflict, Unavailable
 from config.core.ratelimits import RateLimit
-from deployments.clients.fly import (
-    Fly,
-    InsufficientCapacity,
-    LeaseHeld,
-    PreconditionFailed,
-    UnknownApp,
-    UnknownMachine,
-)
-from deployments.clients.fly import Machine as FlyMachine
+from deployments.clients.fly import InsufficientCapacity
 
-State = Machine.State
-# One that is stopping can't be started yet: the caller is told to wait, rather than that it runs.
-_STARTABLE = frozenset({"stopped", "stopping", "suspended", "suspending", "created", "failed"})
-_STOPPABLE = frozenset({"started", "starting", "suspended"})
-# A machine that has just stopped, or whose image is prepared, can't be started for some seconds.
-_PAUSES = (0.5, 1.0, 1.5)
+logger = logging.getLogger(__name__)
+
+State, Wanted = Machine.State, Machine.Wanted
 _BUSY_FOR_SECONDS = 5
+_BUSY = "It was changing its state at Fly for more than a minute. Please try again in a moment."
 CHANGES = RateLimit("machine-changes", "30/minute")
 
 
@@ -41,95 +30,82 @@ class StillBusy(Unavailable):
     default = "The machine is changing its state at Fly. Please try again in a few seconds."
 
 
-class GoneAtFly(Conflict):
-    """409: Fly has no machine any more."""
-
-    default = "Fly no longer has this machine. Destroy it and create it again."
-
-
 def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
-    """Start it; says how many machines were started, 0 when it runs already.
+    """Start it, at once or as soon as Fly can; says how many machines start, 0 when it runs already.
 
-    Raises NotReady, StillBusy, GoneAtFly, TooManyRequests and the Fly client's errors.
+    Raises NotReady, GoneAtFly, TooManyRequests and the Fly client's errors.
     """
     require_ready(machine)
     CHANGES.spend(str(actor.id))
-    return wake(machine=machine, actor=actor, now=now)
+    return _ask(machine, Wanted.STARTED, actor, now)
 
 
 def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
-    """Stop it; says how many were stopped. Raises as `start` does."""
+    """Stop it, at once or as soon as Fly can; says how many stop. Raises as `start` does."""
     require_ready(machine)
     CHANGES.spend(str(actor.id))
-    stopped = _change(machine, _STOPPABLE, _stopped)
-    _record(machine, "machine.stopped" if stopped else "", actor, last_active_at=now, warned_at=None)
-    return stopped
+    return _ask(machine, Wanted.STOPPED, actor, now)
 
 
 def wake(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     """Start it for a job of the actor's, which counts as use, but not among what they do by hand."""
     require_ready(machine)
-    started = _change(machine, _STARTABLE, _started)
-    _record(machine, "machine.started" if started else "", actor, last_active_at=now, warned_at=None)
-    return started
+    return _ask(machine, Wanted.STARTED, actor, now)
 
 
 def stop_idle(*, machine: Machine) -> int:
-    """Stop it because nobody uses it, which is no use of it. Raises as `start` does, but for TooManyRequests."""
+    """Stop it because nobody uses it, which is no use of it. Raises as `start` does, and StillBusy."""
     require_ready(machine)
-    stopped = _change(machine, _STOPPABLE, _stopped)
-    _record(machine, "machine.stopped_idle" if stopped else "", None)
-    return stopped
-
-
-def _change(machine: Machine, states: frozenset[str], call: Callable[[Fly, Machine, FlyMachine], None]) -> int:
-    """Call it for all of the app's machines in one of the states; says for how many."""
-    fly = Fly.from_settings()
-    try:
-        there = fly.list_machines(machine.fly_app_id)
-        found = [item for item in there if item.state in states]
-        for item in found:
-            call(fly, machine, item)
-    except (UnknownApp, UnknownMachine) as error:
-        raise GoneAtFly from error
-    except (PreconditionFailed, LeaseHeld) as error:
-        raise StillBusy(retry_after=_BUSY_FOR_SECONDS) from error
-    finally:
-        at_fly.forget_states()
-    if not there:
-        raise GoneAtFly
-    return len(found)
-
-
-@transaction.atomic
-def _record(machine: Machine, action: str, actor: audit.Actor | None, **noted: datetime | None) -> None:
-    if noted:
-        Machine.objects.filter(pk=machine.pk).update(**noted)
-    if action:
+    outcome = bring(machine, Wanted.STOPPED)
+    if not outcome.is_done:
+        raise StillBusy(retry_after=_BUSY_FOR_SECONDS)
+    if outcome.changed:
         audit.record(
-            action, actor=actor, target=machine, organization_id=machine.organization_id,
+            "machine.stopped_idle", actor=None, target=machine, organization_id=machine.organization_id,
             details={"app": machine.app_name, "fly_app": machine.fly_app_id},
         )  # fmt: skip
+    return outcome.changed
 
 
-def _stopped(fly: Fly, machine: Machine, found: FlyMachine) -> None:
-    fly.stop_machine(machine.fly_app_id, found.id)
+def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
+    """Ask Fly again for what somebody has wished of the machine, if it isn't done yet. Several may at once."""
+    machine = Machine.objects.awaited().select_related("wanted_by").filter(pk=machine_id).first()
+    wish = wishes.awaited(machine) if machine is not None else None
+    if wish is None:
+        return
+    try:
+        reason = "" if bring(wish.machine, wish.wanted).is_done else _BUSY
+    except (GoneAtFly, InsufficientCapacity) as error:
+        wishes.give_up(wish, _failed(wish, error.sentence))
+        return
+    except ApplicationError as error:
+        reason = error.sentence
+    if not reason:
+        # Whoever wished it was told that it is going to be, so it is theirs, however Fly came to do it.
+        wishes.fulfil(wish, changed=True)
+    elif now - wish.at > wishes.LASTS:
+        wishes.give_up(wish, _failed(wish, reason))
+    else:
+        wishes.hand_over(wish)
 
 
-def _started(fly: Fly, machine: Machine, found: FlyMachine) -> None:
-    """Start one machine, and wait a little for Fly to be able to."""
-    for pause in _PAUSES:
-        try:
-            fly.start_machine(machine.fly_app_id, found.id)
-        except PreconditionFailed:
-            time.sleep(pause)
-        except InsufficientCapacity as error:
-            raise InsufficientCapacity(
-                f"Fly has no room for the machine in {found.region} right now. Try again in a few minutes."
-            ) from error
-        else:
-            return
-    fly.start_machine(machine.fly_app_id, found.id)
+def _ask(machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> int:
+    """Record the wish and have it fulfilled here, or else by a worker; says how many machines it concerns."""
+    wish = wishes.record(machine=machine, wanted=wanted, actor=actor, now=now)
+    try:
+        outcome = bring(machine, wanted)
+    except ApplicationError:
+        wishes.withdraw(wish)
+        raise
+    if outcome.is_done:
+        wishes.fulfil(wish, changed=bool(outcome.changed))
+    else:
+        wishes.hand_over(wish)
+    return outcome.changed + outcome.waiting
+
+
+def _failed(wish: wishes.Wish, reason: str) -> str:
+    return f"The machine could not be {wish.wanted}. {reason}"
 
 
 def require_ready(machine: Machine) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clouddev.models import Machine
-from clouddev.services import at_fly
+from clouddev.services import at_fly, wishes
 from deployments.services.standing import Tone
 
 State = Machine.State
@@ -45,7 +45,7 @@ class Standing:
 def standing_of(machine: Machine, fly_state: str) -> Standing:
     """How it is; `fly_state` is the contract's word, as `listing` has it."""
     if machine.state == State.READY:
-        return _at_fly(fly_state)
+        return _at_fly(machine, fly_state)
     word, tone = _OURS[machine.state]
     return Standing(
         word=word,
@@ -56,12 +56,15 @@ def standing_of(machine: Machine, fly_state: str) -> Standing:
     )
 
 
-def _at_fly(said: str) -> Standing:
-    word, tone = _FLYS.get(said, (said.capitalize(), "plain"))
+def _at_fly(machine: Machine, said: str) -> Standing:
+    going = wishes.under_way(machine, said)
+    word, tone = _FLYS.get(going or said, (said.capitalize(), "plain"))
+    sentence = f"The machine is {going}…" if going else ""
     return Standing(
         word=word,
         tone=tone,
-        sentence=_UNKNOWN if said == at_fly.UNKNOWN else "",
+        sentence=_UNKNOWN if said == at_fly.UNKNOWN else sentence,
+        failed=wishes.complaint(machine, said),
         # One that sleeps wakes up when it is opened.
         can_open=True,
         can_start=said in _ASLEEP,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clouddev.models import Machine
 from clouddev.models.machines import Person
-from clouddev.services import at_fly
+from clouddev.services import at_fly, idle, wishes
 from clouddev.services.access import NoSuchMachine, machine_of_member
 from config.core import cache
 from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
@@ -26,7 +26,11 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One of the contract's words, or Fly's; `url` is None when there is no machine."""
+    """One of the contract's words, or Fly's; `url` is None when there is no machine.
+
+    `message` says what happens to it: its step, that it is going to be stopped for want of use, or why it could not be
+    started or stopped.
+    """
 
     status: str
     url: str | None = None
@@ -46,11 +50,20 @@ def status_of_machine(machine: Machine) -> Status:
     """The same, of a machine that was looked up."""
     if machine.state in at_fly.OWN_WORDS:
         return Status(at_fly.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
-    word = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)
+    heard = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)
+    status, message = _shown(machine, heard)
+    notice = idle.notices_for([machine]).get(machine.pk)
+    sentences = [wishes.complaint(machine, heard), message, notice.sentence if notice else ""]
+    return Status(status, machine.url, message=" ".join(filter(None, sentences)))
+
+
+def _shown(machine: Machine, word: str) -> tuple[str, str]:
+    """The status and its sentence; the machine itself is asked only where Fly says that it runs."""
+    if going := wishes.under_way(machine, word):
+        return going, f"The machine is {going}…"
     if word == "started":
         word = "running" if is_healthy(machine) else "booting"
-    status, message = _SHOWN.get(word, (word, ""))
-    return Status(status, machine.url, message=message)
+    return _SHOWN.get(word, (word, ""))
 
 
 def is_healthy(machine: Machine) -> bool:

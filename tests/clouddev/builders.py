@@ -47,6 +47,7 @@ def make_machine(
     }
     if state in {State.READY, State.DESTROYING}:
         defaults |= {"ready_at": at + timedelta(seconds=40), "last_active_at": at, "secrets_version": 1}
+        defaults |= {"cpus": 6, "memory_mb": 3072}
     machine = Machine(**{**defaults, **fields})
     machine.sealed_ssh_key = machine.seal("sealed_ssh_key", PAIR.private.encode())
     machine.save()

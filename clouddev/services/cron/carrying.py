@@ -20,6 +20,7 @@ from clouddev.clients.dev_server import (
 from clouddev.devui import Signer, Use
 from clouddev.models import CronJob, CronRun, Machine, Member
 from clouddev.services import at_fly, running, status
+from clouddev.services.changing import GoneAtFly
 from clouddev.services.cron.jobs import pause
 from clouddev.services.cron.turns import Lost, Turn, take
 from config.core.errors import ApplicationError
@@ -97,7 +98,7 @@ def _wake(turn: Turn, machine: Machine) -> None:
     sentence = "The machine did not wake up: its dev server does not answer."
     try:
         running.wake(machine=machine, actor=turn.run.job.created_by, now=turn.now)
-    except (running.NotReady, running.GoneAtFly):
+    except (running.NotReady, GoneAtFly):
         raise
     except ApplicationError as error:
         sentence = error.sentence

@@ -66,7 +66,12 @@ def _in_region(attempt: MachineAttempt, fly: Fly, region: str) -> Machine:
     for machine in fly.list_machines(app):
         if machine.state not in {"destroyed", "destroying"}:
             own = next((item.id for item in fly.list_volumes(app) if item.machine_id == machine.id), "")
-            attempt.record(fly_machine_id=machine.id, volume_id=own or attempt.row.volume_id, region=machine.region)
+            attempt.record(
+                fly_machine_id=machine.id,
+                volume_id=own or attempt.row.volume_id,
+                region=machine.region,
+                **_size(machine),
+            )
             return machine
     volume = _volume(attempt, fly, region)
     attempt.record(volume_id=volume.id)
@@ -77,8 +82,16 @@ def _in_region(attempt: MachineAttempt, fly: Fly, region: str) -> Machine:
         config=shape.config(volume_id=volume.id, metadata={"crayon_machine": str(attempt.row.pk)}),
         min_secrets_version=attempt.row.secrets_version,
     )
-    attempt.record(fly_machine_id=machine.id, region=machine.region or volume.region)
+    attempt.record(fly_machine_id=machine.id, region=machine.region or volume.region, **_size(machine))
     return machine
+
+
+def _size(machine: Machine) -> dict[str, int | None]:
+    """What Fly says that it has; settings may have changed since it was made."""
+    guest = machine.config.get("guest")
+    found = guest if isinstance(guest, dict) else {}
+    sizes = {"cpus": found.get("cpus"), "memory_mb": found.get("memory_mb")}
+    return {name: size if isinstance(size, int) else None for name, size in sizes.items()}
 
 
 def _volume(attempt: MachineAttempt, fly: Fly, region: str) -> Volume:

@@ -29,10 +29,19 @@ def authorization(token: str) -> str:
 class Calls:
     """The two APIs of one organization at Fly. Safe for threads; calls share a pool for each API."""
 
-    def __init__(self, *, api_url: str, platform_url: str, token: str, org: str, budget: float = 5.0) -> None:
+    def __init__(  # noqa: PLR0913 - two services, and how long they may take
+        self,
+        *,
+        api_url: str,
+        platform_url: str,
+        token: str,
+        org: str,
+        budget: float = 5.0,
+        shares_budget: bool = False,
+    ) -> None:
         headers = {"Authorization": authorization(token), "Accept": "application/json"}
         self.org = org
-        self._api = Service(name="Fly", base_url=api_url, headers=headers, budget=budget)
+        self._api = Service(name="Fly", base_url=api_url, headers=headers, budget=budget, shares_budget=shares_budget)
         self._waiting = Service(name="Fly", base_url=api_url, headers=headers, budget=budget + _LONGEST_WAIT_SECONDS)
         self._platform = Service(name="Fly", base_url=platform_url, headers=headers, budget=budget)
         self._affinities = _Affinities()

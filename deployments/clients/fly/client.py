@@ -18,8 +18,11 @@ class Fly(AppCalls, MachineCalls, VolumeCalls):
     """
 
     @classmethod
-    def from_settings(cls) -> "Fly":
-        """The configured organization's client, one for the process. Raises FlyNotConfigured."""
+    def from_settings(cls, *, shares_budget: bool = False) -> "Fly":
+        """The configured organization's client, one for the process. Raises FlyNotConfigured.
+
+        With `shares_budget` all its calls of one request together have the time that else each of them has.
+        """
         if not settings.FLY_API_TOKEN:
             raise FlyNotConfigured
         return _shared(
@@ -29,10 +32,11 @@ class Fly(AppCalls, MachineCalls, VolumeCalls):
             settings.FLY_ORG,
             settings.OUTGOING_PROXY_URL,
             settings.OUTGOING_CA_FILE,
+            shares_budget=shares_budget,
         )
 
 
 @lru_cache(maxsize=8)
-def _shared(api_url: str, platform_url: str, token: str, org: str, *_transport: str) -> Fly:
+def _shared(api_url: str, platform_url: str, token: str, org: str, *_transport: str, shares_budget: bool) -> Fly:
     # `_transport` are settings that the client's pool reads itself: other ones need another client.
-    return Fly(api_url=api_url, platform_url=platform_url, token=token, org=org)
+    return Fly(api_url=api_url, platform_url=platform_url, token=token, org=org, shares_budget=shares_budget)

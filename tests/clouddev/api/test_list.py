@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from clouddev.models import Machine
+from clouddev.models import IdlePolicy, Machine
 from clouddev.names import linux_user_of
 from tests.clouddev.api.asking import SUSPENDED, asked_at_fly, said
 from tests.clouddev.builders import add_member, make_machine, put_at_fly
@@ -47,6 +47,7 @@ def test_owner_and_member_see_the_machine_each_in_their_role(alice_api, bob_api,
             "role": role,
             "linux_user": linux_user_of(person.pk),
             "fly_state": "started",
+            "notice": None,
         }
         assert said(api.get(PATH)) == (200, {"data": [told]})
 
@@ -101,6 +102,27 @@ def test_a_fly_that_fails_is_not_asked_by_everybody(alice_api, bob_api, studio_a
     for api in (alice_api, bob_api, alice_api):
         api.get(PATH)
     assert asked_at_fly(sandbox) == [ASKS_ALL]
+
+
+def test_who_sees_no_page_is_warned_here(alice_api, alice, sandbox):
+    machine = make_machine(alice, "studio", warned_at=timezone.now())
+    make_machine(alice, "shop")
+    IdlePolicy.objects.create(
+        organization=alice.personal_organization, warn_after_days=10, then="delete", days_to_react=7
+    )
+    day = timezone.now() + timedelta(days=7)
+    told = {row["app_name"]: row["notice"] for row in alice_api.get(PATH).json()["data"]}
+    assert told["shop"] is None
+    assert told["studio"] == (
+        f"Nobody has used this machine for long. It will be deleted with its data on {day:%-d %B %Y}, "
+        "unless somebody does."
+    )
+    status = alice_api.get("/api/cloud-dev/status", appName="studio").json()["data"]
+    assert status["message"].endswith(told["studio"])
+    assert "notice" not in status
+    # What is on its way out anyway needs no warning.
+    Machine.objects.filter(pk=machine.pk).update(state=State.DESTROYING)
+    assert {row["notice"] for row in alice_api.get(PATH).json()["data"]} == {None}
 
 
 def test_the_cost_is_the_same_for_one_machine_and_for_fifty(alice_api, alice, bob, sandbox, studio_at_fly):

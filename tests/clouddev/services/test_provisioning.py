@@ -40,6 +40,17 @@ def test_a_machine_is_ready_with_everything_in_its_place(workshop, alice):
     assert actions[-2:] == ["machine.create_requested", "machine.created"]
 
 
+@pytest.mark.parametrize("is_found", [False, True])
+def test_its_size_is_what_it_was_made_with(workshop, alice, settings, is_found):
+    machine = workshop.make(alice)
+    settings.CLOUD_DEV_CPUS, settings.CLOUD_DEV_MEMORY_MB = 8, 4096
+    if is_found:
+        Machine.objects.update(state=State.CREATING, cpus=None, memory_mb=None)
+        provisioning.work(machine.pk)
+    machine.refresh_from_db()
+    assert (machine.cpus, machine.memory_mb) == (6, 3072)
+
+
 def test_the_volume_is_made_where_the_machine_fits_beside_it(workshop, alice):
     """Without the hint, Fly may choose a host that is too small."""
     workshop.sandbox.fly_settings(hintless_volumes_fit=False)

@@ -1,0 +1,192 @@
+"""What Fly couldn't do at once: workers ask again, whoever of them dies, until it is done or has proved impossible."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from accounts.models import AuditEvent
+from clouddev.models import Machine
+from clouddev.services import queue, running, wishes
+from tests.clouddev.at_work import wait_for
+from tests.clouddev.builders import make_machine
+from tests.deployments.at_fly import at_once, changes_at_fly
+
+pytestmark = pytest.mark.django_db(transaction=True)
+START_AT_FLY = "POST /v1/apps/*/machines/*/start"
+STILL_ACTIVE = {"error": "failed_precondition: machine still active, refusing to start"}
+BUSY = (
+    "The machine could not be started. It was changing its state at Fly for more than a minute. "
+    "Please try again in a moment."
+)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def studio(workshop, alice, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox, fly_state="stopped")
+    sandbox.clear_requests()
+    return machine
+
+
+@pytest.fixture
+def refused(studio, alice, sandbox):
+    """alice has asked for it to start, and Fly couldn't yet."""
+    sandbox.faults(target="fly", match=START_AT_FLY, status=412, body=STILL_ACTIVE)
+    running.start(machine=studio, actor=alice, now=timezone.now())
+    ProcrastinateJob.objects.all().delete()
+    studio.refresh_from_db()
+    return studio
+
+
+def state_at_fly(sandbox, machine):
+    return sandbox.state()["fly"]["machines"][machine.fly_machine_id]["state"]
+
+
+def started_by():
+    return [event.actor_id for event in AuditEvent.objects.filter(action="machine.started")]
+
+
+def told(api):
+    data = api.get("/api/cloud-dev/status", appName="studio").json()["data"]
+    return data["status"], data.get("message", "")
+
+
+def jobs():
+    return ProcrastinateJob.objects.filter(task_name=queue.CARRY_ON).count()
+
+
+def test_a_worker_asks_again_and_then_it_runs(refused, alice, alice_api, sandbox):
+    assert told(alice_api) == ("starting", "The machine is starting…")
+    running.carry_on(refused.pk, now=timezone.now())
+    assert state_at_fly(sandbox, refused) in {"starting", "started"}
+    assert not Machine.objects.awaited().exists()
+    assert started_by() == [alice.pk]
+
+
+def test_while_fly_refuses_it_comes_back(refused, sandbox):
+    sandbox.faults(target="fly", match=START_AT_FLY, status=412, body=STILL_ACTIVE, times=0)
+    running.carry_on(refused.pk, now=refused.wanted_at + 80 * SECOND)
+    assert Machine.objects.awaited().exists()
+    assert jobs() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ({"status": 412, "body": STILL_ACTIVE}, BUSY),
+        ({"status": 500}, "The machine could not be started. Fly failed. Please try again in a moment."),
+    ],
+)
+def test_what_fly_does_not_do_in_time_is_given_up_and_said(refused, alice, alice_api, sandbox, fault, sentence):
+    sandbox.faults(target="fly", match=START_AT_FLY, times=0, **fault)
+    running.carry_on(refused.pk, now=refused.wanted_at + 91 * SECOND)
+    assert not Machine.objects.awaited().exists()
+    assert (jobs(), started_by()) == (0, [])
+    assert told(alice_api) == ("stopped", sentence)
+    browser = Client()
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    for page in ("/workspaces/", f"/workspaces/{refused.pk}/"):
+        assert sentence in browser.get(page).content.decode()
+    news = browser.get("/workspaces/states").json()["workspaces"][str(refused.pk)]
+    assert (news["failed"], news["can_be_made_again"]) == (sentence, False)
+    # Once it runs, however that came, there is nothing to complain about.
+    sandbox.fly_machine(refused.fly_machine_id, state="starting")
+    wait_for(lambda: told(alice_api)[1] != sentence, "nothing to complain about", seconds=10)
+
+
+def test_without_room_it_is_given_up_at_once(refused, alice_api, sandbox):
+    sandbox.fly_room("iad", machines=0)
+    running.carry_on(refused.pk, now=timezone.now())
+    sentence = "Fly has no room for the machine in iad right now. Try again in a few minutes."
+    assert told(alice_api) == ("stopped", f"The machine could not be started. {sentence}")
+
+
+def test_asking_again_takes_the_complaint_back(refused, alice, alice_api, sandbox):
+    Machine.objects.update(wanted_at=None, error=BUSY)
+    running.start(machine=refused, actor=alice, now=timezone.now())
+    assert Machine.objects.get().error == ""
+
+
+def test_a_machine_that_is_gone_at_fly_is_said_to_be(refused, sandbox):
+    sandbox.fly_machine(refused.fly_machine_id, state="destroyed")
+    running.carry_on(refused.pk, now=timezone.now())
+    assert Machine.objects.get().error.startswith("The machine could not be started. Fly no longer has this machine.")
+
+
+def test_a_wish_that_was_replaced_is_not_gone_on_with(refused, alice, sandbox):
+    running.stop(machine=refused, actor=alice, now=timezone.now())
+    sandbox.clear_requests()
+    running.carry_on(refused.pk, now=timezone.now())
+    assert (sandbox.requests("fly"), state_at_fly(sandbox, refused)) == ([], "stopped")
+
+
+def test_an_order_for_an_older_wish_that_came_late_is_taken_back(refused, alice, sandbox):
+    late = wishes.awaited(refused)
+    running.stop(machine=refused, actor=alice, now=timezone.now())
+    sandbox.fly_machine(refused.fly_machine_id, state="started")
+    wishes.fulfil(late, changed=True)
+    assert jobs() == 1
+    running.carry_on(refused.pk, now=timezone.now())
+    assert state_at_fly(sandbox, refused) in {"stopping", "stopped"}
+
+
+def test_of_two_at_once_one_records_it(refused, alice, sandbox):
+    at_once(2, lambda _: running.carry_on(refused.pk, now=timezone.now()))
+    running.carry_on(refused.pk, now=timezone.now())
+    assert (started_by(), Machine.objects.awaited().exists()) == ([alice.pk], False)
+
+
+def test_a_machine_on_its_way_out_is_not_started(refused, sandbox, workshop, alice):
+    workshop.destroy(refused, by=alice)
+    sandbox.clear_requests()
+    running.carry_on(refused.pk, now=timezone.now())
+    wishes.sweep(now=timezone.now() + 60 * SECOND)
+    assert (sandbox.requests("fly"), jobs()) == ([], 0)
+
+
+def test_a_lost_job_is_found_by_the_sweep(refused):
+    wishes.sweep(now=refused.wanted_at + 9 * SECOND)
+    assert jobs() == 0
+    wishes.sweep(now=refused.wanted_at + 11 * SECOND)
+    wishes.sweep(now=refused.wanted_at + 12 * SECOND)
+    assert jobs() == 1
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before deployments.clients.fly.machines:MachineCalls.start_machine",
+        "after deployments.clients.fly.machines:MachineCalls.start_machine",
+        "before clouddev.services.wishes:fulfil",
+        "before clouddev.services.wishes:hand_over",
+    ],
+)
+def test_another_worker_goes_on_when_one_is_killed(refused, alice, sandbox, workers, point):
+    if "hand_over" in point:
+        sandbox.faults(target="fly", match=START_AT_FLY, status=412, body=STILL_ACTIVE)
+    Machine.objects.update(wanted_at=timezone.now() - 20 * SECOND)
+    wishes.sweep(now=timezone.now())
+    workers.start(point).wait_until_dead()
+    assert Machine.objects.awaited().exists()
+
+    wishes.sweep(now=timezone.now())
+    workers.start()
+    wait_for(lambda: not Machine.objects.awaited().exists(), "another worker ends it")
+
+    assert started_by() == [alice.pk]
+    assert state_at_fly(sandbox, refused) == "started"
+    assert len(changes_at_fly(sandbox)) <= 3
+
+
+def test_stopping_and_starting_right_away_works_at_flys_pace(workshop, workers, alice, alice_api, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox)
+    sandbox.fly_clock(factor=1)
+    workers.start()
+    assert alice_api.post("/api/cloud-dev/stop", {"appName": "studio"}).status_code == 200
+    answer = alice_api.post("/api/cloud-dev/start", {"appName": "studio"})
+    assert answer.json() == {"data": {"status": "starting", "started": 1}}
+    wait_for(lambda: state_at_fly(sandbox, machine) == "started", "it runs again", seconds=50)
+    wait_for(lambda: started_by() == [alice.pk], "that is recorded", seconds=20)
