@@ -6,11 +6,11 @@ to 18; the admin need not be a superuser, but has CREATEROLE and owns the databa
 hands out a server's connection per transaction. The database is for this purpose alone.
 
 What a workspace's role still sees of the others, as PostgreSQL shows it to everybody: pg_catalog has the names of
-schemas, tables, columns and roles, the source of functions, and in pg_stat_activity that somebody is connected
-(their statements are hidden). What all share: advisory locks, which are numbers without an owner, the names that
-one may give to new schemas, the server's time and space, and the right to connect to other databases of the server
-that grant it to PUBLIC. It may install the extensions that the server calls trusted. It may set its own time-outs
-otherwise, but not its limit of connections.
+schemas, tables, columns and roles, the source of functions, views and defaults, about how many rows there are, and
+in pg_stat_activity that somebody is connected (their statements are hidden). What all share: advisory locks, which
+are numbers without an owner, the names that one may give to new schemas, the server's time and space, and the right
+to connect to other databases of the server that grant it to PUBLIC. It may install the extensions that the server
+calls trusted. It may set its own time-outs otherwise, but not its limit of connections.
 """
 
 from contextlib import AbstractContextManager
