@@ -4,8 +4,9 @@
 
 Tests reach nothing beyond this machine; the option lifts that, for a Nango that is elsewhere.
 The real environment needs an integration of the provider `private-api-generic`, which takes any API
-key; connections are made under random ids and deleted again. A stand-in that drifts from the real
-thing fails here.
+key; connections are made under random ids and deleted again. Two promises need an integration more, and are
+skipped without: CONTRACT_NANGO_TESTS_KEYS is one whose provider tests API keys, CONTRACT_NANGO_REFRESHES
+one by OAuth whose tokens are refreshed. A stand-in that drifts from the real thing fails here.
 """
 
 import os
@@ -16,21 +17,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import urllib3
 
 from dev.pytest_environment import CONTRACT_NANGO
 from integrations.clients.nango import (
+    CredentialsNotAccepted,
+    CredentialsRejected,
     ImportRefused,
     Nango,
+    NangoBusy,
     NangoRefusesKey,
     UnknownConnection,
     UnknownIntegration,
 )
 from integrations.credentials import APIKeyCredentials, BasicCredentials
+from tests.sandbox_process import SandboxProcess
 
 # Kept apart from the settings, which point at the sandbox.
 REAL = tuple(os.environ.get(name, "") for name in CONTRACT_NANGO.values())
 PROVIDER = "private-api-generic"
 CREDENTIALS = APIKeyCredentials("contract-test-key")
+REFUSED = "contract-test-refused"
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,12 @@ class Stage:
 
     nango: Nango
     url: str
+    key: str
     integration: str
     person: str
+    sandbox: SandboxProcess | None
+    tests_keys: str
+    refreshes: str
 
     def make(self, connection_id: str | None = None, **fields: Any) -> str:
         connection_id = connection_id or str(uuid.uuid4())
@@ -55,25 +66,40 @@ class Stage:
         )
         return connection_id
 
+    def send(self, path: str, **body: Any) -> Any:
+        """What our client never says."""
+        answer = self.nango._call("POST", path, json=body)
+        assert answer.ok, answer.body
+        return answer.json()
+
+    def complete(self, token: str) -> None:
+        """Do what a person does on the session's page."""
+        url = f"{self.url}/api-auth/api-key/{self.integration}?connect_session_token={token}"
+        answer = urllib3.request("POST", url, json={"apiKey": "renewed-key"})
+        assert answer.status == 200, answer.data
+
     def address(self, connection_id: str) -> dict[str, str]:
         return {"integration_id": self.integration, "connection_id": connection_id}
 
 
 @pytest.fixture(params=["sandbox", "real"] if all(REAL) else ["sandbox"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    sandbox = None
+    more = tuple(os.environ.get(name, "") for name in ("CONTRACT_NANGO_TESTS_KEYS", "CONTRACT_NANGO_REFRESHES"))
     if request.param == "sandbox":
         sandbox = request.getfixturevalue("sandbox")
-        url, key = sandbox.nango_url, "00000000-0000-4000-8000-000000000001"
+        sandbox.settings(refused_credentials=[REFUSED])
+        url, key, more = sandbox.nango_url, "00000000-0000-4000-8000-000000000001", ("acme", "salesforce")
     else:
         url, key = REAL
     nango = Nango(base_url=url, secret_key=key)
     integration = next((item.unique_key for item in nango.list_integrations() if item.provider == PROVIDER), None)
     if integration is None:
         pytest.skip(f"the environment has no integration of the provider {PROVIDER}")
-    stage = Stage(nango, url, integration, f"contract-{uuid.uuid4()}")
+    stage = Stage(nango, url, key, integration, f"contract-{uuid.uuid4()}", sandbox, *more)
     yield stage
     for made in nango.list_connections(owner=stage.person):
-        nango.delete_connection(**stage.address(made.connection_id))
+        nango.delete_connection(integration_id=made.integration_id, connection_id=made.connection_id)
 
 
 def test_integrations_have_a_key_and_a_provider(stage):
@@ -107,7 +133,7 @@ def test_filters_are_exact_and_all_must_fit(stage):
 
 def test_all_pages_are_listed_newest_first(stage):
     made = [stage.make() for _ in range(5)]
-    small = Nango(base_url=stage.url, secret_key=_key_of(stage), page_size=2)
+    small = Nango(base_url=stage.url, secret_key=stage.key, page_size=2)
 
     assert [item.connection_id for item in small.list_connections(owner=stage.person)] == made[::-1]
 
@@ -203,5 +229,72 @@ def test_a_wrong_key_is_told_as_ours(stage):
             Nango(base_url=stage.url, secret_key=key).list_integrations()
 
 
-def _key_of(stage: Stage) -> str:
-    return REAL[1] if stage.url == REAL[0] else "00000000-0000-4000-8000-000000000001"
+def test_a_connection_of_the_older_kind_is_its_end_users(stage):
+    connection_id, end_user = str(uuid.uuid4()), {"id": stage.person}
+    address = {"provider_config_key": stage.integration, "connection_id": connection_id}
+    stage.send("/connections", **address, credentials=CREDENTIALS.as_json(), end_user=end_user)
+
+    (found,) = stage.nango.list_connections(owner=stage.person)
+
+    assert (found.connection_id, found.owner) == (connection_id, stage.person)
+    assert stage.nango.get_connection(**stage.address(connection_id)).owner == stage.person
+
+
+def test_an_import_whose_key_the_provider_refuses_makes_nothing(stage):
+    if not stage.tests_keys:
+        pytest.skip("no integration is named whose provider tests API keys")
+    with pytest.raises(CredentialsNotAccepted):
+        stage.make(integration_id=stage.tests_keys, credentials=APIKeyCredentials(REFUSED))
+
+    assert stage.nango.list_connections(owner=stage.person) == ()
+
+
+def test_a_refused_refresh_names_the_owner(stage):
+    if not stage.refreshes:
+        pytest.skip("no integration is named whose tokens are refreshed")
+    there = replace(stage, integration=stage.refreshes)
+    address = {"provider_config_key": there.integration, "connection_id": (connection_id := str(uuid.uuid4()))}
+    long_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    tokens = {"type": "OAUTH2", "access_token": "old", "refresh_token": "refused", "expires_at": long_ago}
+    there.send("/connections", **address, credentials=tokens, tags={"end_user_id": stage.person})
+    if stage.sandbox:
+        stage.sandbox.change_connection(there.integration, connection_id, refresh="rejected")
+
+    # The second comes while Nango leaves the provider alone for a while.
+    for _ in range(2):
+        with pytest.raises(CredentialsRejected) as caught:
+            stage.nango.get_connection(**there.address(connection_id))
+        assert caught.value.owner == stage.person
+    (listed,) = stage.nango.list_connections(owner=stage.person)
+    assert listed.needs_reconnect
+
+
+def test_reconnecting_takes_the_sessions_tags_for_all_that_there_are(stage):
+    tags = {"end_user_id": stage.person, "organization_id": "contract"}
+    connection_id = stage.make(tags=tags)
+
+    session = stage.nango.create_reconnect_session(**stage.address(connection_id), tags=tags)
+    stage.complete(session.token)
+    (kept,) = stage.nango.list_connections(**stage.address(connection_id))
+    assert (kept.owner, kept.organization) == (stage.person, "contract")
+    assert stage.nango.get_connection(**stage.address(connection_id)).credentials["apiKey"] == "renewed-key"
+
+    answer = stage.send("/connect/sessions/reconnect", **stage.address(connection_id))
+    stage.complete(answer["data"]["token"])
+    (wiped,) = stage.nango.list_connections(**stage.address(connection_id))
+    assert (wiped.owner, wiped.organization) == ("", "")
+    stage.nango.delete_connection(**stage.address(connection_id))
+
+
+def test_a_rate_limit_that_is_used_up_says_how_long(stage):
+    if not stage.sandbox:
+        pytest.skip("the real limit is everybody's")
+    # Another client to the cache, so that the stage can be cleared meanwhile.
+    nango = Nango(base_url=f"{stage.url}/", secret_key=stage.key)
+    stage.sandbox.settings(rate_limit_per_minute=1)
+
+    with pytest.raises(NangoBusy) as caught:
+        nango.list_integrations()
+
+    assert 50 <= caught.value.retry_after <= 60
+    stage.sandbox.settings(rate_limit_per_minute=200)
