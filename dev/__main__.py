@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from dev import data_database, migrations, superuser, welcome
 from dev.beside import lock_of, noted
@@ -125,6 +126,7 @@ def _sandbox_command(options: Options) -> list[str]:
         *(sys.executable, "-m", "sandbox", "--host", "127.0.0.1"),
         *("--port", str(options.sandbox_port)),
         *("--webhook-url", f"{options.server_url}/webhooks/nango"),
+        *("--webhook-scheme", urlsplit(options.public_url).scheme),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Run the sandbox: `python -m sandbox [--host 127.0.0.1] [--port 3001] [--webhook-url URL]`."""
+"""Run the sandbox: `python -m sandbox [--host 127.0.0.1] [--port 3001] [--webhook-url URL] …`; --help lists all."""
 
 import argparse
 import asyncio
@@ -26,6 +26,11 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=int(os.environ.get("SANDBOX_PORT") or 3001))
     parser.add_argument("--webhook-url", default=os.environ.get("SANDBOX_WEBHOOK_URL", ""))
+    parser.add_argument(
+        "--webhook-scheme",
+        choices=["http", "https"],
+        help="what a proxy before the receiver of webhooks says they came by (X-Forwarded-Proto)",
+    )
     parser.add_argument(
         "--rate-limit",
         type=int,
@@ -58,6 +63,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     hosts = os.environ.get("SANDBOX_REDIRECT_HOSTS", "").split(",")
     return Settings(
         webhook_url=arguments.webhook_url,
+        webhook_headers={"X-Forwarded-Proto": arguments.webhook_scheme} if arguments.webhook_scheme else {},
         rate_limit_per_minute=arguments.rate_limit or None,
         redirect_hosts=[host.strip() for host in hosts if host.strip()],
     )

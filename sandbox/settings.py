@@ -11,11 +11,13 @@ class Settings:
 
     `rate_limit_per_minute` is None for no limit. `scopes` are those of Nango's API key, with `*`
     as a wild card. Nango refuses `refused_credentials` as if the provider had refused them.
+    `webhook_headers` are what a proxy before the receiver would add.
     GitHub's codes live `github_code_seconds`, and `redirect_hosts` may be redirected to beside
     loopback.
     """
 
     webhook_url: str = ""
+    webhook_headers: dict[str, str] = field(default_factory=dict)
     webhooks: bool = True
     webhook_retry_seconds: float = 3.0
     signing_key: str = SIGNING_KEY

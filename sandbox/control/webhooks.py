@@ -39,6 +39,7 @@ async def send_webhook(request: web.Request) -> web.Response:
     raw = body.encode() if isinstance(body, str) else orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     headers: dict[str, object] = {
         **sign(raw, key=str(sent.get("signing_key", settings.signing_key))),
+        **settings.webhook_headers,
         **cast("dict[str, object]", sent.get("headers", {})),
     }
     kept = {name: str(value) for name, value in headers.items() if value is not None}

@@ -52,7 +52,7 @@ class Webhooks:
             return
         body = _auth_body(connection, operation=operation, end_user=end_user, error=error)
         raw = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-        delivery = Delivery(url=url, body=body, headers=sign(raw, key=settings.signing_key))
+        delivery = Delivery(url=url, body=body, headers=sign(raw, key=settings.signing_key) | settings.webhook_headers)
         self.deliveries.append(delivery)
         task = asyncio.create_task(_deliver(delivery, raw=raw, pause=settings.webhook_retry_seconds))
         self._tasks.add(task)

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -86,6 +87,22 @@ def test_two_run_side_by_side(run: RunDev, state: Path) -> None:
     third = run(state)
     assert third.process.wait(PATIENCE) == 1
     assert f"{state} is in use by the running process {one.process.pid}" in third.said()
+
+
+def test_people_sign_in_and_connect_at_the_public_address(run: RunDev) -> None:
+    dev = run(PUBLIC_URL="https://crayon.box.example")
+    dev.wait_until_up()
+    through_proxy = {"X-Forwarded-Proto": "https", "Host": "crayon.box.example"}
+    with urllib.request.urlopen(urllib.request.Request(f"{dev.url}/auth/sign-in", headers=through_proxy)) as page:
+        assert page.status == 200
+    sandbox = f"http://127.0.0.1:{dev.sandbox_port}"
+    callback = quote("https://crayon.box.example/api/auth/github/callback", safe="")
+    asked = f"client_id=sandbox-github-client&redirect_uri={callback}&state=x&scope=user"
+    assert b"alice" in fetch(f"{sandbox}/github/login/oauth/authorize?{asked}")[1]
+    order = json.dumps({"body": {"type": "auth", "operation": "creation"}}).encode()
+    sent = urllib.request.Request(f"{sandbox}/_sandbox/nango/webhooks", data=order, method="POST")
+    with urllib.request.urlopen(sent) as answer:
+        assert json.load(answer)["status"] == 200
 
 
 @pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])
