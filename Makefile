@@ -39,9 +39,11 @@ manage: install ## Run manage.py on the development database (ARGS="changepasswo
 	@$(BIN)/python -m dev.manage $(ARGS)
 
 test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it)
+	@$(BIN)/python -m dev.node_packages
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
+	@$(BIN)/python -m dev.node_packages
 	@$(BIN)/python -m dev.check $(STEPS)
 
 bench: install ## Measure speed beside two yardsticks; needs wrk (ARGS="check --quick" narrows it)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.browser import chromium_path, node_path, npm_path
+from dev.browser import chromium_path, node_path
+from dev.node_packages import node_packages
 from dev.openssh import sshd_path
 
 _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
@@ -19,7 +20,10 @@ _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
         "no Chromium was found (chromium or google-chrome on PATH, or CHROMIUM=<path>)",
     ),
     "needs_node": (node_path, "no Node was found (node on PATH)"),
-    "needs_npm": (npm_path, "no Node with npm was found (node and npm on PATH)"),
+    "needs_node_packages": (
+        node_packages,
+        "no Node with packages was found (node and npm on PATH, by which make test fetches them)",
+    ),
     "needs_sshd": (sshd_path, "no OpenSSH was found (ssh and ssh-keygen on PATH, sshd there or in /usr/sbin)"),
 }
 

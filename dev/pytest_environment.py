@@ -40,9 +40,7 @@ def _clear() -> None:
         if name != "DATABASE_URL":
             os.environ.pop(name, None)
     for name in _PROXIES:
-        if value := os.environ.pop(name, None):
-            # Only npm, which fetches a package for some tests, goes on by the person's proxy.
-            os.environ.setdefault(f"npm_config_{name.lower()}", value)
+        os.environ.pop(name, None)
     os.environ.update(_TESTS)
 
 

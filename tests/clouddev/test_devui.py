@@ -267,7 +267,7 @@ def test_a_signer_does_not_show_its_key():
     assert repr(SIGNER) == f"<Signer {SIGNER.kid}>"
 
 
-@pytest.mark.needs_npm
+@pytest.mark.needs_node_packages
 @pytest.mark.parametrize(
     ("signer", "app", "at", "is_good"),
     [

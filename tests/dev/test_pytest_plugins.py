@@ -26,7 +26,7 @@ def test_page(): pass
 @pytest.mark.needs_node
 def test_script(): pass
 
-@pytest.mark.needs_npm
+@pytest.mark.needs_node_packages
 def test_package(): pass
 
 @pytest.mark.needs_sshd
@@ -85,8 +85,7 @@ def test_no_setting_of_the_person_reaches_a_test() -> None:
     script = "import dev.pytest_environment, json, os; print(json.dumps(dict(os.environ)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=mine, capture_output=True, check=True)
     seen = json.loads(done.stdout)
-    # A name of npm's alone, which fetches a package.
-    assert [name for name, value in seen.items() if value == "mine"] == ["npm_config_https_proxy"]
+    assert [name for name, value in seen.items() if value == "mine"] == []
     assert {name for name, value in seen.items() if value == "kept"} == {"DATABASE_URL", *CONTRACT_NANGO.values()}
     assert seen["SECRET_KEY"].startswith("not-a-secret")
 
@@ -97,7 +96,7 @@ def test_without_browser_node_and_openssh_their_tests_are_skipped_loudly(project
     assert status == 0, said
     assert "1 test DID NOT RUN: no Chromium was found" in said
     assert "1 test DID NOT RUN: no Node was found" in said
-    assert "1 test DID NOT RUN: no Node with npm was found" in said
+    assert "1 test DID NOT RUN: no Node with packages was found" in said
     assert "1 test DID NOT RUN: no OpenSSH was found" in said
     assert "1 passed, 4 skipped" in said
 
@@ -108,7 +107,7 @@ def test_under_ci_that_is_a_failure(project: Path) -> None:
     assert status == 1, said
     assert "1 passed, 4 errors" in said
     assert "needs_browser: no Chromium was found" in said
-    assert "needs_npm: no Node with npm was found" in said
+    assert "needs_node_packages: no Node with packages was found" in said
     assert "needs_sshd: no OpenSSH was found" in said
 
 

@@ -9,7 +9,7 @@ from clouddev.services import provisioning
 from tests.clouddev.builders import add_member
 from tests.clouddev.in_node import verified
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_npm]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_node_packages]
 DAY = 24 * 3600
 STUDIO = {"appName": "studio"}
 
