@@ -49,7 +49,7 @@ def _fetch(npm: Path, folder: Path) -> None:
     sys.stdout.flush()
     for name in _FILES:
         shutil.copy(_WANTED / name, folder)
-    words = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    words = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     try:
         subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError) as error:
