@@ -12,6 +12,7 @@ from sandbox.faults import TARGETS, Fault
 from sandbox.fly import routes as fly
 from sandbox.fly.errors import usual_failure
 from sandbox.github import routes as github
+from sandbox.journal import fingerprint
 from sandbox.nango import routes as nango
 from sandbox.world import WORLD, World
 
@@ -46,6 +47,9 @@ async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
     if request.transport is not None and not request.transport.is_closing():
         entry.status = response.status
+        entry.retry_after = response.headers.get("Retry-After")
+        if 0 < (request.content_length or 0) <= _LONGEST_BODY:
+            entry.body = fingerprint(await request.read())
     entry.faulted = "faulted" in request
     return response
 
@@ -144,6 +148,7 @@ def _nango_failure(request: web.Request, fault: Fault, *, status: int, path: str
     return json_answer({"error": error}, status=status, headers=headers)
 
 
+_LONGEST_BODY = 65_536
 _NANGO_TOO_MANY = 429
 _NANGO_CODES = {
     400: "invalid_body",
