@@ -20,6 +20,8 @@ from tests.deployments.at_work import INTERRUPTED, archive_of, log_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 BUILDS, PEOPLE, APPS_OF_EACH, WORKERS, KILLS = 50, 6, 3, 2, 7
+# After so many of the kills nobody helps: others take over by the clock.
+UNAIDED, TAKEOVER_SECONDS = 2, 25
 SECONDS = 200
 _TAKEN = re.compile(r"build ([0-9a-f-]{36}): attempt (\d+)")
 _MARKER = re.compile(r"marker-of-[\w-]+")
@@ -42,6 +44,9 @@ def test_fifty_builds_on_two_workers_with_random_kills_all_end_and_none_runs_twi
         assert markers or build.state == State.INTERRUPTED
     # Otherwise nothing was proved.
     assert day.kills == KILLS
+    assert len(day.unaided) == UNAIDED
+    assert day.taken_over
+    assert min(day.taken_over) > TAKEOVER_SECONDS
     assert any(build.attempt > 1 for build in builds)
     assert sum(build.state == State.LIVE for build in builds) > BUILDS * 0.9
     assert apps_at_fly(sandbox) == set(Deployment.objects.values_list("fly_app_id", flat=True))
@@ -59,6 +64,11 @@ def require_one_machine_each_with_the_last_image(sandbox):
         assert last is None or running[app.fly_app_id].endswith(f"build-{last.pk.hex}")
 
 
+def is_at(pk, attempt):
+    """Whether the build is neither over nor taken by another."""
+    return Build.objects.filter(pk=pk, attempt=attempt, finished_at=None).exists()
+
+
 class BusyDay:
     """Pushes whenever an app is idle, kills workers now and then, and starts others in their place."""
 
@@ -67,6 +77,7 @@ class BusyDay:
         self.apps, self.markers = [], {}
         self.kills = 0
         self.workers, self.left_by_the_dead = [], []
+        self.unaided, self.taken_over = [], []
 
     def settle_in(self, login):
         person = make_person(login)
@@ -84,6 +95,7 @@ class BusyDay:
                 self.kill_one()
                 kill_at = time.monotonic() + self.chance.uniform(0.5, 3)
             self.let_others_go_on()
+            self.see_who_was_taken_over()
             time.sleep(0.1)
 
     def start(self):
@@ -109,8 +121,24 @@ class BusyDay:
         worker = self.workers[number]
         worker.kill()
         self.kills += 1
-        self.left_by_the_dead += [(pk, int(attempt)) for pk, attempt in _TAKEN.findall(worker.log)]
+        left = [(pk, int(attempt)) for pk, attempt in _TAKEN.findall(worker.log)]
+        unfinished = [(pk, attempt) for pk, attempt in left if is_at(pk, attempt)]
+        if unfinished and len(self.unaided) < UNAIDED:
+            self.unaided.append((time.monotonic(), unfinished))
+        else:
+            self.left_by_the_dead += left
         self.workers[number] = self.start()
+
+    def see_who_was_taken_over(self):
+        """Note how long the builds of those had to wait whose worker was killed without anybody helping."""
+        for killed_at, builds in self.unaided:
+            for pk, attempt in list(builds):
+                if is_at(pk, attempt):
+                    continue
+                builds.remove((pk, attempt))
+                # What the dead one had sent already may have arrived after it: then nobody took over.
+                if Build.objects.get(pk=pk).attempt > attempt:
+                    self.taken_over.append(time.monotonic() - killed_at)
 
     def let_others_go_on(self):
         """Set the clock for the builds of the dead whose flyctl is gone."""
