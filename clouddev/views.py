@@ -160,7 +160,7 @@ def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) ->
 
     def revoke(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
         tokens.revoke_webhook_token(jti=jti, actor=person, now=now)
-        return "The token is revoked."
+        return f"The token is revoked. {tokens.AFTER_REVOCATION}"
 
     return _change(request, machine_id, revoke, as_owner=True)
 
@@ -231,6 +231,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
         "notice": idle.notices_for([machine]).get(machine.pk),
         "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
         "after_removal": members.AFTER_REMOVAL,
+        "after_revocation": tokens.AFTER_REVOCATION,
         "complaint": complaint,
     }
     return render(request, "clouddev/workspace.html", context, status=Malformed.status if complaint else 200)

@@ -27,9 +27,9 @@ _REVOKE = Deed(
     icon="block",
     variant=ActionVariant.DANGER,
     question="Revoke this token?",
-    explanation="It goes onto the revocation list. A machine that doesn't ask for the list takes it until it expires.",
+    explanation=tokens.AFTER_REVOCATION,
     do=_revoked,
-    done="{} is revoked.",
+    done="{} is on the list of revoked tokens.",
     not_done="{} was revoked before.",
 )
 

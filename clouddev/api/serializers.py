@@ -127,6 +127,12 @@ class WebhookTokenSerializer(serializers.Serializer[Any]):
     expiresAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
 
 
+class RevokedTokensSerializer(serializers.Serializer[Any]):
+    """The webhook tokens of a machine that were revoked and haven't expired."""
+
+    jtis = serializers.ListField(child=serializers.UUIDField(), help_text="The tokens' claims `jti`.")
+
+
 class PersonOfMachineSerializer(MachineNameSerializer):
     """A machine and a person."""
 

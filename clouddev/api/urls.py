@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clouddev.api import keys, machines, members
+from clouddev.api import keys, machines, members, revocations
 
 urlpatterns = [
     path("create", machines.CreateView.as_view(), name="machine-create"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("ssh-key", keys.SSHKeyView.as_view(), name="machine-ssh-key"),
     path("mcp-token", keys.MCPTokenView.as_view(), name="machine-mcp-token"),
     path("webhook-token", keys.WebhookTokenView.as_view(), name="machine-webhook-token"),
+    path("revoked-tokens", revocations.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
     path("members", members.MembersView.as_view(), name="machine-members"),
     path("transfer", members.TransferView.as_view(), name="machine-transfer"),
 ]

@@ -11,7 +11,7 @@ from clouddev.models.machines import Machine
 class WebhookToken(models.Model):
     """A webhook token that was given out, by its `jti`; the token itself is kept nowhere.
 
-    Machines verify tokens by themselves, so revoking one here is for the record and for those who ask us.
+    Machines verify tokens by themselves, so revoking one counts with those that ask for the list of revoked ones.
     """
 
     jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -12,15 +12,24 @@ from accounts import audit
 from clouddev.devui import LIFETIMES, Signer, Use
 from clouddev.models import Machine, Member, WebhookToken
 from clouddev.models.machines import Person
+from clouddev.names import is_fly_name
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
 from clouddev.services.running import require_ready, require_there
 from config.core.errors import Conflict, Malformed, NotFound
 from config.core.ratelimits import RateLimit
+from config.core.requests import network_of
 
 USUAL_LIFETIME = "30d"
 _MOST_SHOWN = 100
 WEBHOOK_TOKENS = RateLimit("webhook-tokens", "30/minute")
+LOOKS = RateLimit("revoked-tokens", "120/minute")
+# How long a machine may go by what it was told.
+REVOKED_KEPT_SECONDS = 60
+AFTER_REVOCATION = (
+    "A revoked token is on a public list. A machine that asks for the list refuses it within a minute; any other "
+    "takes it until it expires."
+)
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -146,6 +155,18 @@ def revoke_webhook_token(*, jti: uuid.UUID, actor: audit.Actor, now: datetime) -
         if not WebhookToken.objects.filter(pk=jti, revoked_at=None, expires_at__gt=now).update(revoked_at=now):
             raise AlreadyRevoked
         audit.record("webhook_token.revoked", actor=actor, target_type="WebhookToken", target_id=str(jti))
+
+
+def revoked_tokens(*, fly_name: str, address: str, now: datetime) -> list[uuid.UUID]:
+    """The `jti` of each webhook token of the machine with this name at Fly that was revoked and hasn't expired.
+
+    For everybody, since an id opens nothing; no such machine has none. Raises TooManyRequests.
+    """
+    LOOKS.spend(network_of(address))
+    if not is_fly_name(fly_name):
+        return []
+    revoked = WebhookToken.objects.filter(machine__fly_app_id=fly_name, revoked_at__isnull=False, expires_at__gt=now)
+    return list(revoked.order_by("expires_at", "pk").values_list("pk", flat=True))
 
 
 def _member(machine: Machine, person: Person) -> Member:

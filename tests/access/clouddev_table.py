@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.access.entries import Call, with_token
+from tests.access.entries import Call, public, with_token
 
 _STUDIO, _NO_STUDIO = {"appName": "studio"}, {"studio": "no-such-machine"}
 _STUDIO_AND_ALICE = {**_STUDIO, "login": "alice"}
@@ -49,6 +49,11 @@ CLOUDDEV_CALLS: dict[str, list[Call]] = {
     "api/cloud-dev/ssh-key": [_for_members("GET", "ssh-key?appName=studio")],
     "api/cloud-dev/mcp-token": [_for_members("GET", "mcp-token?appName=studio")],
     "api/cloud-dev/webhook-token": [_for_members("POST", "webhook-token", _STUDIO)],
+    # For machines, which have no token of ours; ids of tokens open nothing.
+    "api/cloud-dev/revoked-tokens": [
+        Call("GET", "/api/cloud-dev/revoked-tokens?app={dev}", public(200)),
+        Call("GET", "/api/cloud-dev/revoked-tokens", public(400)),
+    ],
     "api/cloud-dev/members": [
         _for_members("GET", "members?appName=studio"),
         _for_owners("POST", "members", {**_STUDIO_AND_ALICE, "role": "owner"}),

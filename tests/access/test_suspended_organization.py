@@ -50,6 +50,9 @@ def test_the_api_is_closed(scene: Scene, sandbox: Any, call: Call, caller: str) 
     if call.path == "/api/cloud-dev/create" and not is_own:
         assert answer.json()["data"]["flyAppName"] != scene.words["{dev}"]
         return
+    if "/revoked-tokens" in call.path:
+        # It is no one's in particular: what a machine may hear stays open to it.
+        return
     if call.path in NOTHING:
         assert (answer.status_code, answer.json()) == (200, {"data": NOTHING[call.path]})
     elif call.path in TOLD_WHY and is_own:
