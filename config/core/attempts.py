@@ -177,9 +177,9 @@ class Attempt(Generic[Row]):
                 self.wait(max(_PAUSE_SECONDS * 4 * number, error.retry_after or 0))
         return call()
 
-    def hand_over(self) -> None:
-        """Let another worker go on at once."""
+    def hand_over(self, **values: Any) -> None:
+        """Let another worker go on at once, and write the values."""
         # One more heartbeat would have it wait.
         with self._beating:
             self._over.set()
-        self.update(heartbeat_at=Now() - 2 * TAKEOVER_AFTER)
+        self.update(heartbeat_at=Now() - 2 * TAKEOVER_AFTER, **values)

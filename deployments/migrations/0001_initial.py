@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
             name='Build',
             fields=[
                 ('attempt', models.PositiveIntegerField(default=0)),
+                ('hand_overs', models.PositiveIntegerField(default=0, editable=False)),
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('building', 'Building'), ('released', 'Released'), ('live', 'Live'), ('failed', 'Failed'), ('canceled', 'Canceled'), ('interrupted', 'Interrupted')], default='queued', max_length=12)),

@@ -84,6 +84,8 @@ class Build(Attempted):
     started_at = models.DateTimeField(null=True, blank=True)
     released_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    # How many of the attempts ended because their worker was told to stop.
+    hand_overs = models.PositiveIntegerField(default=0, editable=False)
     # Characters of the log so far.
     log_length = models.PositiveIntegerField(default=0)
 

@@ -31,6 +31,12 @@ class BuildRunning(Conflict):
     default = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
 
 
+class JustReleased(BuildRunning):
+    """409: Fly runs the app's last build, and whether it answers is still to be seen."""
+
+    default = "This app was released a moment ago, and is still being checked. Try again in a minute."
+
+
 class BuildStopping(Conflict):
     """409: a build of this app is being canceled."""
 
@@ -118,6 +124,8 @@ def require_idle(deployment: Deployment) -> None:
     """Return if no worker is at a build of the app. Raises BuildRunning or BuildStopping."""
     running = Build.objects.running().filter(deployment=deployment).first()
     if running is not None:
+        if running.state == Build.State.RELEASED:
+            raise JustReleased
         raise BuildStopping if running.cancel_requested_at else BuildRunning
 
 

@@ -181,7 +181,8 @@ def test_a_worker_that_is_told_to_end_hands_its_build_over_at_once(work, alice, 
     first.stop(seconds=20)
     work.wait_until_over(build)
 
-    assert work.require_whole(build, MARKER).attempt == 2
+    whole = work.require_whole(build, MARKER)
+    assert (whole.attempt, whole.hand_overs) == (2, 1)
     # Long before anybody would have been missed.
     assert time.monotonic() - began < 28
 

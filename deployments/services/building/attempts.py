@@ -75,7 +75,7 @@ def _claim(build: Build) -> "BuildAttempt | None":
         return None
     build.refresh_from_db()
     attempt = BuildAttempt(build)
-    if build.attempt > MOST_ATTEMPTS:
+    if build.attempt - build.hand_overs > MOST_ATTEMPTS:
         attempt.give_up(Build.State.INTERRUPTED, _INTERRUPTED)
         return None
     return attempt

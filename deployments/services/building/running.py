@@ -7,7 +7,9 @@ image, from asking whether the app answers.
 import logging
 import uuid
 from pathlib import Path
+from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 
 from config.core.attempts import DATABASE_AWAY, CutOff, HandedOver
@@ -54,7 +56,8 @@ def _attempt(attempt: BuildAttempt) -> None:
     except CutOff:
         logger.warning("build %s: attempt %s was cut off", attempt.row.pk, attempt.row.attempt)
     except HandedOver:
-        _hand_over(attempt)
+        # Nothing went wrong, so a server that is deployed on and on wears no build out.
+        _hand_over(attempt, hand_overs=F("hand_overs") + 1)
     except DATABASE_AWAY as error:
         # Not the build's fault: another attempt, of the few there are.
         logger.warning("build %s: the database went away: %s", attempt.row.pk, type(error).__name__)
@@ -114,10 +117,10 @@ def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
     attempt.finish(Build.State.RELEASED)
 
 
-def _hand_over(attempt: BuildAttempt) -> None:
+def _hand_over(attempt: BuildAttempt, **values: Any) -> None:
     """Let another worker take the build at once: this one is stopping."""
     try:
-        attempt.hand_over()
+        attempt.hand_over(**values)
         queue.enqueue(attempt.row.pk)
     except CutOff:
         logger.warning("build %s: somebody else has it already", attempt.row.pk)

@@ -193,6 +193,13 @@ def test_a_fifth_attempt_gives_up_and_asks_for_another_push(pushed: Any) -> None
     )
 
 
+def test_workers_that_were_told_to_stop_cost_it_no_attempt(pushed: Any) -> None:
+    build = pushed(archive_of("x"))
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Build.objects.filter(pk=build.pk).update(state=State.BUILDING, attempt=9, hand_overs=6, heartbeat_at=long_ago)
+    assert built(build).state == State.LIVE
+
+
 def test_an_organization_that_has_enough_running_waits(
     pushed: Any, work: WorkGround, alice: User, settings: Any
 ) -> None:

@@ -13,7 +13,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent, User
 from deployments.models import Build, Deployment
-from deployments.services import building, cancelation, destroying
+from deployments.services import building, builds, cancelation, destroying
 from deployments.services.building import readiness
 from deployments.services.building.attempts import take
 from tests.deployments.at_work import WorkGround, archive_of, log_of, wait_for
@@ -125,6 +125,12 @@ def test_one_that_has_cost_four_workers_ends_as_released_and_is_asked_after(buil
     build.refresh_from_db()
     assert (build.state, build.error, build.is_over, rechecks()) == (State.RELEASED, "", True, 1)
     assert AuditEvent.objects.get(target_id=str(build.pk), action="build.released").details == {"app": "shop"}
+
+
+def test_a_push_meanwhile_is_told_why_it_has_to_wait(build: Build) -> None:
+    left_in_the_middle(build)
+    with pytest.raises(builds.JustReleased, match="still being checked"):
+        builds.require_idle(build.deployment)
 
 
 def test_canceling_it_is_refused_and_the_app_is_still_waited_for(
