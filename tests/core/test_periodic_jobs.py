@@ -19,7 +19,8 @@ def register():
 
 def test_what_waits_for_strangers_has_queues_of_its_own():
     register()
-    apart = {"deployments.run_build": "builds", "clouddev.work": "machines", "clouddev.carry_on_cron_run": "cron"}
+    machines = dict.fromkeys(("clouddev.work", "clouddev.carry_on_wish"), "machines")
+    apart = {"deployments.run_build": "builds", "clouddev.carry_on_cron_run": "cron", **machines}
     ours = {name: task.queue for name, task in app.tasks.items() if not name.startswith(("builtin", "procrastinate"))}
     assert {name: queue for name, queue in ours.items() if queue != "short"} == apart
     assert set(SWEEPS) <= ours.keys()
