@@ -28,7 +28,9 @@ def at(moment):
 
 
 def send(header):
-    return Client(raise_request_exception=False).post(PATH, headers={"Authorization": header})
+    return Client(raise_request_exception=False).post(
+        PATH, content_type="application/json", headers={"Authorization": header}
+    )
 
 
 def test_a_request_without_a_token_is_challenged(nobody_api):
