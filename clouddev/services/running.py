@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 State, Wanted = Machine.State, Machine.Wanted
 _BUSY_FOR_SECONDS = 5
 _BUSY = "It was changing its state at Fly for more than a minute. Please try again in a moment."
+_TOO_LATE = "Nothing could see to it in time. Please try again."
 CHANGES = RateLimit("machine-changes", "30/minute")
 
 
@@ -72,6 +73,9 @@ def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     machine = Machine.objects.awaited().select_related("wanted_by").filter(pk=machine_id).first()
     wish = wishes.awaited(machine) if machine is not None else None
     if wish is None:
+        return
+    if now - wish.at > wishes.STALE_AFTER:
+        wishes.give_up(wish, _failed(wish, _TOO_LATE))
         return
     try:
         reason = "" if bring(wish.machine, wish.wanted).is_done else _BUSY

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Fly's longest such time is about 70 seconds.
 LASTS = timedelta(seconds=90)
+# After workers were away, or failed at it in a way that nobody thought of, nobody expects it any more.
+STALE_AFTER = timedelta(minutes=5)
 _PAUSE = timedelta(seconds=3)
 # Longer than whoever has recorded a wish is at it.
 _LEFT_ALONE_FOR = timedelta(seconds=10)

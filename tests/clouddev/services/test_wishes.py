@@ -104,6 +104,14 @@ def test_without_room_it_is_given_up_at_once(refused, alice_api, sandbox):
     assert told(alice_api) == ("stopped", f"The machine could not be started. {sentence}")
 
 
+def test_what_was_wished_long_ago_is_not_done_any_more(refused, alice_api, sandbox):
+    sandbox.clear_requests()
+    running.carry_on(refused.pk, now=refused.wanted_at + 301 * SECOND)
+    assert sandbox.requests("fly") == []
+    sentence = "The machine could not be started. Nothing could see to it in time. Please try again."
+    assert told(alice_api) == ("stopped", sentence)
+
+
 def test_asking_again_takes_the_complaint_back(refused, alice, alice_api, sandbox):
     Machine.objects.update(wanted_at=None, error=BUSY)
     running.start(machine=refused, actor=alice, now=timezone.now())
