@@ -104,7 +104,8 @@ def _subject_to(now: datetime) -> MachineQuerySet:
     """Ready machines that nobody has marked, and that run nothing of ours."""
     under_way = CronRun.objects.unfinished().filter(job__machine=OuterRef("pk"))
     unmarked = Q(keep_alive_until=None) | Q(keep_alive_until__lte=now)
-    return Machine.objects.filter(unmarked, ~Exists(under_way), state=Machine.State.READY)
+    ready = Machine.objects.filter(unmarked, ~Exists(under_way), state=Machine.State.READY)
+    return ready.select_related("organization")
 
 
 def _at_fly() -> dict[str, MachineOfOrganization]:
@@ -115,10 +116,12 @@ def _at_fly() -> dict[str, MachineOfOrganization]:
 def _look_at(machine: Machine, there: MachineOfOrganization, policy: IdlePolicy, now: datetime) -> None:
     try:
         _note_start(machine, there)
-        if _is_over(machine, policy, now):
-            _end(machine, there, policy, now)
-            return
-        _warn(machine, there, policy, now)
+        # Whoever is suspended could neither heed a warning nor use the machine.
+        if machine.organization.suspended_at is None:
+            if _is_over(machine, policy, now):
+                _end(machine, there, policy, now)
+                return
+            _warn(machine, there, policy, now)
         if _is_idle(machine, policy, now) and there.state == _STARTED:
             _stop(machine, now)
     except ApplicationError as error:

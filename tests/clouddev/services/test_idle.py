@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Organization
 from clouddev.models import IdlePolicy, Machine
 from clouddev.services import idle, members, running
 from deployments.clients.fly import Fly
@@ -233,6 +233,23 @@ def test_the_warning_is_on_the_pages_of_the_machine(alice, unused, now, client, 
     assert sentence not in client.get(page.format(unused.pk)).content.decode()
     idle.look(now=now)
     assert sentence in client.get(page.format(unused.pk)).content.decode()
+
+
+def test_people_who_may_not_use_it_lose_nothing_for_not_using_it(alice, unused, now):
+    set_policy(alice, warn_after_days=30, days_to_react=7, then="delete")
+    Organization.objects.filter(pk=unused.organization_id).update(suspended_at=now)
+    for later in (timedelta(0), 8 * DAY):
+        idle.look(now=now + later)
+    unused.refresh_from_db()
+    assert (unused.state, unused.warned_at, actions()) == (Machine.State.READY, None, [])
+
+
+def test_their_machine_is_stopped_all_the_same(alice, sandbox, now):
+    machine = machine_of(alice, sandbox, used_at=now - HOUR)
+    set_policy(alice, stop_after_minutes=30)
+    Organization.objects.filter(pk=machine.organization_id).update(suspended_at=now)
+    idle.look(now=now)
+    assert actions() == ["machine.stopped_idle"]
 
 
 def test_nobody_is_warned_too_early(alice, unused, now):
