@@ -11,6 +11,12 @@ pytestmark = pytest.mark.django_db
 PATH = "/admin/login/?next=/admin/"
 
 
+@pytest.fixture(autouse=True)
+def quick_hashing(settings):
+    """Hundreds of passwords are tried here; what makes each of them slow is Django's."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def operator(db):
     return make_operator(password=PASSWORD)

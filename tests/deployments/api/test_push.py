@@ -27,6 +27,7 @@ from tests.deployments.packing import entry, packed
 pytestmark = pytest.mark.django_db
 PATH = "/api/deploy/push"
 ARCHIVE = packed(entry("app.js", b"run()"))
+RELEASED = "This app was released a moment ago, and is still being checked. Try again in a minute."
 RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
 NO_APP = "You have no app of this name. Prepare it first."
 State = Build.State
@@ -220,11 +221,11 @@ def test_an_app_that_is_being_destroyed_is_absent(alice_api, shop, folder):
     assert refusal(alice_api.post(PATH, body_of())) == (404, NO_APP)
 
 
-@pytest.mark.parametrize("state", [State.BUILDING, State.RELEASED])
-def test_while_a_build_runs_another_is_refused(alice_api, shop, folder, state):
+@pytest.mark.parametrize(("state", "sentence"), [(State.BUILDING, RUNNING), (State.RELEASED, RELEASED)])
+def test_while_a_build_runs_another_is_refused(alice_api, shop, folder, state, sentence):
     make_build(shop, state=state)
-    assert refusal(alice_api.post(PATH, body_of())) == (409, RUNNING)
-    assert refusal(push_raw(alice_api)) == (409, RUNNING)
+    assert refusal(alice_api.post(PATH, body_of())) == (409, sentence)
+    assert refusal(push_raw(alice_api)) == (409, sentence)
     assert Build.objects.count() == 1
     assert stored(folder) == []
 
