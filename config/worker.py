@@ -5,11 +5,9 @@ threads. So nobody has one while nothing of a request has come, every read and w
 has all the waiting for one request. A view may still take as long as it likes.
 """
 
-import select
 import socket
 import struct
 import time
-from collections import deque
 from concurrent.futures import Future
 from functools import partial
 from selectors import EVENT_READ
@@ -28,8 +26,6 @@ from config.core.requests import REQUEST_ID_HEADER, begin_unread_request
 # of the answer, and for it to hang up after we did.
 READ_SECONDS, REQUEST_SECONDS, WRITE_SECONDS, LEAVE_SECONDS = 5, 10, 30, 2
 _LAST_WORDS = 1 << 20
-# Requests that a thread answers on one connection before others' turn comes, and how long it waits for the next one.
-_IN_A_ROW, _LINGER_MILLISECONDS = 8, 1
 
 _TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."
 _TOO_SLOW = "This request took too long to arrive."
@@ -107,39 +103,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super().__init__(*args, **kwargs)
         # Connections that we have hung up on, and how many bytes more each may send; the oldest first.
         self.leaving: dict[Any, int] = {}
-        # One for each connection that waits for a thread.
-        self.waiting: deque[None] = deque()
-
-    def enqueue_req(self, conn: Any) -> None:
-        """Give a connection that can be read to a thread."""
-        self.waiting.append(None)
-        super().enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Serve requests, in a thread; a connection that is silent so far waits in the main loop.
-
-        The next request of a busy connection comes right after the answer to the one before. Going on with it saves the
-        way through the main loop, which costs as much as many an answer.
-        """
-        self.waiting.popleft()
-        outcome = self._serve(conn)
-        for _ in range(_IN_A_ROW - 1):
-            if outcome is not True or not self._goes_on(conn):
-                break
-            outcome = self._serve(conn)
-        return outcome
-
-    def _goes_on(self, conn: Any) -> bool:
-        """Whether the connection has another request. Waits a moment for it, unless somebody waits for the thread."""
-        if not self.alive or self.cfg.is_ssl:
-            return False
-        if conn.parser.unreader.buf.getvalue():
-            return True
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(0 if self.waiting else _LINGER_MILLISECONDS))
-
-    def _serve(self, conn: Any) -> Any:
+        """Serve a request, in a thread; a connection that is silent so far waits in the main loop."""
         if conn.parser is None and not self.cfg.is_ssl:
             if not conn.data_ready and _is_silent(conn.sock):
                 return _DEFER

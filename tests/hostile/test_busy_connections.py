@@ -1,4 +1,4 @@
-"""Connections that ask on and on: they are served quickly, and nobody waits for their end."""
+"""Connections that ask on and on: nobody waits for their end."""
 
 import socket
 from collections.abc import Iterator
