@@ -1,10 +1,17 @@
 """What the image holds, as far as it can be told without building it."""
 
+import json
 import re
 import shlex
+import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import pytest
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,3 +67,30 @@ def test_fly_checks_and_migrates_before_a_release_and_serves_only_https() -> Non
     assert [check["path"] for check in service["checks"]] == ["/_/ready"]
     assert fly["processes"].keys() == {"web", "worker"}
     assert service["processes"] == ["web"]
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers as the server does while it lives."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/_/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_args: Any, **_named: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "{port}"), ("BIND", "0.0.0.0:{port}"), ("BIND", "[::]:{port}")])
+def test_its_health_is_asked_where_the_server_listens(name: str, value: str) -> None:
+    words = json.loads(re.findall(r"^HEALTHCHECK .*\\\n +CMD (.*)$", DOCKERFILE, re.MULTILINE)[0])
+    server = HTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    elsewhere = {"PORT": "1"} if name == "BIND" else {}
+    try:
+        environment = elsewhere | {name: value.format(port=server.server_port)}
+        asked = subprocess.run([sys.executable, *words[1:]], env=environment, capture_output=True, check=False)
+        assert asked.returncode == 0, asked.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert subprocess.run([sys.executable, *words[1:]], env=environment, capture_output=True, check=False).returncode
