@@ -2,6 +2,7 @@
 
 // Shows the end of a build's log first. While the build goes on, asks every two seconds for what is new, and
 // loads the page anew when it is over.
+const milestones = document.getElementById("milestones");
 const log = document.getElementById("log");
 const step = document.getElementById("step");
 const standing = document.getElementById("standing");
@@ -26,7 +27,26 @@ function append(text) {
   }
 }
 
+function line(milestone) {
+  const title = document.createElement("span");
+  title.textContent = milestone.title;
+  if (milestone.note) {
+    const note = document.createElement("span");
+    note.className = "muted";
+    note.textContent = `(${milestone.note})`;
+    title.append(" ", note);
+  }
+  const time = document.createElement("time");
+  time.className = "muted";
+  time.dateTime = milestone.at;
+  time.textContent = `${milestone.shown} UTC`;
+  const item = document.createElement("li");
+  item.append(title, time);
+  return item;
+}
+
 function show(news) {
+  milestones.replaceChildren(...news.milestones.map(line));
   if (news.log) {
     append(news.log);
   }

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -20,6 +21,8 @@ from deployments.services.service_logs import service_logs
 from deployments.services.status import message_of
 
 _LONGEST_OFFSET = 9
+# As the page's template writes it.
+_MOMENT = "j M Y, H:i:s"
 
 
 def _person(request: HttpRequest) -> User:
@@ -132,6 +135,10 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
             "word": now.word,
             "tone": now.tone,
             "message": message_of(found, now=timezone.now()),
+            "milestones": [
+                {"title": each.title, "note": each.note, "at": each.at, "shown": date_format(each.at, _MOMENT)}
+                for each in standing.milestones_of(found)
+            ],
             "log": part.text,
             "offset": part.end,
             # Over once the reader has all of it, too.

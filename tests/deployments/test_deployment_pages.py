@@ -301,15 +301,25 @@ def test_a_place_in_the_log_that_is_none_is_refused(alices, shop, place):
 def test_the_news_give_what_is_new_and_tell_when_it_is_over(alices, shop):
     build = make_build(shop, state=State.BUILDING, step="One…", log="first\n")
     first = alices.get(f"{page_of(build)}/news", offset="0").json()
+    assert {milestone["title"] for milestone in first.pop("milestones")} == {"Pushed", "Taken by a worker"}
     assert first == {
         "word": "Building", "tone": "going", "message": "One…", "log": "first\n", "offset": 6, "over": False,
     }  # fmt: skip
     append_log(build, "second\n")
     Build.objects.update(state=State.FAILED, finished_at=NOW, error="No.")
     second = alices.get(f"{page_of(build)}/news", offset=str(first["offset"])).json()
+    assert {milestone["title"] for milestone in second.pop("milestones")} == {"Pushed", "Taken by a worker", "Failed"}
     assert second == {
         "word": "Failed", "tone": "bad", "message": "", "log": "second\n", "offset": 13, "over": True,
     }  # fmt: skip
+
+
+def test_the_news_tell_what_has_happened_as_the_page_does(alices, shop):
+    build = make_build(shop, state=State.BUILDING, attempt=2, started_at=NOW)
+    page = text_of(alices.get(page_of(build)))
+    for milestone in alices.get(f"{page_of(build)}/news", offset="0").json()["milestones"]:
+        note = f" ({milestone['note']})" if milestone["note"] else ""
+        assert f"{milestone['title']}{note} {milestone['shown']} UTC" in page
 
 
 def test_a_step_that_takes_long_says_for_how_long_on_the_page_and_in_its_news(alices, shop):

@@ -105,6 +105,7 @@ def test_a_person_watches_a_push_become_an_app_that_answers(server, person, tool
     start_worker()
     expect(page.locator("#standing")).to_have_text("Building", timeout=PATIENCE)
     expect(page.locator("#log")).to_contain_text(MARKER, timeout=PATIENCE)
+    expect(page.locator("#milestones")).to_contain_text("Taken by a worker")
     alice.shoot("watching-2-building")
     expect(page.locator("#standing")).to_have_text("Live", timeout=PATIENCE)
     steps = {step for word, step, _ in shown if word == "Building"}
