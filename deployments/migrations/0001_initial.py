@@ -34,7 +34,6 @@ class Migration(migrations.Migration):
             name='Build',
             fields=[
                 ('attempt', models.PositiveIntegerField(default=0)),
-                ('hand_overs', models.PositiveIntegerField(default=0, editable=False)),
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('building', 'Building'), ('released', 'Released'), ('live', 'Live'), ('failed', 'Failed'), ('canceled', 'Canceled'), ('interrupted', 'Interrupted')], default='queued', max_length=12)),
@@ -67,7 +66,7 @@ class Migration(migrations.Migration):
             name='Discrepancy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('stranger', 'at Fly only'), ('missing', 'gone at Fly'), ('abandoned', 'ours, and used by nothing'), ('database', 'in the data database only'), ('surplus', 'more machines than one'), ('unknown', 'in our app, and unknown'), ('empty', 'live without a machine')], max_length=10)),
+                ('kind', models.CharField(choices=[('stranger', 'at Fly only'), ('missing', 'gone at Fly'), ('abandoned', 'ours, and used by nothing'), ('database', 'in the data database only')], max_length=10)),
                 ('fly_name', models.CharField(max_length=255, verbose_name='name at Fly')),
                 ('sentence', models.CharField(max_length=300)),
                 ('first_seen_at', models.DateTimeField()),
@@ -121,10 +120,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='build',
             index=models.Index(fields=['deployment', '-created_at'], name='deployments_deploym_b11808_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='build',
-            index=models.Index(models.F('deployment'), models.OrderBy(models.F('accepted_at'), descending=True, nulls_last=True), models.OrderBy(models.F('created_at'), descending=True), name='build_latest'),
         ),
         migrations.AddIndex(
             model_name='build',
