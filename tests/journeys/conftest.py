@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from dev.browser import chromium_path
+from tests.accounts.threads import at_once
 from tests.gunicorn_process import GunicornProcess
+from tests.sandbox_process import SandboxProcess
+from tests.worker_process import Ground, WorkerProcess
 
 _FLAGS = [
     "--no-sandbox",
@@ -65,6 +69,14 @@ class Person:
         self.page.get_by_role("button", name="Sign in with GitHub").click()
         self.page.get_by_role("button", name=login, exact=True).click()
 
+    def log_in(self, tool: Tool) -> str:
+        """Approve the tool, as alice; gives its token."""
+        self.page.goto(tool.link)
+        self.sign_in_at_github("alice")
+        self.page.get_by_role("button", name="Approve").click()
+        self.reads("Authorized!")
+        return tool.poll()["token"]
+
     def reads(self, heading: str) -> None:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
 
@@ -105,3 +117,20 @@ def person(chromium: Browser) -> Iterator[Callable[..., Person]]:
 def tool(server: GunicornProcess) -> Callable[..., Tool]:
     """A tool that has just started a login."""
     return lambda **described: Tool(server, **{"clientName": "crayon CLI", "hostname": "laptop", **described})
+
+
+@pytest.fixture
+def start_worker(server: GunicornProcess, sandbox: SandboxProcess, ground: Ground) -> Iterator[Callable[[], None]]:
+    """Starts a worker on the module's `ground` that finds no jobs of earlier tests; Fly's machines hurry."""
+    at_once(_forget_jobs)  # in a thread of its own, since this one belongs to the browser's event loop
+    sandbox.fly_clock(factor=1_000_000)
+    started: list[WorkerProcess] = []
+    yield lambda: started.append(WorkerProcess(ground))
+    for worker in started:
+        worker.kill()
+
+
+def _forget_jobs() -> None:
+    """Empty what Django leaves between tests, since the tables are procrastinate's."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")

@@ -5,14 +5,12 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from django.conf import settings
-from django.db import connection
 from playwright.sync_api import expect
 
 from clouddev.clients.data_database import DataDatabase
-from tests.accounts.threads import at_once
 from tests.clouddev.data_databases import data_database
 from tests.gunicorn_process import GunicornProcess
-from tests.worker_process import Ground, WorkerProcess
+from tests.worker_process import Ground
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 # A worker starts and works meanwhile; on a machine that has other things to do, too.
@@ -50,36 +48,6 @@ def running_server(ground, sandbox_of_worker):
         yield server
 
 
-def forget_jobs():
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
-
-
-@pytest.fixture
-def start_worker(server, sandbox, ground):
-    """Starts a worker that finds no jobs of earlier tests, which Django leaves; Fly's machines hurry."""
-    at_once(forget_jobs)  # in a thread of its own, since this one belongs to the browser's event loop
-    sandbox.fly_clock(factor=1_000_000)
-    started = []
-
-    def start():
-        started.append(WorkerProcess(ground))
-
-    yield start
-    for worker in started:
-        worker.kill()
-
-
-def log_in(alice, tool):
-    """Approve the tool in the browser; gives its token."""
-    cli = tool()
-    alice.page.goto(cli.link)
-    alice.sign_in_at_github("alice")
-    alice.page.get_by_role("button", name="Approve").click()
-    alice.reads("Authorized!")
-    return cli.poll()["token"]
-
-
 def create(server, token):
     """Ask for the machine "studio", as a tool does; gives its name at Fly."""
     answer = server.request("POST", "/api/cloud-dev/create", token=token, json={"appName": "studio"})
@@ -107,7 +75,7 @@ def test_a_person_watches_their_machine_being_made_opens_it_and_destroys_it(
     server, sandbox, person, tool, start_worker, data_url
 ):
     alice = person()
-    fly_name = create(server, log_in(alice, tool))
+    fly_name = create(server, alice.log_in(tool()))
     page = alice.page
     page.goto(f"{server.url}/workspaces/")
     card = page.locator(".workspace")

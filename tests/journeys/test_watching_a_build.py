@@ -1,13 +1,11 @@
 """Somebody pushes from a terminal and watches in a browser how a worker builds it, until the app answers."""
 
 import pytest
-from django.db import connection
 from playwright.sync_api import expect
 
-from tests.accounts.threads import at_once
 from tests.deployments.at_work import archive_of
 from tests.gunicorn_process import GunicornProcess
-from tests.worker_process import Ground, WorkerProcess
+from tests.worker_process import Ground
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 COMMIT = "4f2a91c0d7e8"
@@ -32,36 +30,6 @@ def running_server(ground, sandbox_of_worker):
     """A server that stores archives where the worker finds them."""
     with GunicornProcess(sandbox=sandbox_of_worker, environment={"STORAGE_FOLDER": str(ground.storage)}) as server:
         yield server
-
-
-def forget_jobs():
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
-
-
-@pytest.fixture
-def start_worker(server, sandbox, ground):
-    """Starts a worker that finds no jobs of earlier tests, which Django leaves; Fly's machines hurry."""
-    at_once(forget_jobs)  # in a thread of its own, since this one belongs to the browser's event loop
-    sandbox.fly_clock(factor=1_000_000)
-    started = []
-
-    def start():
-        started.append(WorkerProcess(ground))
-
-    yield start
-    for worker in started:
-        worker.kill()
-
-
-def log_in(alice, tool):
-    """Approve the tool in the browser; gives its token."""
-    cli = tool()
-    alice.page.goto(cli.link)
-    alice.sign_in_at_github("alice")
-    alice.page.get_by_role("button", name="Approve").click()
-    alice.reads("Authorized!")
-    return cli.poll()["token"]
 
 
 def push(server, token, archive):
@@ -91,7 +59,7 @@ def watch(page):
 
 def test_a_person_watches_a_push_become_an_app_that_answers(server, person, tool, start_worker):
     alice = person()
-    url = push(server, log_in(alice, tool), archive_of(MARKER, "sleep 3", "sleep 3"))
+    url = push(server, alice.log_in(tool()), archive_of(MARKER, "sleep 3", "sleep 3"))
     page = alice.page
     page.goto(f"{server.url}/deployments/")
     page.get_by_role("link", name="shop", exact=True).click()
