@@ -4,30 +4,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from dev import clean
-from dev.cluster import Cluster
 from dev.ports import free_port
 from dev.postgres import EmbeddedPostgres
+from tests.dev.dev_process import KEPT_VARIABLES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ASK = "from django.db import connection as c; c.ensure_connection(); print(c.settings_dict['PORT'], c.introspection)"
-KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    """A state folder that the database's account can reach."""
-    with tempfile.TemporaryDirectory() as above:
-        Path(above).chmod(0o711)
-        folder = Path(above) / "state"
-        yield folder
-        Cluster.remove(folder)
 
 
 def manage(state: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
