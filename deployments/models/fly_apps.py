@@ -73,18 +73,22 @@ class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
         """Keep what a comparison found, a sentence for each kind and name, and forget what is resolved.
 
         `kinds` are all that the comparison looks for; of others' findings it knows nothing. What was found before
-        keeps the time at which it was first seen.
+        keeps the time at which it was first seen. Comparisons may run beside each other: none forgets what it found
+        itself, nor what a later one has seen.
         """
         self.bulk_create(
+            # In one order, so that two at once wait for each other instead of for ever.
             (
                 Discrepancy(kind=kind, fly_name=name, sentence=sentence, first_seen_at=now, last_seen_at=now)
-                for (kind, name), sentence in findings.items()
+                for (kind, name), sentence in sorted(findings.items())
             ),
             update_conflicts=True,
             unique_fields=["kind", "fly_name"],
             update_fields=["sentence", "last_seen_at"],
         )
-        self.filter(kind__in=kinds, last_seen_at__lt=now).delete()
+        for kind in kinds:
+            names = [name for found, name in findings if found == kind]
+            self.filter(kind=kind, last_seen_at__lt=now).exclude(fly_name__in=names).delete()
 
 
 class Discrepancy(models.Model):

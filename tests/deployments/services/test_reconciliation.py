@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent
@@ -369,4 +370,31 @@ def test_two_runs_at_once_do_no_harm(alice, sandbox):
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     deployment = Deployment.objects.get()
     assert kinds_at_fly(sandbox, deployment.fly_app_id) == ["shared_v4", "v6"]
+    assert found() == {(Kind.STRANGER, "somebodys-app")}
+
+
+def test_what_a_run_found_stays_when_an_older_one_finds_it_meanwhile():
+    now = timezone.now()
+    findings = {(Kind.STRANGER, "somebodys-app"): "Whose is it?"}
+    older = [now - timedelta(seconds=1)]
+
+    def meanwhile(execute, sql, params, many, context):
+        if sql.startswith("DELETE") and older:
+            Discrepancy.objects.replace(kinds=[Kind.STRANGER], findings=findings, now=older.pop())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile):
+        Discrepancy.objects.replace(kinds=[Kind.STRANGER], findings=findings, now=now)
+
+    assert older == []
+    assert found() == {(Kind.STRANGER, "somebodys-app")}
+
+
+def test_an_older_run_forgets_nothing_that_a_later_one_has_found():
+    now = timezone.now()
+    findings = {(Kind.STRANGER, "somebodys-app"): "Whose is it?"}
+    Discrepancy.objects.replace(kinds=[Kind.STRANGER], findings=findings, now=now)
+
+    Discrepancy.objects.replace(kinds=[Kind.STRANGER], findings={}, now=now - timedelta(seconds=1))
+
     assert found() == {(Kind.STRANGER, "somebodys-app")}
