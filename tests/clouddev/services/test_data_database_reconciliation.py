@@ -13,6 +13,7 @@ from clouddev.services.reconciliation import SETTLES_AFTER, Counts
 from deployments.models import Discrepancy, FlyApp
 from deployments.services import reconciliation as reconciliation_with_fly
 from tests.clouddev.builders import make_machine
+from tests.clouddev.data_databases import new_name
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OURS = "This server made this role and its schemas, and no machine uses them any more."
@@ -90,11 +91,12 @@ def test_a_failed_machine_has_no_claim_to_a_database(workshop, alice, database, 
 
 
 def test_what_we_have_no_record_of_is_never_dropped(workshop, database):
-    database.provision("crayon_dev_00000000")
+    name = new_name()
+    database.provision(name)
     for now in (timezone.now(), later(), later(days=300)):
         assert reconciliation.reconcile(now=now) == Counts(seen=1, orphaned=1)
-    assert found() == [("database", "crayon_dev_00000000", STRANGER)]
-    assert database.list_names() == ["crayon_dev_00000000"]
+    assert found() == [("database", name, STRANGER)]
+    assert database.list_names() == [name]
 
 
 def test_while_the_app_is_not_gone_the_database_stays(workshop, alice, database):
@@ -106,9 +108,10 @@ def test_while_the_app_is_not_gone_the_database_stays(workshop, alice, database)
 
 
 def test_what_was_resolved_is_no_longer_told(workshop, database):
-    database.provision("crayon_dev_00000000")
+    name = new_name()
+    database.provision(name)
     reconciliation.reconcile(now=timezone.now())
-    database.drop("crayon_dev_00000000")
+    database.drop(name)
     assert reconciliation.reconcile(now=timezone.now()) == Counts()
     assert found() == []
 
@@ -123,7 +126,7 @@ def test_one_that_can_not_be_dropped_is_tried_again(workshop, alice, database, a
 
 
 def test_the_comparison_with_fly_keeps_these_findings_and_the_reverse(workshop, database, sandbox):
-    database.provision("crayon_dev_00000000")
+    database.provision(new_name())
     sandbox.add_fly_app("somebody-elses")
     now = timezone.now()
     reconciliation.reconcile(now=now)
