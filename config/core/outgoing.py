@@ -19,8 +19,15 @@ import urllib3
 from django.conf import settings
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
+from config.core.connecting import connect
 from config.core.errors import UpstreamFailed, UpstreamTimeout
 from config.core.requests import REQUEST_ID_HEADER, current_request_id, deadline_of
 
@@ -253,12 +260,25 @@ class _TimedResponse(HTTPResponse):
         self.fp = io.BufferedReader(_Arriving(sock, self.fp.detach()))
 
 
-class _PlainConnection(HTTPConnection):
+class _TimedConnection(HTTPConnection):
+    """A connection whose opening, with the look-up of the name, and whose answers each have one time limit."""
+
     response_class = _TimedResponse
 
+    def _new_conn(self) -> socket.socket:
+        seconds = float(self.timeout or 0)
+        try:
+            return connect(self._dns_host, self.port, seconds=seconds, options=self.socket_options or ())
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"no connection within {seconds} s") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
 
-class _TLSConnection(HTTPSConnection):
-    response_class = _TimedResponse
+
+class _TimedTLSConnection(_TimedConnection, HTTPSConnection):
+    """The same with TLS."""
 
 
 def _pool(base_url: str) -> HTTPConnectionPool:
@@ -270,5 +290,5 @@ def _pool(base_url: str) -> HTTPConnectionPool:
     else:
         manager = urllib3.PoolManager(maxsize=_POOL_SIZE, retries=False, **trust)
     pool: HTTPConnectionPool = manager.connection_from_url(base_url)
-    pool.ConnectionCls = _TLSConnection if pool.scheme == "https" else _PlainConnection
+    pool.ConnectionCls = _TimedTLSConnection if pool.scheme == "https" else _TimedConnection
     return pool
