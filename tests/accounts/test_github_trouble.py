@@ -107,7 +107,7 @@ def test_a_github_that_is_slow_at_each_leg_has_its_time_in_all(github, browser, 
     started = time.monotonic()
     page = browser.client.get(back)
     assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
-    assert 0.9 < time.monotonic() - started < 1.4
+    assert 0.9 < time.monotonic() - started < 3
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def test_while_fly_hangs_one_thread_waits_and_others_are_told_what_was_heard_las
     with fly_hanging(sandbox):
         began = time.monotonic()
         assert [at_fly.states() for _ in range(20)] == [heard] * 20
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
     assert asked_at_fly(sandbox) == [ASKS_ALL]
 
 
@@ -175,7 +175,7 @@ def test_while_fly_hangs_and_nothing_was_heard_others_wait_for_a_second(studio_a
     with fly_hanging(sandbox):
         began = time.monotonic()
         assert at_fly.states() == {}
-        assert 0.8 < time.monotonic() - began < 2
+        assert 0.8 < time.monotonic() - began < 2.5
 
 
 def test_after_a_failure_fly_is_left_alone_for_a_while_and_the_last_words_hold(studio_at_fly, sandbox):
@@ -223,7 +223,7 @@ def test_one_that_hangs_keeps_one_thread_waiting_however_many_ask(studio_at_fly,
         time.sleep(0.02)
     began = time.monotonic()
     assert [status.is_healthy(studio_at_fly) for _ in range(20)] == [False] * 20
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     first.join()
     assert asked_at_fly(sandbox) == [pings(studio_at_fly)]
 
