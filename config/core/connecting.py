@@ -1,24 +1,103 @@
-"""Opening connections within a time limit that looking the name up is part of.
+"""Connections that have one time limit for their opening, the look-up of the name included, and one for each answer.
 
 The system's resolver knows no limit of ours, and waits for half a minute for a name server that is away; urllib3 gives
-each of a name's addresses the whole limit. Here a look-up has a thread of its own, which may be left alone with it, and
-the addresses share what is left.
+each of a name's addresses the whole limit, as a socket does each piece of an answer. Here a look-up has a thread of its
+own, which may be left alone with it; the addresses share what is left, and the pieces do.
 """
 
+import io
 import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from http.client import HTTPResponse
 from typing import Any
 
+import urllib3
+from django.conf import settings
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+_POOL_SIZE = 64
 # Look-ups at once, those that nobody waits for any more among them.
 _MOST_LOOK_UPS = 16
 _look_ups = threading.BoundedSemaphore(_MOST_LOOK_UPS)
 
 # What getaddrinfo tells of one address: family, type, protocol, canonical name and the address itself.
 Address = tuple[Any, Any, int, str, Any]
+
+
+def connection_pool(base_url: str) -> HTTPConnectionPool:
+    """Connections to one service, kept for the next call; by way of the proxy that the settings name, if they do."""
+    trust: dict[str, Any] = {"ca_certs": settings.OUTGOING_CA_FILE} if settings.OUTGOING_CA_FILE else {}
+    if settings.OUTGOING_PROXY_URL:
+        manager: urllib3.PoolManager = urllib3.ProxyManager(
+            settings.OUTGOING_PROXY_URL, maxsize=_POOL_SIZE, retries=False, **trust
+        )
+    else:
+        manager = urllib3.PoolManager(maxsize=_POOL_SIZE, retries=False, **trust)
+    pool: HTTPConnectionPool = manager.connection_from_url(base_url)
+    pool.ConnectionCls = _TimedTLSConnection if pool.scheme == "https" else _TimedConnection
+    return pool
+
+
+class _Arriving(io.RawIOBase):
+    """What a socket receives, until the time that its timeout leaves is over, however many pieces it comes in.
+
+    A socket by itself waits so long for every piece, so that one byte every few seconds holds a thread for hours.
+    """
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        received: int | None = self._raw.readinto(buffer)
+        return received
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An answer whose status line, headers and body must be there in time all together."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Arriving(sock, self.fp.detach()))
+
+
+class _TimedConnection(HTTPConnection):
+    """A connection whose opening, with the look-up of the name, and whose answers each have one time limit."""
+
+    response_class = _TimedResponse
+
+    def _new_conn(self) -> socket.socket:
+        seconds = float(self.timeout or 0)
+        try:
+            return connect(self._dns_host, self.port, seconds=seconds, options=self.socket_options or ())
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"no connection within {seconds} s") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+
+
+class _TimedTLSConnection(_TimedConnection, HTTPSConnection):
+    """The same with TLS."""
 
 
 def connect(host: str, port: int, *, seconds: float, options: Sequence[tuple[int, int, int | bytes]]) -> socket.socket:

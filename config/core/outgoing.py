@@ -4,37 +4,24 @@ Built on urllib3's pool rather than `requests`: it reads no environment on each 
 half. Proxy and CA file come from settings. Redirects are never followed.
 """
 
-import io
 import logging
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPResponse
-from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
 from django.conf import settings
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from config.core.connecting import connect
+from config.core.connecting import connection_pool
 from config.core.errors import UpstreamFailed, UpstreamTimeout
 from config.core.requests import REQUEST_ID_HEADER, current_request_id, deadline_of
 
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 2.0
-_POOL_SIZE = 64
 _CHUNK_BYTES = 1 << 16
 _LONGEST_BODY_BYTES = 32 << 20
 _PAUSE_BEFORE_RETRY_SECONDS = 0.1
@@ -108,7 +95,7 @@ class Service:
         longest_body: int | None = None,
     ) -> None:
         self.name = name
-        self._pool = _pool(base_url)
+        self._pool = connection_pool(base_url)
         parts = urlsplit(base_url)
         self._base = parts.path.rstrip("/")
         self._headers = dict(headers)
@@ -223,72 +210,3 @@ class Service:
 def segment(value: str) -> str:
     """One path segment, encoded whole: no slash, question mark or hash of the value survives."""
     return quote(value, safe="")
-
-
-class _Arriving(io.RawIOBase):
-    """What a socket receives, until the time that its timeout leaves is over, however many pieces it comes in.
-
-    A socket by itself waits so long for every piece, so that one byte every few seconds holds a thread for hours.
-    """
-
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
-        self._sock = sock
-        self._raw = raw
-        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left)
-        received: int | None = self._raw.readinto(buffer)
-        return received
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _TimedResponse(HTTPResponse):
-    """An answer whose status line, headers and body must be there in time all together."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Arriving(sock, self.fp.detach()))
-
-
-class _TimedConnection(HTTPConnection):
-    """A connection whose opening, with the look-up of the name, and whose answers each have one time limit."""
-
-    response_class = _TimedResponse
-
-    def _new_conn(self) -> socket.socket:
-        seconds = float(self.timeout or 0)
-        try:
-            return connect(self._dns_host, self.port, seconds=seconds, options=self.socket_options or ())
-        except socket.gaierror as error:
-            raise NameResolutionError(self.host, self, error) from error
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"no connection within {seconds} s") from error
-        except OSError as error:
-            raise NewConnectionError(self, str(error)) from error
-
-
-class _TimedTLSConnection(_TimedConnection, HTTPSConnection):
-    """The same with TLS."""
-
-
-def _pool(base_url: str) -> HTTPConnectionPool:
-    trust: dict[str, Any] = {"ca_certs": settings.OUTGOING_CA_FILE} if settings.OUTGOING_CA_FILE else {}
-    if settings.OUTGOING_PROXY_URL:
-        manager: urllib3.PoolManager = urllib3.ProxyManager(
-            settings.OUTGOING_PROXY_URL, maxsize=_POOL_SIZE, retries=False, **trust
-        )
-    else:
-        manager = urllib3.PoolManager(maxsize=_POOL_SIZE, retries=False, **trust)
-    pool: HTTPConnectionPool = manager.connection_from_url(base_url)
-    pool.ConnectionCls = _TimedTLSConnection if pool.scheme == "https" else _TimedConnection
-    return pool
