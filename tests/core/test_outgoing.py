@@ -1,26 +1,14 @@
-"""Calling out: one time budget, a bounded retry, typed failures."""
+"""Calling out: what is sent, a bounded retry, typed failures, and answers that are too large or none."""
 
 import gzip
-import ipaddress
 import socket
-import ssl
-import threading
-import time
 import tracemalloc
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from contextlib import contextmanager
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-from django.test import RequestFactory
 
-from config.core.outgoing import Service, ServiceFailed, ServiceTimeout, segment
-from config.core.requests import begin_request, end_request
+from config.core.outgoing import Service, ServiceFailed, segment
+from tests.core.answering import OK, answering, cut, send
 
 NANGO = {"Authorization": "Bearer 00000000-0000-4000-8000-000000000001"}
 PROVIDER = "/providers/github"
@@ -29,59 +17,6 @@ PROVIDER = "/providers/github"
 @pytest.fixture
 def service(sandbox):
     return Service(name="Nango", base_url=sandbox.nango_url, headers=NANGO, budget=2)
-
-
-@pytest.fixture
-def own_certificate(tmp_path, settings):
-    """A certificate for loopback that the server trusts; its `wrap` makes a connection one with TLS."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "own.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    settings.OUTGOING_CA_FILE = str(file)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return SimpleNamespace(wrap=lambda connection: context.wrap_socket(connection, server_side=True))
-
-
-@contextmanager
-def answering(*behaviours, wrap=None):
-    """A server on loopback that treats each connection as the next of `behaviours` says; `wrap` adds TLS."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(10)
-    met = []
-
-    def serve():
-        for behave in behaviours:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            try:
-                with wrap(connection) if wrap else connection as wrapped:
-                    met.append(wrapped.recv(65_536))
-                    behave(wrapped)
-            except OSError:
-                continue
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"{'https' if wrap else 'http'}://127.0.0.1:{listener.getsockname()[1]}", met
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
-        listener.close()
-        thread.join(timeout=15)
 
 
 @contextmanager
@@ -93,17 +28,6 @@ def counted_memory():
     finally:
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-
-
-def send(text):
-    return lambda connection: connection.sendall(text.encode())
-
-
-def cut(_connection):
-    pass
-
-
-OK = send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
 
 def asked(sandbox):
@@ -163,143 +87,6 @@ def test_a_service_that_refuses_connections_was_not_sent_anything():
     with pytest.raises(ServiceFailed) as caught:
         Service(name="X", base_url=f"http://127.0.0.1:{port}", headers={}).call("POST", "/")
     assert caught.value.sent is False
-
-
-def test_a_slow_service_is_a_timeout_within_the_budget(sandbox):
-    hasty = Service(name="Nango", base_url=sandbox.nango_url, headers=NANGO, budget=0.3)
-    sandbox.faults(target="nango", match=f"GET {PROVIDER}", delay=2)
-    started = time.monotonic()
-    with pytest.raises(ServiceTimeout) as caught:
-        hasty.call("GET", PROVIDER)
-    assert time.monotonic() - started < 1.5
-    assert (caught.value.status, caught.value.sentence) == (
-        504,
-        "Nango did not answer in time. Please try again in a moment.",
-    )
-
-
-def test_a_slow_connection_is_part_of_the_budget():
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        # Who comes second has to knock again after a second, when there is room.
-        first = socket.create_connection(listener.getsockname())
-        makes_room = threading.Timer(0.5, lambda: listener.accept()[0].close())  # noqa: PLW0108 - it accepts then
-        makes_room.start()
-        service = Service(name="Slow", base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", headers={}, budget=1.6)
-        began = time.monotonic()
-        with pytest.raises(ServiceTimeout):
-            service.call("GET", "/")
-        took = time.monotonic() - began
-        makes_room.join()
-        first.close()
-    assert 1.5 < took < 2.4
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\nConnection: close\r\n\r\n"
-
-
-def dripping(at_once, slowly):
-    def drip(connection):
-        connection.sendall(at_once)
-        for number in range(len(slowly)):
-            connection.sendall(slowly[number : number + 1])
-            time.sleep(0.1)
-
-    return drip
-
-
-@pytest.mark.parametrize(
-    ("at_once", "slowly"),
-    [
-        (b"", HEAD),
-        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: 1\r\n" * 4),
-        (b"HTTP/1.1 200 OK\r\n", b"A:\n" * 12),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2),
-        (HEAD, b"x" * 40),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 6),
-    ],
-)
-@pytest.mark.parametrize("kind", ["http", "https"])
-def test_a_service_that_drips_is_a_timeout_within_the_budget(request, kind, at_once, slowly):
-    wrap = request.getfixturevalue("own_certificate").wrap if kind == "https" else None
-    with answering(dripping(at_once, slowly), wrap=wrap) as (url, _):
-        started = time.monotonic()
-        with pytest.raises(ServiceTimeout):
-            Service(name="X", base_url=url, headers={}, budget=0.4).call("GET", "/")
-        assert 0.35 < time.monotonic() - started < 2
-
-
-def test_a_handshake_that_drips_is_a_timeout_within_the_budget(own_certificate):
-    # The head of a record of 255 bytes, which come one by one.
-    with answering(dripping(b"\x16\x03\x03\x00\xff", b"\x02" * 30)) as (url, _):
-        started = time.monotonic()
-        with pytest.raises(ServiceTimeout):
-            Service(name="X", base_url=url.replace("http:", "https:"), headers={}, budget=0.4).call("GET", "/")
-        assert time.monotonic() - started < 2
-
-
-@pytest.mark.parametrize("kind", ["http", "https"])
-def test_a_kept_connection_begins_each_call_with_the_whole_budget(request, kind):
-    wrap = request.getfixturevalue("own_certificate").wrap if kind == "https" else None
-
-    def twice(connection):
-        for _ in range(2):
-            time.sleep(0.6)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            if not connection.recv(65_536):
-                return
-
-    with answering(twice, wrap=wrap) as (url, met):
-        service = Service(name="X", base_url=url, headers={}, budget=1)
-        assert [service.call("GET", "/").body for _ in range(2)] == [b"ok"] * 2
-        service._pool.close()
-    assert len(met) == 1
-
-
-@pytest.fixture
-def in_a_request():
-    begin_request(RequestFactory().get("/"))
-    yield
-    end_request()
-
-
-def after(seconds):
-    def behave(connection):
-        time.sleep(seconds)
-        OK(connection)
-
-    return behave
-
-
-def test_the_calls_of_one_request_share_a_budget(in_a_request):
-    with answering(after(0.6), after(0.6), OK) as (url, met):
-        service, again = (Service(name="X", base_url=url, headers={}, budget=1, shares_budget=True) for _ in "12")
-        started = time.monotonic()
-        assert service.call("GET", "/").ok
-        for caller in (again, service):
-            with pytest.raises(ServiceTimeout):
-                caller.call("GET", "/")
-        assert time.monotonic() - started < 1.5
-        assert len(met) == 2, "what has no time left is not sent"
-        begin_request(RequestFactory().get("/"))
-        assert service.call("GET", "/").ok
-
-
-def test_a_call_outside_of_a_request_has_the_budget_for_itself(in_a_request):
-    with answering(*[after(0.6)] * 4) as (url, _):
-        alone = Service(name="X", base_url=url, headers={}, budget=1)
-        assert [alone.call("GET", "/").status for _ in range(2)] == [200] * 2
-        end_request()
-        service = Service(name="X", base_url=url, headers={}, budget=1, shares_budget=True)
-        assert [service.call("GET", "/").status for _ in range(2)] == [200] * 2
-
-
-def test_a_connection_for_which_too_little_is_left_is_a_timeout():
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        first = socket.create_connection(listener.getsockname())
-        service = Service(name="X", base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", headers={}, budget=0.3)
-        with pytest.raises(ServiceTimeout):
-            service.call("GET", "/")
-        first.close()
 
 
 def test_an_endless_body_is_cut_off():
