@@ -76,7 +76,7 @@ class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
         keeps the time at which it was first seen. Comparisons may run beside each other: none forgets what it found
         itself, nor what a later one has seen.
         """
-        self.bulk_create(
+        found = self.bulk_create(
             # In one order, so that two at once wait for each other instead of for ever.
             (
                 Discrepancy(kind=kind, fly_name=name, sentence=sentence, first_seen_at=now, last_seen_at=now)
@@ -86,9 +86,8 @@ class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
             unique_fields=["kind", "fly_name"],
             update_fields=["sentence", "last_seen_at"],
         )
-        for kind in kinds:
-            names = [name for found, name in findings if found == kind]
-            self.filter(kind=kind, last_seen_at__lt=now).exclude(fly_name__in=names).delete()
+        resolved = self.filter(kind__in=kinds, last_seen_at__lt=now)
+        resolved.exclude(pk__in=[discrepancy.pk for discrepancy in found]).delete()
 
 
 class Discrepancy(models.Model):
