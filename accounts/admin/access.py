@@ -11,16 +11,19 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, on_selected
+from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
 from accounts.models import AccessToken, CLILogin
 from accounts.services import operators
+from accounts.services.power import has_power
 from config.core.admin import OperatorAdmin
 
 _REVOKE = Deed(
     title="Revoke",
     icon="key_off",
     variant=ActionVariant.DANGER,
-    question="Revoke this token?",
+    is_grave=True,
+    question="Revoke the token of {}?",
+    named=lambda token: f"{token.label}, {token.user.get_short_name()}'s",
     explanation="The tool that holds it is signed out with its next request. This can't be undone.",
     do=lambda token, by: operators.revoke_token(token=token, by=by, now=timezone.now()),
     done="{} is signed out.",
@@ -93,7 +96,9 @@ class AccessTokenAdmin(OperatorAdmin):
         """Revoking, as long as it isn't revoked."""
         token = self.get_object(request, str(object_id))
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        return offered if token and token.revoked_at is None else []
+        if token is None or token.revoked_at is not None:
+            return []
+        return offered if has_power(by=operator_of(request), over=[token.user_id]) else []
 
 
 @admin.register(CLILogin)

@@ -20,17 +20,25 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
 from accounts.models import User
 from accounts.services import operators
+from accounts.services.power import has_power
 from config.core.admin import OperatorAdmin
 
 _STATES = {"active": Q(is_active=True), "waiting": Q(is_active=False, waitlisted_at__isnull=False)}
 _STATES["suspended"] = Q(is_active=False, waitlisted_at=None)
 
 
+def _named(person: User) -> str:
+    known_as = dict.fromkeys(name for name in (person.get_short_name(), person.email) if name)
+    return f"{person.display_name} ({', '.join(known_as)})"
+
+
 _SUSPEND = Deed(
     title="Suspend",
     icon="block",
     variant=ActionVariant.DANGER,
-    question="Suspend this person?",
+    is_grave=True,
+    question="Suspend {}?",
+    named=_named,
     explanation="Their browsers are signed out and none of their tokens works until they are restored.",
     do=lambda person, by: operators.suspend(user=person, by=by),
     done="{} is suspended.",
@@ -40,7 +48,8 @@ _RESTORE = Deed(
     title="Restore",
     icon="undo",
     variant=ActionVariant.SUCCESS,
-    question="Restore this person?",
+    question="Restore {}?",
+    named=_named,
     explanation="They can sign in again, and those of their tokens that are neither expired nor revoked work again.",
     do=lambda person, by: operators.restore(user=person, by=by),
     done="{} is restored.",
@@ -50,7 +59,8 @@ _APPROVE = Deed(
     title="Approve",
     icon="check",
     variant=ActionVariant.SUCCESS,
-    question="Approve this person?",
+    question="Approve {}?",
+    named=_named,
     explanation="They leave the waiting list and can sign in from now on.",
     do=lambda person, by: operators.approve(user=person, by=by),
     done="{} is approved.",
@@ -59,8 +69,10 @@ _APPROVE = Deed(
 _REVOKE = Deed(
     title="Revoke all sessions",
     icon="logout",
-    variant=ActionVariant.WARNING,
-    question="Revoke all sessions?",
+    variant=ActionVariant.DANGER,
+    is_grave=True,
+    question="Revoke all sessions of {}?",
+    named=_named,
     explanation="All their tools and browsers are signed out. They can sign in again at once.",
     do=lambda person, by: bool(operators.revoke_everything(user=person, by=by, now=timezone.now())),
     done="{} is signed out everywhere.",
@@ -241,16 +253,15 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
         if user is None:
             return []
         by = operator_of(request)
-        mine = user.pk == by.pk
+        if not has_power(by=by, over=[user.pk]):
+            return []
         sensible = {
             "approve_one": user.waitlisted_at is not None,
-            "suspend_one": user.is_active and not mine,
+            "suspend_one": user.is_active and user.pk != by.pk,
             "restore_one": not user.is_active and user.waitlisted_at is None,
             "revoke_one": True,
             "set_password": by.is_superuser and user.is_staff,
         }
-        if user.is_staff and not mine and not by.is_superuser:
-            return []
         offered = super().get_actions_detail(request, object_id)
         return [item for item in offered if sensible[item.action_name.removeprefix("accounts_user_")]]
 

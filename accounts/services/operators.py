@@ -9,9 +9,9 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import AccessToken, User
-from accounts.services import people, tokens
+from accounts.services import people, power, tokens
 from config.core.crypto import digest
-from config.core.errors import Conflict, Forbidden
+from config.core.errors import Conflict
 from config.core.ratelimits import RateLimit
 from config.core.requests import network_of
 
@@ -25,12 +25,6 @@ class NotYourself(Conflict):
     """409: operators can't shut themselves out."""
 
     default = "You can't suspend yourself. Ask another operator."
-
-
-class SuperusersOnly(Forbidden):
-    """403: what concerns operators is for superusers."""
-
-    default = "Only a superuser may do this to an operator. Ask a superuser."
 
 
 def count_attempt(*, username: str, address: str) -> None:
@@ -57,33 +51,31 @@ def suspend(*, user: User, by: User) -> bool:
     """Shut a person out; False when they already were. Raises NotYourself or SuperusersOnly."""
     if user.pk == by.pk:
         raise NotYourself
-    _require_power_over(user, by)
+    power.require_power(by=by, over=[user.pk])
     return people.suspend(user=user, by=by)
 
 
 def restore(*, user: User, by: User) -> bool:
     """Let a suspended person in again; False when they weren't suspended. Raises SuperusersOnly."""
-    _require_power_over(user, by)
+    power.require_power(by=by, over=[user.pk])
     return people.restore(user=user, by=by)
 
 
 def approve(*, user: User, by: User) -> bool:
     """Let a waiting person in; False when they weren't waiting. Raises SuperusersOnly."""
-    _require_power_over(user, by)
+    power.require_power(by=by, over=[user.pk])
     return people.approve_from_waitlist(user=user, by=by)
 
 
 def revoke_everything(*, user: User, by: User, now: datetime) -> int:
     """Sign all of a person's apps and browsers out; returns how many. Raises SuperusersOnly."""
-    if user.pk != by.pk:
-        _require_power_over(user, by)
+    power.require_power(by=by, over=[user.pk])
     return people.revoke_everything(user=user, by=by, now=now)
 
 
 def revoke_token(*, token: AccessToken, by: User, now: datetime) -> bool:
     """Sign one tool out; False when its token was revoked before. Raises SuperusersOnly."""
-    if token.user_id != by.pk:
-        _require_power_over(token.user, by)
+    power.require_power(by=by, over=[token.user_id])
     tokens.revoke(token_id=token.pk, user_id=token.user_id, by=by, now=now)
     return token.revoked_at is None
 
@@ -95,8 +87,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
     Superusers are always operators. Raises SuperusersOnly, and NotYourself about one's own role, so
     that a server is never left without a superuser by mistake.
     """
-    if not by.is_superuser:
-        raise SuperusersOnly
+    power.require_superuser(by=by, what="make somebody an operator")
     is_staff = is_staff or is_superuser
     same = User.objects.filter(pk=user.pk, is_staff=is_staff, is_superuser=is_superuser)
     if same.exists():
@@ -116,8 +107,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
 @transaction.atomic
 def add(*, user: User, by: User) -> None:
     """Save a new operator who signs in with a password. Raises SuperusersOnly."""
-    if not by.is_superuser:
-        raise SuperusersOnly
+    power.require_superuser(by=by, what="add an operator")
     user.is_staff = True
     user.save(force_insert=True)
     audit.record("operator.added", actor=by, target=user)
@@ -125,7 +115,9 @@ def add(*, user: User, by: User) -> None:
 
 @contextmanager
 def auditing_password_of(*, user_id: uuid.UUID, by: User) -> Iterator[None]:
-    """Leave an audit row when the person's password is another one afterwards."""
+    """Leave an audit row when the person's password is another one afterwards. Raises SuperusersOnly for another's."""
+    if user_id != by.pk:
+        power.require_superuser(by=by, what="set another operator's password")
     with transaction.atomic():
         before = _password_hash(user_id)
         yield
@@ -136,8 +128,3 @@ def auditing_password_of(*, user_id: uuid.UUID, by: User) -> Iterator[None]:
 
 def _password_hash(user_id: uuid.UUID) -> str | None:
     return User.objects.filter(pk=user_id).values_list("password", flat=True).first()
-
-
-def _require_power_over(user: User, by: User) -> None:
-    if user.is_staff and not by.is_superuser:
-        raise SuperusersOnly

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -13,24 +13,30 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin.deeds import Deed, do_and_tell, on_one, on_selected
+from accounts.admin.deeds import Deed, DeedForm, on_one, on_selected, operator_of
 from clouddev.models import Machine, Member, WebhookToken
-from clouddev.services import destruction, members, running, sorting
-from config.core.admin import OperatorAdmin, OperatorInline, back_to, confirmation
+from clouddev.services import operating, sorting
+from config.core.admin import OperatorAdmin, OperatorInline
 
 State = Machine.State
+
+
+def _named(machine: Machine) -> str:
+    return f"the machine {machine.app_name} of {machine.owner.get_short_name()} ({machine.fly_app_id})"
+
+
 _START = Deed(
     title="Start",
     icon="play_arrow",
     variant=ActionVariant.PRIMARY,
-    question="Start this machine?",
+    question="Start {}?",
+    named=_named,
     explanation="Fly starts it, unless it runs.",
-    do=lambda machine, by: bool(running.start(machine=machine, actor=by, now=timezone.now())),
+    do=lambda machine, by: operating.start(machine=machine, by=by, now=timezone.now()),
     done="{} is starting.",
     not_done="{} runs already.",
 )
@@ -38,33 +44,31 @@ _STOP = Deed(
     title="Stop",
     icon="stop",
     variant=ActionVariant.WARNING,
-    question="Stop this machine?",
+    question="Stop {}?",
+    named=_named,
     explanation="What runs on it ends; its files and its database stay. Whoever opens it starts it again.",
-    do=lambda machine, by: bool(running.stop(machine=machine, actor=by, now=timezone.now())),
+    do=lambda machine, by: operating.stop(machine=machine, by=by, now=timezone.now()),
     done="{} is stopping.",
     not_done="{} is stopped already.",
 )
-
-
-def _destroyed(machine: Machine, by: Any) -> bool:
-    was_there = machine.state != State.DESTROYING
-    destruction.destroy(machine=machine, actor=by)
-    return was_there
 
 
 _DESTROY = Deed(
     title="Destroy",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
-    question="Destroy this machine?",
+    question="Destroy {}?",
+    named=_named,
+    is_grave=True,
+    typed=lambda machine: str(machine.app_name),
     explanation="It is removed at Fly with its files, and so is its database. This can't be undone.",
-    do=_destroyed,
+    do=lambda machine, by: operating.destroy(machine=machine, by=by),
     done="{} is being destroyed.",
     not_done="{} was being destroyed before.",
 )
 
 
-class TransferForm(BaseDialogForm):  # type: ignore[misc]  # unfold is untyped
+class TransferForm(DeedForm):
     """Whose machine it is to be."""
 
     login = forms.CharField(
@@ -72,6 +76,25 @@ class TransferForm(BaseDialogForm):  # type: ignore[misc]  # unfold is untyped
         max_length=100,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
+
+    def clean_login(self) -> str:
+        """As people write it, with an @ or without."""
+        return str(self.cleaned_data["login"]).strip().removeprefix("@")
+
+
+_TRANSFER = Deed(
+    title="Transfer",
+    icon="move_item",
+    variant=ActionVariant.DANGER,
+    is_grave=True,
+    question="Transfer {} to somebody else?",
+    named=_named,
+    explanation="It counts as theirs from then on, and its key opens it for them. Its owner of now stays a member.",
+    form=TransferForm,
+    do=lambda machine, by, login: operating.transfer(machine=machine, login=login, by=by, now=timezone.now()),
+    done="{} is {login}'s now.",
+    not_done="{} was {login}'s before.",
+)
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -169,40 +192,13 @@ class MachineAdmin(OperatorAdmin):
     actions_detail = ("start_one", "stop_one", "transfer_one", "destroy_one")
     start_one, start_selected = on_one(_START), on_selected(_START)
     stop_one, stop_selected = on_one(_STOP), on_selected(_STOP)
+    transfer_one = on_one(_TRANSFER)
     destroy_one, destroy_selected = on_one(_DESTROY), on_selected(_DESTROY)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Machine]:
         """All machines, without what must not be shown."""
         queryset: QuerySet[Machine] = super().get_queryset(request)
         return queryset.defer("sealed_ssh_key", "sealed_environment", "ssh_public_key")
-
-    @action(  # type: ignore[untyped-decorator]  # unfold is untyped
-        description="Transfer",
-        icon="move_item",
-        variant=ActionVariant.DEFAULT,
-        dialog={
-            **confirmation(
-                "Transfer this machine?",
-                "It counts as theirs from then on. Its owner of now stays a member.",
-                "Transfer",
-            ),
-            "form_class": TransferForm,
-        },
-    )
-    def transfer_one(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        """Make it somebody else's."""
-        machine = self.get_object(request, object_id)
-        if machine is None:
-            raise Http404
-        login = form.cleaned_data["login"].strip().removeprefix("@")
-
-        def hand_over(machine: Machine, by: Any) -> bool:
-            before = machine.owner_id
-            members.transfer(machine=machine, login=login, actor=by, now=timezone.now())
-            return bool(Machine.objects.exclude(owner_id=before).filter(pk=machine.pk).exists())
-
-        do_and_tell(request, machine, hand_over, done=f"{{}} is {login}'s now.", not_done=f"{{}} was {login}'s before.")
-        return back_to(request, reverse("admin:clouddev_machine_change", args=(machine.pk,)))
 
     @display(  # type: ignore[untyped-decorator]
         description="State",
@@ -264,7 +260,15 @@ class MachineAdmin(OperatorAdmin):
         machine = self.get_object(request, str(object_id))
         if machine is None:
             return []
+        by = operator_of(request)
+        if not operating.may(machine=machine, by=by):
+            return []
         is_ready, is_there = machine.state == State.READY, machine.state != State.DESTROYING
-        sensible = {"start_one": is_ready, "stop_one": is_ready, "transfer_one": is_there, "destroy_one": is_there}
+        sensible = {
+            "start_one": is_ready,
+            "stop_one": is_ready,
+            "transfer_one": is_there and by.is_superuser,
+            "destroy_one": is_there,
+        }
         offered = super().get_actions_detail(request, object_id)
         return [item for item in offered if sensible[item.action_name.removeprefix("clouddev_machine_")]]

@@ -7,8 +7,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin.deeds import operator_of
-from accounts.audit import record
+from accounts.models import Organization, User
+from accounts.services.power import SuperusersOnly
 from clouddev.models import IdlePolicy
+from clouddev.services import operating
 from config.core.admin import OperatorAdmin, is_operator
 
 _NOT_SEEN = (
@@ -33,11 +35,20 @@ class IdlePolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "days_to_react": "Who uses the machine within these days keeps it. " + _NOT_SEEN,
         }
 
+    operator: User
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take no zero, which would stop what has just started."""
         super().__init__(*args, **kwargs)
         for name in ("stop_after_minutes", "warn_after_days", "days_to_react"):
             self.fields[name].widget.attrs["min"] = 1
+
+    def clean_organization(self) -> Organization:
+        """Refuse one with people over whom the operator has no power."""
+        organization: Organization = self.cleaned_data["organization"]
+        if not operating.may_set_policy(organization=organization, by=self.operator):
+            raise forms.ValidationError(SuperusersOnly.default)
+        return organization
 
     def clean(self) -> dict[str, Any]:
         """Refuse zeros."""
@@ -73,34 +84,35 @@ class IdlePolicyAdmin(OperatorAdmin):
         """Operators make policies."""
         return is_operator(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002 - Django's
-        """Operators change them."""
-        return is_operator(request)
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Operators change those of organizations whose people they have power over."""
+        return is_operator(request) and (obj is None or _may(request, obj))
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
-        """Operators delete them."""
-        return is_operator(request)
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They delete them likewise."""
+        return self.has_change_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:  # noqa: ARG002 - Django's signature
+        """None: Django's own action for deleting would delete several without a look at each."""
+        return {}
 
     def get_readonly_fields(self, request: HttpRequest, obj: IdlePolicy | None = None) -> tuple[str, ...]:  # noqa: ARG002
         """Whose a policy is stays."""
         return ("organization",) if obj else ()
 
-    def save_model(self, request: HttpRequest, obj: IdlePolicy, form: object, change: bool) -> None:  # noqa: FBT001
-        """Save it with its audit row; the page is one transaction."""
-        super().save_model(request, obj, form, change)
-        _record("idle_policy.changed" if change else "idle_policy.made", request, obj)
+    def get_form(self, request: HttpRequest, obj: IdlePolicy | None = None, **options: Any) -> Any:
+        """The form knows who fills it in."""
+        form = super().get_form(request, obj, **options)
+        return type(form.__name__, (form,), {"operator": operator_of(request)})
+
+    def save_model(self, request: HttpRequest, obj: IdlePolicy, form: object, change: bool) -> None:  # noqa: ARG002, FBT001
+        """Save it; the page is one transaction."""
+        operating.save_policy(policy=obj, by=operator_of(request))
 
     def delete_model(self, request: HttpRequest, obj: IdlePolicy) -> None:
-        """Delete it with its audit row."""
-        _record("idle_policy.deleted", request, obj)
-        super().delete_model(request, obj)
+        """Delete it."""
+        operating.delete_policy(policy=obj, by=operator_of(request))
 
 
-def _record(action: str, request: HttpRequest, policy: IdlePolicy) -> None:
-    record(
-        action,
-        actor=operator_of(request),
-        target=policy,
-        organization_id=policy.organization_id,
-        details={name: getattr(policy, name) for name in _NUMBERS},
-    )
+def _may(request: HttpRequest, policy: IdlePolicy) -> bool:
+    return operating.may_set_policy(organization=policy.organization, by=operator_of(request))

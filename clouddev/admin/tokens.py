@@ -10,25 +10,26 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, on_selected
-from accounts.models import User
+from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
 from clouddev.models import WebhookToken
-from clouddev.services import tokens
+from clouddev.services import operating, tokens
 from config.core.admin import OperatorAdmin
 
 
-def _revoked(token: WebhookToken, by: User) -> bool:
-    tokens.revoke_webhook_token(jti=token.pk, actor=by, now=timezone.now())
-    return True
+def _named(token: WebhookToken) -> str:
+    maker = token.made_by.get_short_name() if token.made_by else "nobody who is here"
+    return f"the webhook token {str(token.pk)[:8]} of {token.machine.app_name}, made by {maker}"
 
 
 _REVOKE = Deed(
     title="Revoke",
     icon="block",
     variant=ActionVariant.DANGER,
-    question="Revoke this token?",
+    is_grave=True,
+    question="Revoke {}?",
+    named=_named,
     explanation=tokens.AFTER_REVOCATION,
-    do=_revoked,
+    do=lambda token, by: operating.revoke_webhook_token(token=token, by=by, now=timezone.now()),
     done="{} is on the list of revoked tokens.",
     not_done="{} was revoked before.",
 )
@@ -74,4 +75,7 @@ class WebhookTokenAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Revoking what works."""
         token = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if token and self.standing(token) == "works" else []
+        if token is None or self.standing(token) != "works":
+            return []
+        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        return offered if operating.may_revoke(token=token, by=operator_of(request)) else []

@@ -5,7 +5,7 @@ import uuid
 from django.conf import settings
 from django.db.models import Case, Value, When
 
-from clouddev.models import Machine
+from clouddev.models import Machine, Member
 from clouddev.models.machines import MachineQuerySet, Person
 from clouddev.names import is_fly_name
 from config.core.errors import Forbidden, NotFound
@@ -84,6 +84,12 @@ def machine_by_id(*, person: Person, machine_id: uuid.UUID, as_owner: bool = Fal
     if machine is None:
         raise NoSuchWorkspace
     return machine
+
+
+def deciders_of(machine: Machine) -> set[uuid.UUID]:
+    """Whom a deed on the machine concerns: whose it is, and who else is an owner."""
+    owners = Member.objects.filter(machine=machine, role=Member.Role.OWNER).values_list("user_id", flat=True)
+    return {machine.owner_id, *owners}
 
 
 def _first(found: MachineQuerySet, person: Person) -> Machine:

@@ -64,7 +64,7 @@ def add_member(*, machine: Machine, login: str, role: str | None, actor: audit.A
     if role is not None and role not in Role.values:
         raise Malformed("role: Say `owner` or `member`.")
     INVITATIONS.spend(str(actor.id))
-    user = _person(login)
+    user = person(login)
     with transaction.atomic():
         machine = _locked(machine)
         member = machine.members.filter(user=user).first()
@@ -105,7 +105,7 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
     Conflict when they have a machine of this name, and QuotaReached.
     """
     INVITATIONS.spend(str(actor.id))
-    user = _person(login)
+    user = person(login)
     try:
         with transaction.atomic():
             personal = people.ensure_personal_organization(user=user)
@@ -135,7 +135,7 @@ def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime)
         raise Conflict(f"{login} has a machine called “{machine.app_name}” already.") from error
 
 
-def _person(login: str) -> User:
+def person(login: str) -> User:
     """Who has this GitHub login: of several, since logins are given up and taken by others, who came with it last."""
     known = User.objects.filter(github_login__iexact=login, is_active=True) if login else User.objects.none()
     user = known.order_by(F("last_login").desc(nulls_last=True)).first()

@@ -2,7 +2,7 @@
 
 An operator is a person with `is_staff`. Operators see everything that is not a secret; there are no
 groups and no permissions per table, so that who may do what fits into one sentence: operators act on
-people and their access, superusers also on operators.
+people and what is theirs, superusers also on operators (`accounts/services/power.py`).
 """
 
 from typing import Any, ClassVar
@@ -114,11 +114,6 @@ class OperatorInline(TabularInline):  # type: ignore[misc]  # unfold is untyped
 def is_operator(request: HttpRequest) -> bool:
     """Whether the request comes from an operator who isn't suspended."""
     return bool(request.user.is_active and request.user.is_staff)
-
-
-def confirmation(question: str, explanation: str, button: str) -> dict[str, Any]:
-    """The dialog of an action. Its form makes the action a POST; looking at the dialog does nothing."""
-    return {"title": question, "description": explanation, "form_class": None, "form_submit_text": button}
 
 
 def back_to(request: HttpRequest, path: str) -> HttpResponse:

@@ -1,6 +1,6 @@
 """Deployed apps, for operators."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -10,22 +10,26 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one
+from accounts.admin.deeds import Deed, on_one, operator_of
 from config.core.admin import OperatorAdmin
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST
-from deployments.services import destroying
+from deployments.services import operating
 
 _DESTROY = Deed(
     title="Destroy",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
-    question="Destroy this app?",
+    is_grave=True,
+    question="Destroy {}?",
+    named=lambda app: f"the app {app.app_name} of {app.owner.get_short_name()} ({app.fly_app_id})",
+    typed=lambda app: str(app.app_name),
     explanation="It is deleted at Fly with its secrets and machines, and here with its builds. This can't be undone.",
-    do=lambda app, by: destroying.destroy_any(operator=by, deployment_id=app.pk, now=timezone.now()),
+    do=lambda app, by: operating.destroy(deployment=app, by=by, now=timezone.now()),
     done="{} is destroyed.",
     not_done="{} is being destroyed; what is left is done in the background.",
 )
@@ -63,6 +67,14 @@ class DeploymentAdmin(OperatorAdmin):
         queryset: QuerySet[Deployment] = super().get_queryset(request)
         latest = Build.objects.filter(deployment=OuterRef("pk")).order_by(*LATEST_FIRST).values("state")[:1]
         return queryset.annotate(latest_state=Subquery(latest))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Destroying it, for who has power over its owner."""
+        app = self.get_object(request, str(object_id))
+        if app is None or not operating.may(deployment=app, by=operator_of(request)):
+            return []
+        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        return offered
 
     @display(  # type: ignore[untyped-decorator]  # unfold is untyped
         description="State",

@@ -13,10 +13,10 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, on_selected
+from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
 from config.core.admin import OperatorAdmin
 from deployments.models import Build
-from deployments.services import build_logs, builds, cancelation
+from deployments.services import build_logs, cancelation, operating
 from deployments.services.standing import spoken, standing_of
 
 State = Build.State
@@ -26,13 +26,21 @@ _STANDINGS = {
     "failed": ("Failed or interrupted", Q(state__in=[State.FAILED, State.INTERRUPTED])),
     "silent": ("Released, not answering", Q(state=State.RELEASED, finished_at__isnull=False)),
 }
+
+
+def _named(build: Build) -> str:
+    app = build.deployment
+    return f"build {str(build.pk)[:8]} of {app.app_name}, {app.owner.get_short_name()}'s"
+
+
 _CANCEL = Deed(
     title="Cancel",
     icon="cancel",
     variant=ActionVariant.DANGER,
-    question="Cancel this build?",
+    question="Cancel {}?",
+    named=_named,
     explanation="One that waits is over at once, one that runs stops within seconds. The app stays as it is.",
-    do=lambda build, by: cancelation.cancel_build(build.pk, by),
+    do=lambda build, by: operating.cancel(build=build, by=by),
     done="{} is canceled.",
     not_done="{} was canceled before.",
 )
@@ -40,9 +48,10 @@ _REDEPLOY = Deed(
     title="Deploy this image again",
     icon="replay",
     variant=ActionVariant.PRIMARY,
-    question="Deploy this image again?",
+    question="Deploy the image of {} again?",
+    named=_named,
     explanation="A new build brings the image of this one to the app. Nothing is built.",
-    do=lambda build, by: bool(builds.redeploy(build=build, actor=by, now=timezone.now())),
+    do=lambda build, by: bool(operating.redeploy(build=build, by=by, now=timezone.now())),
     done="The image of {} is being deployed again.",
     not_done="{} was not deployed again.",
 )
@@ -156,7 +165,7 @@ class BuildAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Canceling until it is released; deploying again, once it is over, what has an image."""
         build = self.get_object(request, str(object_id))
-        if build is None:
+        if build is None or not operating.may(deployment=build.deployment, by=operator_of(request)):
             return []
         sensible = {
             "cancel_one": cancelation.can_be_canceled(build),

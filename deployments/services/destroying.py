@@ -31,7 +31,7 @@ def destroy(*, owner: Actor, app_name: str, now: datetime) -> bool:
 
 
 def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime) -> bool:
-    """Remove anybody's app, for an operator. The same otherwise."""
+    """Remove anybody's app, for an operator, whose power `operating` has seen to. The same otherwise."""
     return _destroy(Deployment.objects.filter(pk=deployment_id), actor=operator, now=now)
 
 

@@ -43,3 +43,8 @@ def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) 
     if found is None:
         raise NoSuchBuild
     return found
+
+
+def owners_of(deployment_id: uuid.UUID) -> set[uuid.UUID]:
+    """Whom a deed on an app, or on a build of it, concerns; nobody when there is no such app."""
+    return set(Deployment.objects.filter(pk=deployment_id).values_list("owner_id", flat=True))

@@ -21,9 +21,12 @@ TABLES = {
     "procrastinate/procrastinatejob": (),
 }
 
-# What the dialog of an action sends when its button is pressed.
-_PRESSED = {"_form_submitted": "True"}
-_TYPED = {"transfer_one": {"login": "alice"}}
+# What is typed before the button is pressed.
+_TYPED = {
+    ("clouddev/machine", "transfer_one"): {"login": "alice"},
+    ("clouddev/machine", "destroy_one"): {"name": "studio"},
+    ("deployments/deployment", "destroy_one"): {"name": "shop"},
+}
 # Django's own page for adding and deleting what operators edit.
 _EDITED = {"clouddev/idlepolicy"}
 
@@ -52,7 +55,7 @@ def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
                 "POST",
                 f"{at}{deed}/",
                 operators(f"{at}{deed}/", f"{at}change/"),
-                form={**_PRESSED, **_TYPED.get(deed, {})},
+                form=_TYPED.get((name, deed), {}),
             ),
         ]
     return visits

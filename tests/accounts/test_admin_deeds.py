@@ -11,7 +11,6 @@ from tests.operators import PASSWORD, browser_of, make_operator
 pytestmark = pytest.mark.django_db
 PEOPLE = "/admin/accounts/user/"
 TOKENS = "/admin/accounts/accesstoken/"
-PRESSED = {"_form_submitted": "True"}
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def waiting(login):
 def test_suspending_from_a_persons_page_shuts_them_out_and_names_the_operator(operators, alice):
     token = token_of(alice)
     alices = browser_of(alice)
-    answer = operators.post(f"{PEOPLE}{alice.pk}/suspend_one/", PRESSED)
+    answer = operators.post(f"{PEOPLE}{alice.pk}/suspend_one/")
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{PEOPLE}{alice.pk}/change/")
     assert said(answer) == ["Alice is suspended."]
     assert APIClient(token).get("/api/integrations").status_code == 403
@@ -43,14 +42,14 @@ def test_suspending_from_a_persons_page_shuts_them_out_and_names_the_operator(op
 
 
 def test_a_dialog_sent_by_a_script_leads_back_by_header(operators, alice):
-    answer = operators.post(f"{PEOPLE}{alice.pk}/suspend_one/", PRESSED, headers={"HX-Request": "true"})
+    answer = operators.post(f"{PEOPLE}{alice.pk}/suspend_one/", headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, f"{PEOPLE}{alice.pk}/change/")
 
 
 @pytest.mark.parametrize("deed", ["suspend_one", "restore_one", "approve_one", "revoke_one"])
 def test_looking_at_a_dialog_does_nothing(operators, alice, deed):
     before = User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()
-    answer = operators.get(f"{PEOPLE}{alice.pk}/{deed}/", PRESSED)
+    answer = operators.get(f"{PEOPLE}{alice.pk}/{deed}/")
     assert answer.status_code == 200
     assert 'method="post"' in answer.content.decode()
     assert (User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()) == before
@@ -60,28 +59,28 @@ def test_looking_at_a_dialog_does_nothing(operators, alice, deed):
 def test_a_forged_form_does_nothing(operator, alice, deed):
     forged = browser_of(operator)
     forged.handler.enforce_csrf_checks = True
-    assert forged.post(f"{PEOPLE}{alice.pk}/{deed}/", PRESSED).status_code == 403
+    assert forged.post(f"{PEOPLE}{alice.pk}/{deed}/").status_code == 403
     assert User.objects.get(pk=alice.pk).is_active
 
 
 def test_restoring_lets_a_suspended_person_in_again(operators, alice):
     token = token_of(alice)
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    assert said(operators.post(f"{PEOPLE}{alice.pk}/restore_one/", PRESSED)) == ["Alice is restored."]
+    assert said(operators.post(f"{PEOPLE}{alice.pk}/restore_one/")) == ["Alice is restored."]
     assert APIClient(token).get("/api/integrations").status_code != 403
     assert trail("user.restored") == [("Operator", str(alice.pk))]
 
 
 def test_restoring_does_not_let_a_waiting_person_in(operators):
     bob = waiting("bob")
-    assert said(operators.post(f"{PEOPLE}{bob.pk}/restore_one/", PRESSED)) == ["Bob was not suspended."]
+    assert said(operators.post(f"{PEOPLE}{bob.pk}/restore_one/")) == ["Bob was not suspended."]
     assert not User.objects.get(pk=bob.pk).is_active
     assert trail("user.restored") == []
 
 
 def test_approving_lets_a_waiting_person_in(operators):
     bob = waiting("bob")
-    assert said(operators.post(f"{PEOPLE}{bob.pk}/approve_one/", PRESSED)) == ["Bob is approved."]
+    assert said(operators.post(f"{PEOPLE}{bob.pk}/approve_one/")) == ["Bob is approved."]
     bob.refresh_from_db()
     assert (bob.is_active, bob.waitlisted_at) == (True, None)
     assert trail("user.approved") == [("Operator", str(bob.pk))]
@@ -91,7 +90,7 @@ def test_revoking_all_sessions_signs_tools_and_browsers_out(operators, alice):
     token = token_of(alice)
     alices = browser_of(alice)
     assert alices.get("/account/apps").status_code == 200
-    assert said(operators.post(f"{PEOPLE}{alice.pk}/revoke_one/", PRESSED)) == ["Alice is signed out everywhere."]
+    assert said(operators.post(f"{PEOPLE}{alice.pk}/revoke_one/")) == ["Alice is signed out everywhere."]
     assert APIClient(token).get("/api/integrations").status_code == 401
     assert alices.get("/account/apps").status_code == 302
     event = AuditEvent.objects.get(action="user.sessions_revoked")
@@ -114,23 +113,42 @@ def test_deeds_on_selected_people_leave_a_row_for_each(operators, deed, action):
     }.get(deed, {})
     chosen = [make_person(login, **fields) for login in ("alice", "bob")]
     charlie = make_person("charlie", **fields)
-    answer = operators.post(PEOPLE, {"action": deed, "_selected_action": [str(person.pk) for person in chosen]})
-    assert answer.status_code == 302
+    form = {"action": deed, "_selected_action": [str(person.pk) for person in chosen]}
+    assert operators.post(PEOPLE, {**form, "post": "yes"}).status_code == 302
     assert sorted(trail(action)) == sorted(("Operator", str(person.pk)) for person in chosen)
     assert User.objects.get(pk=charlie.pk).is_active == charlie.is_active
 
 
+@pytest.mark.parametrize("deed", ["suspend", "revoke"])
+def test_a_grave_deed_is_asked_for_in_red_and_names_whom_it_is_about(operators, alice, bob, deed):
+    question = {"suspend": "Suspend", "revoke": "Revoke all sessions of"}[deed]
+    one = operators.get(f"{PEOPLE}{alice.pk}/{deed}_one/").content.decode()
+    assert f"{question} Alice (alice, alice@example.com)?" in one
+    chosen = {"action": f"{deed}_selected", "_selected_action": [str(alice.pk), str(bob.pk)]}
+    several = operators.post(PEOPLE, chosen).content.decode()
+    assert ("Alice (alice, alice@example.com)" in several, "Bob (bob, bob@example.com)" in several) == (True, True)
+    for page in (one, several):
+        assert ('class="crayon-deed grave"' in page, "bg-red-600" in page) == (True, True)
+    assert (User.objects.filter(is_active=False).exists(), AuditEvent.objects.exists()) == (False, False)
+
+
+def test_the_page_that_asks_names_people_as_text(operators, alice):
+    User.objects.filter(pk=alice.pk).update(name="<img src=x> {0}")
+    page = operators.get(f"{PEOPLE}{alice.pk}/suspend_one/").content.decode()
+    assert "Suspend &lt;img src=x&gt; {0} (alice, alice@example.com)?" in page
+
+
 def test_an_operator_cannot_suspend_themselves(operators, operator):
-    one = operators.post(f"{PEOPLE}{operator.pk}/suspend_one/", PRESSED)
+    one = operators.post(f"{PEOPLE}{operator.pk}/suspend_one/")
     assert said(one) == ["Operator: You can't suspend yourself. Ask another operator."]
-    operators.post(PEOPLE, {"action": "suspend_selected", "_selected_action": [str(operator.pk)]})
+    operators.post(PEOPLE, {"action": "suspend_selected", "_selected_action": [str(operator.pk)], "post": "yes"})
     assert User.objects.get(pk=operator.pk).is_active
     assert trail("user.suspended") == []
 
 
 @pytest.mark.parametrize("deed", ["suspend_one", "revoke_one"])
 def test_only_a_superuser_acts_on_another_operator(second, operator, deed):
-    answer = browser_of(second).post(f"{PEOPLE}{operator.pk}/{deed}/", PRESSED)
+    answer = browser_of(second).post(f"{PEOPLE}{operator.pk}/{deed}/")
     assert said(answer) == ["Operator: Only a superuser may do this to an operator. Ask a superuser."]
     assert User.objects.get(pk=operator.pk).is_active
 
@@ -149,8 +167,12 @@ def test_a_page_offers_only_the_buttons_that_make_sense(operators, alice, operat
 def test_a_token_is_revoked_from_its_page_and_from_the_list(operators, alice, bob):
     tokens = [token_of(alice), token_of(bob)]
     first, other = AccessToken.objects.get(user=alice), AccessToken.objects.get(user=bob)
-    assert said(operators.post(f"{TOKENS}{first.pk}/revoke_one/", PRESSED)) == ["crayon CLI on laptop is signed out."]
-    operators.post(TOKENS, {"action": "revoke_selected", "_selected_action": [str(other.pk)]})
+    assert said(operators.post(f"{TOKENS}{first.pk}/revoke_one/")) == ["crayon CLI on laptop is signed out."]
+    form = {"action": "revoke_selected", "_selected_action": [str(other.pk)]}
+    page = operators.post(TOKENS, form).content.decode()
+    assert "Revoke the token of crayon CLI on laptop, bob&#x27;s?" in page
+    assert APIClient(tokens[1]).get("/api/integrations").status_code != 401
+    operators.post(TOKENS, {**form, "post": "yes"})
     assert [APIClient(token).get("/api/integrations").status_code for token in tokens] == [401, 401]
     assert sorted(trail("access_token.revoked")) == sorted([("Operator", str(first.pk)), ("Operator", str(other.pk))])
 

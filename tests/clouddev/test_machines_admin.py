@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, User
 from clouddev.dashboard import figures, machines_by_day, machines_by_state
 from clouddev.models import IdlePolicy, Machine, Member, WebhookToken
 from clouddev.services import at_fly, counting
@@ -22,7 +22,6 @@ POLICIES = "/admin/clouddev/idlepolicy/"
 DEEDS = ("start_one", "stop_one", "transfer_one", "destroy_one")
 NOW = timezone.now()
 DAY = timedelta(days=1)
-PRESSED = {"_form_submitted": "True"}
 State = Machine.State
 
 
@@ -49,7 +48,7 @@ def shown(browser, path=MACHINES, **parameters):
 
 def press(browser, row, deed, path=MACHINES, **typed):
     """Press a dialog's button and read the page that follows."""
-    return browser.post(f"{path}{row.pk}/{deed}/", {**PRESSED, **typed}, follow=True).content.decode()
+    return browser.post(f"{path}{row.pk}/{deed}/", typed, follow=True).content.decode()
 
 
 def buttons(browser, row, deeds=DEEDS, path=MACHINES):
@@ -148,29 +147,84 @@ def test_trouble_at_fly_is_told_to_the_operator(browser, alice, sandbox):
 
 def test_an_operator_destroys_a_machine(browser, operator, alice):
     machine = make_machine(alice, "studio")
-    assert "studio is being destroyed." in press(browser, machine, "destroy_one")
+    assert "studio is being destroyed." in press(browser, machine, "destroy_one", name="studio")
     assert Machine.objects.get().state == State.DESTROYING
     assert AuditEvent.objects.get(action="machine.destroyed").actor_id == operator.pk
 
 
-def test_selected_machines_are_destroyed(browser, alice, bob):
+def test_a_machine_is_not_destroyed_before_its_name_was_typed(browser, alice):
+    machine = make_machine(alice, "studio")
+    page = browser.get(f"{MACHINES}{machine.pk}/destroy_one/").content.decode()
+    assert f"Destroy the machine studio of alice ({machine.fly_app_id})?" in page
+    for typed in ({}, {"name": "blog"}):
+        assert "That is not “studio”. Nothing was done." in press(browser, machine, "destroy_one", **typed)
+    assert Machine.objects.get().state == State.READY
+
+
+def test_selected_machines_are_destroyed_after_a_page_that_names_them_all(browser, alice, bob):
     machines = [make_machine(alice, "studio"), make_machine(bob, "blog")]
     make_machine(bob, "kept")
     form = {"action": "destroy_selected", "_selected_action": [str(machine.pk) for machine in machines]}
-    browser.post(MACHINES, form)
+    page = browser.post(MACHINES, form).content.decode()
+    for words in ("Destroy: these 2?", "the machine studio of alice", "the machine blog of bob", "Type “destroy 2”"):
+        assert words in page
+    assert "the machine kept" not in page
+    browser.post(MACHINES, {**form, "post": "yes", "name": "destroy 3"})
+    assert shown(browser, state__exact="destroying") == set()
+    browser.post(MACHINES, {**form, "post": "yes", "name": "destroy 2"})
     assert shown(browser, state__exact="destroying") == {"studio", "blog"}
 
 
-def test_an_operator_transfers_a_machine(browser, operator, alice, bob):
+def test_one_selected_machine_is_destroyed_after_its_name_was_typed(browser, alice):
     machine = make_machine(alice, "studio")
+    form = {"action": "destroy_selected", "_selected_action": [str(machine.pk)], "post": "yes"}
+    browser.post(MACHINES, {**form, "name": "destroy 1"})
+    assert Machine.objects.get().state == State.READY
+    browser.post(MACHINES, {**form, "name": "studio"})
+    assert Machine.objects.get().state == State.DESTROYING
+
+
+def test_more_machines_than_a_page_names_are_not_destroyed_at_once(browser, alice, monkeypatch):
+    monkeypatch.setattr("accounts.admin.deeds.MOST_AT_ONCE", 2)
+    machines = [make_machine(alice, f"studio-{number}") for number in range(3)]
+    form = {"action": "destroy_selected", "_selected_action": [str(machine.pk) for machine in machines]}
+    for more in ({}, {"post": "yes", "name": "destroy 3"}):
+        page = browser.post(MACHINES, {**form, **more}, follow=True).content.decode()
+        assert "Select 2 at most, so that all of them can be named. Nothing was done." in page
+    assert set(Machine.objects.values_list("state", flat=True)) == {State.READY}
+
+
+def test_a_superuser_transfers_a_machine(operator, alice, bob):
+    User.objects.filter(pk=operator.pk).update(is_superuser=True)
+    browser = browser_of(operator)
+    machine = make_machine(alice, "studio")
+    page = browser.get(f"{MACHINES}{machine.pk}/transfer_one/").content.decode()
+    assert f"Transfer the machine studio of alice ({machine.fly_app_id}) to somebody else?" in page
     assert "studio is bob&#x27;s now." in press(browser, machine, "transfer_one", login=" @bob")
     assert Machine.objects.get().owner_id == bob.pk
     assert set(machine.members.values_list("user__username", "role")) == {("bob", "owner"), ("alice", "member")}
     assert AuditEvent.objects.get(action="machine.transferred").actor_id == operator.pk
 
 
+@pytest.mark.parametrize("login", ["bob", "operator"])
+def test_an_operator_who_is_no_superuser_transfers_nothing(browser, alice, bob, login):
+    machine = make_machine(alice, "studio")
+    page = press(browser, machine, "transfer_one", login=login)
+    assert "studio: Only a superuser may transfer somebody&#x27;s machine. Ask a superuser." in page
+    assert Machine.objects.get().owner_id == alice.pk
+
+
+@pytest.mark.parametrize("login", ["second", "@Second"])
+def test_a_superuser_transfers_nobodys_machine_to_themselves(alice, login):
+    machine = make_machine(alice, "studio")
+    page = press(browser_of(make_operator("second")), machine, "transfer_one", login=login)
+    assert "You can&#x27;t transfer somebody&#x27;s machine to yourself. Ask another superuser." in page
+    assert Machine.objects.get().owner_id == alice.pk
+
+
 @pytest.mark.parametrize("login", ["", "nobody-here"])
-def test_a_machine_is_transferred_to_nobody_who_is_unknown(browser, alice, login):
+def test_a_machine_is_transferred_to_nobody_who_is_unknown(alice, login):
+    browser = browser_of(make_operator("second"))
     machine = make_machine(alice, "studio")
     press(browser, machine, "transfer_one", login=login)
     assert Machine.objects.get().owner_id == alice.pk
@@ -183,11 +237,12 @@ def test_only_what_makes_sense_is_offered(browser, alice):
         for state in (State.READY, State.FAILED, State.CREATING, State.DESTROYING)
     }
     assert offered == {
-        State.READY: set(DEEDS),
-        State.FAILED: {"transfer_one", "destroy_one"},
-        State.CREATING: {"transfer_one", "destroy_one"},
+        State.READY: {"start_one", "stop_one", "destroy_one"},
+        State.FAILED: {"destroy_one"},
+        State.CREATING: {"destroy_one"},
         State.DESTROYING: set(),
     }
+    assert buttons(browser_of(make_operator("second")), Machine.objects.get(app_name="ready")) == set(DEEDS)
 
 
 def test_an_operator_revokes_a_webhook_token_once(browser, operator, alice):
@@ -235,6 +290,20 @@ def test_a_policy_stays_with_its_organization(browser, alice, bob):
     assert list(IdlePolicy.objects.values_list("organization", "stop_after_minutes")) == [
         (alice.personal_organization.pk, 30)
     ]
+
+
+def test_policies_are_not_deleted_several_at_once(browser, alice):
+    policy = IdlePolicy.objects.create(organization=alice.personal_organization)
+    form = {"action": "delete_selected", "_selected_action": [str(policy.pk)], "post": "yes"}
+    browser.post(POLICIES, form)
+    assert IdlePolicy.objects.exists()
+
+
+def test_a_policy_is_not_made_for_a_superusers_organization_by_another_operator(browser, alice):
+    boss = make_operator("second")
+    page = browser.post(f"{POLICIES}add/", policy_form(boss.personal_organization, stop_after_minutes="1"))
+    assert "Only a superuser may do this to an operator. Ask a superuser." in page.content.decode()
+    assert not IdlePolicy.objects.exists()
 
 
 # --- figures -------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ BUILDS = "/admin/deployments/build/"
 APPS = "/admin/deployments/deployment/"
 NOW = timezone.now()
 HOUR = timedelta(hours=1)
-PRESSED = {"_form_submitted": "True"}
 State = Build.State
 
 
@@ -40,7 +39,7 @@ def shown(browser, path=BUILDS, **parameters):
 
 
 def press(browser, build, deed):
-    return browser.post(f"{BUILDS}{build.pk}/{deed}/", PRESSED)
+    return browser.post(f"{BUILDS}{build.pk}/{deed}/")
 
 
 def buttons(browser, row, path=BUILDS):
@@ -124,9 +123,18 @@ def test_only_what_makes_sense_is_offered(browser, alice, shop):
 def test_an_operator_destroys_an_app(browser, operator, shop, sandbox):
     sandbox.add_fly_app(shop.fly_app_id)
     assert buttons(browser, shop, APPS) == {"destroy_one"}
-    browser.post(f"{APPS}{shop.pk}/destroy_one/", PRESSED)
+    browser.post(f"{APPS}{shop.pk}/destroy_one/", {"name": "shop"})
     assert not Deployment.objects.filter(state=Deployment.State.READY).exists()
     assert AuditEvent.objects.get(action="deployment.destroyed").actor_id == operator.pk
+
+
+def test_an_app_is_not_destroyed_before_its_name_was_typed(browser, shop):
+    page = browser.get(f"{APPS}{shop.pk}/destroy_one/").content.decode()
+    assert f"Destroy the app shop of alice ({shop.fly_app_id})?" in page
+    for typed in ({}, {"name": ""}, {"name": "blog"}):
+        answer = browser.post(f"{APPS}{shop.pk}/destroy_one/", typed)
+        assert "That is not “shop”. Nothing was done." in answer.content.decode()
+    assert Deployment.objects.get().state == Deployment.State.READY
 
 
 def test_the_list_of_apps_says_how_the_latest_build_of_each_stands(browser, alice, shop):

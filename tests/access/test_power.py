@@ -1,0 +1,278 @@
+"""Over whom an operator has power: each deed of the operators' pages, pressed about a superuser, an operator and alice.
+
+The table is whole: a new button, action or form of the operators' pages fails here until it has an entry.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import RequestFactory
+from django.utils import timezone
+
+from accounts.models import AccessToken, User
+from accounts.services import operators
+from accounts.services.power import SuperusersOnly, has_power
+from clouddev.models import IdlePolicy
+from clouddev.services import tokens
+from deployments.models import Build
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.conftest import make_person, token_of
+from tests.deployments.builders import make_build, make_deployment
+from tests.operators import PASSWORD, browser_of, make_operator
+
+pytestmark = pytest.mark.django_db
+_ORDINARY = {"changelist", "history", "add", "change", "delete"}
+_PASSWORDS = {"password1": "another-fake-password", "password2": "another-fake-password", "usable_password": "true"}
+
+_NEW = {"username": "new", "password1": PASSWORD, "password2": PASSWORD}
+
+
+@dataclass(frozen=True)
+class Deed:
+    """`make` gives a row of the person's, about which the deed is. With `by_all` every operator may do it to alice."""
+
+    make: Callable[[User, Any], Any]
+    form: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    by_all: bool = True
+    changes: bool = True
+
+
+def person(user: User, sandbox: Any) -> User:
+    token_of(user)
+    return user
+
+
+def suspended(user: User, sandbox: Any) -> User:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    return person(user, sandbox)
+
+
+def waiting(user: User, sandbox: Any) -> User:
+    User.objects.filter(pk=user.pk).update(is_active=False, waitlisted_at=timezone.now())
+    return person(user, sandbox)
+
+
+def token(user: User, sandbox: Any) -> AccessToken:
+    return AccessToken.objects.get(user=person(user, sandbox))
+
+
+def running(user: User, sandbox: Any) -> Any:
+    return make_machine(user, "studio", sandbox=sandbox)
+
+
+def stopped(user: User, sandbox: Any) -> Any:
+    return make_machine(user, "studio", sandbox=sandbox, fly_state="stopped")
+
+
+def webhook_token(user: User, sandbox: Any) -> Any:
+    return make_webhook_token(make_machine(user, "studio"), user)
+
+
+def app(user: User, sandbox: Any) -> Any:
+    shop = make_deployment(user, "shop")
+    sandbox.add_fly_app(shop.fly_app_id)
+    return shop
+
+
+def queued(user: User, sandbox: Any) -> Any:
+    return make_build(app(user, sandbox))
+
+
+def built(user: User, sandbox: Any) -> Any:
+    return make_build(app(user, sandbox), state=Build.State.LIVE)
+
+
+def policy(user: User, sandbox: Any) -> Any:
+    running(user, sandbox)
+    return IdlePolicy.objects.create(organization=user.personal_organization)
+
+
+def policy_form(user: User) -> dict[str, str]:
+    numbers = {"stop_after_minutes": "30", "warn_after_days": "1", "days_to_react": "1", "then": "delete"}
+    return {"organization": str(user.personal_organization.pk), **numbers}
+
+
+_USER, _MACHINE, _APP, _BUILD = "accounts.user", "clouddev.machine", "deployments.deployment", "deployments.build"
+_TOKEN, _WEBHOOK, _POLICY = "accounts.accesstoken", "clouddev.webhooktoken", "clouddev.idlepolicy"
+DEEDS: dict[tuple[str, str], Deed] = {
+    (_USER, "suspend_one"): Deed(person),
+    (_USER, "suspend_selected"): Deed(person),
+    (_USER, "restore_one"): Deed(suspended),
+    (_USER, "restore_selected"): Deed(suspended),
+    (_USER, "approve_one"): Deed(waiting),
+    (_USER, "approve_selected"): Deed(waiting),
+    (_USER, "revoke_one"): Deed(person),
+    (_USER, "revoke_selected"): Deed(person),
+    (_USER, "set_password"): Deed(person, changes=False),
+    (_USER, "auth_user_password_change"): Deed(person, _PASSWORDS, "{row}/password/", by_all=False),
+    (_USER, "add"): Deed(person, _NEW, "add/", by_all=False),
+    (_USER, "change"): Deed(person, {"is_staff": "on"}, "{row}/change/", by_all=False),
+    (_TOKEN, "revoke_one"): Deed(token),
+    (_TOKEN, "revoke_selected"): Deed(token),
+    (_MACHINE, "start_one"): Deed(stopped),
+    (_MACHINE, "start_selected"): Deed(stopped),
+    (_MACHINE, "stop_one"): Deed(running),
+    (_MACHINE, "stop_selected"): Deed(running),
+    (_MACHINE, "transfer_one"): Deed(running, {"login": "bob"}, by_all=False),
+    (_MACHINE, "destroy_one"): Deed(running, {"name": "studio"}),
+    (_MACHINE, "destroy_selected"): Deed(running, {"name": "studio"}),
+    (_WEBHOOK, "revoke_one"): Deed(webhook_token),
+    (_WEBHOOK, "revoke_selected"): Deed(webhook_token),
+    (_POLICY, "add"): Deed(lambda user, _sandbox: user, path="add/"),
+    (_POLICY, "change"): Deed(policy, path="{row}/change/"),
+    (_POLICY, "delete"): Deed(policy, {"post": "yes"}, "{row}/delete/"),
+    (_APP, "destroy_one"): Deed(app, {"name": "shop"}),
+    (_BUILD, "cancel_one"): Deed(queued),
+    (_BUILD, "cancel_selected"): Deed(queued),
+    (_BUILD, "redeploy_one"): Deed(built),
+}  # fmt: skip
+
+EACH_DEED = pytest.mark.parametrize("name", DEEDS, ids=" ".join)
+
+
+def discovered() -> Iterator[tuple[str, str]]:
+    """Whatever can be done on the operators' pages: forms, buttons, actions, and addresses beside the ordinary ones."""
+    request = RequestFactory().get("/admin/")
+    for superuser in (True, False):
+        request.user = User(is_staff=True, is_superuser=superuser)
+        for model, page in admin.site._registry.items():
+            label, prefix = model._meta.label_lower, f"{model._meta.app_label}_{model._meta.model_name}_"
+            edited = {"add": page.has_add_permission, "change": page.has_change_permission}
+            edited["delete"] = page.has_delete_permission
+            yield from ((label, name) for name, is_possible in edited.items() if is_possible(request))
+            yield from ((label, name) for name in page.get_actions(request))
+            for pattern in page.get_urls():
+                name = str(pattern.name or "").removeprefix(prefix)
+                if name and name not in _ORDINARY:
+                    yield label, name
+            yield from ((label, name) for name in page.actions_submit_line)
+
+
+def test_every_deed_has_an_entry_and_every_entry_a_deed(db):
+    there = set(discovered())
+    assert sorted(there - DEEDS.keys()) == [], "say here who may do this to whom"
+    assert sorted(DEEDS.keys() - there) == [], "these entries have no deed any more"
+
+
+@pytest.fixture
+def bob_is_there(db):
+    make_person("bob")
+
+
+def press(by: User, name: tuple[str, str], whose: User, row: Any) -> str:
+    """Do the deed, confirmed, with all that has to be typed; gives the page that follows."""
+    label, deed = name
+    entry, table = DEEDS[name], f"/admin/{label.replace('.', '/')}/"
+    form = {**entry.form, **(policy_form(whose) if label == _POLICY and deed != "delete" else {})}
+    path = entry.path.format(row=row.pk) or f"{row.pk}/{deed}/"
+    if deed.endswith("_selected"):
+        path, form = "", {**form, "action": deed, "_selected_action": str(row.pk), "post": "yes"}
+    return browser_of(by).post(f"{table}{path}", form, follow=True).content.decode()
+
+
+def everything() -> dict[str, Any]:
+    """All rows of ours but those of the audit trail."""
+    ours = ("accounts", "clouddev", "deployments", "integrations")
+    models = [model for name in ours for model in apps.get_app_config(name).get_models()]
+    kept = [model for model in models if model._meta.label != "accounts.AuditEvent"]
+    found = {model._meta.label: list(model._base_manager.order_by("pk").values()) for model in kept}
+    for each in found["accounts.User"]:
+        del each["last_login"]
+    return found
+
+
+def change_something(by: User, name: tuple[str, str], whose: User, sandbox: Any) -> bool:
+    row = DEEDS[name].make(whose, sandbox)
+    browser_of(by).get("/admin/")
+    before = everything()
+    press(by, name, whose, row)
+    return everything() != before
+
+
+@pytest.mark.parametrize(
+    ("by", "over", "may"),
+    [
+        ("superuser", "superuser", True),
+        ("superuser", "operator", True),
+        ("operator", "superuser", False),
+        ("operator", "operator", False),
+        ("operator", "suspended operator", False),
+        ("operator", "superuser without the operators' pages", False),
+        ("operator", "person", True),
+        ("operator", "themselves", True),
+    ],
+)
+def test_the_rule_is_one_for_all(alice, by, over, may):
+    doer = make_operator(superuser=by == "superuser")
+    victim = make_operator("victim", superuser=over.startswith("superuser"))
+    User.objects.filter(pk=victim.pk).update(is_active="suspended" not in over, is_staff="without" not in over)
+    whom = {"person": alice, "themselves": doer}.get(over, victim)
+    assert has_power(by=doer, over=[alice.pk, whom.pk]) is may
+
+
+def test_the_rule_goes_by_what_somebody_is_by_now(alice):
+    at_hand = User.objects.get(pk=alice.pk)
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    with pytest.raises(SuperusersOnly):
+        operators.suspend(user=at_hand, by=make_operator(superuser=False))
+
+
+@pytest.mark.usefixtures("bob_is_there")
+@EACH_DEED
+def test_an_operator_who_is_no_superuser_does_nothing_to_a_superuser(sandbox, name):
+    assert not change_something(make_operator(superuser=False), name, make_operator("victim"), sandbox)
+
+
+@pytest.mark.usefixtures("bob_is_there")
+@EACH_DEED
+def test_a_superuser_does_it_to_another_operator(sandbox, name):
+    assert change_something(make_operator(), name, make_operator("victim"), sandbox) == DEEDS[name].changes
+
+
+@pytest.mark.usefixtures("bob_is_there")
+@EACH_DEED
+def test_an_operator_does_to_people_what_is_not_for_superusers_alone(sandbox, name, alice):
+    may = DEEDS[name].by_all and DEEDS[name].changes
+    assert change_something(make_operator(superuser=False), name, alice, sandbox) == may
+
+
+@pytest.mark.parametrize("deed", ["start_one", "stop_one", "destroy_one"])
+def test_a_machine_that_a_superuser_owns_too_is_out_of_an_operators_reach(sandbox, alice, deed):
+    machine = DEEDS[_MACHINE, deed].make(alice, sandbox)
+    add_member(machine, make_operator("victim"), "owner")
+    operator = make_operator(superuser=False)
+    before = everything()
+    page = press(operator, (_MACHINE, deed), alice, machine)
+    assert "Only a superuser may do this to an operator. Ask a superuser." in page
+    assert everything() == before
+
+
+def test_a_webhook_token_that_a_superuser_made_is_revoked_by_superusers_only(alice):
+    made = make_webhook_token(make_machine(alice, "studio"), make_operator("victim"))
+    page = press(make_operator(superuser=False), (_WEBHOOK, "revoke_one"), alice, made)
+    assert "Only a superuser may do this to an operator. Ask a superuser." in page
+    assert len(tokens.webhook_tokens(machine=made.machine, now=timezone.now())) == 1
+
+
+def test_an_operator_gets_no_machine_of_a_superuser_and_so_not_its_key(sandbox):
+    victim, operator = make_operator("victim"), make_operator(superuser=False)
+    machine = running(victim, sandbox)
+    browser_of(operator).post(f"/admin/clouddev/machine/{machine.pk}/transfer_one/", {"login": "operator"})
+    answer = browser_of(operator).get(
+        "/api/cloud-dev/ssh-key", {"appName": "studio"}, headers={"Authorization": f"Bearer {token_of(operator)}"}
+    )
+    assert (answer.status_code, answer.json()) == (404, {"error": "You have no machine of this name. Create it first."})
+
+
+@pytest.mark.parametrize("name", [name for name in DEEDS if name[1].endswith("_one")], ids=" ".join)
+def test_buttons_that_would_be_refused_are_not_offered(sandbox, name):
+    label, deed = name
+    row = DEEDS[name].make(make_operator("victim"), sandbox)
+    page = f"/admin/{label.replace('.', '/')}/{row.pk}/change/"
+    browsers = [browser_of(make_operator("superuser")), browser_of(make_operator(superuser=False))]
+    assert [f"/{deed}/" in browser.get(page).content.decode() for browser in browsers] == [True, False]
