@@ -25,28 +25,28 @@ _CLOSED = re.compile(r"(?:CACHED|DONE(?: [\d.]+s)?|CANCELED|ERROR: (.*))$")
 _LAYER = re.compile(r"(?:sha256:\S+ .* / |extracting sha256:)")
 _CLASSIC_STAGE = re.compile(r"Step (\d{1,4})/(\d{1,4}) : (.+)")
 _MACHINE = re.compile(r"[^\w\[]{0,10}\[(\d{1,4})/(\d{1,4})\] ")
-_HEALTHY = re.compile(r"Waiting for .* to become healthy: (\d{1,4})/(\d{1,4})")
+_HEALTHY = re.compile(r"(?>.*?Waiting for ).* to become healthy: (\d{1,4})/(\d{1,4})")
 _IMAGE = re.compile(r"image: (\S+)$")
 _ERROR = re.compile(r"Error: (.+)")
-_FLAGS = re.compile(r"(?:--[a-z]+=\S+ +)+")
+_FLAGS = re.compile(r"\A(?:--[a-z]+=\S+ +)+")
 _SHELL = re.compile(r"/bin/(?:ba|a)?sh -e?c ")
 
-# First that matches, in this order. `{1}` is what the first pair of brackets found.
+# First that is found, in this order.
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), step)
     for pattern, step in (
-        (r"==> Verifying app config|Validating ", "Checking the configuration…"),
-        (r"(?:==> )?Waiting for (?:remote|depot)?.*builder", "Waiting for the builder…"),
-        (r"(?:-->\s*)?Remote builder .* ready", "Waiting for the builder…"),
-        (r"==> Creating build context", "Uploading the source…"),
-        (r"(?:==> )?Building image", "Preparing the build…"),
-        (r"==> Pushing image|.*pushing layers", "Pushing the image…"),
-        (r"image size: ", "The image is ready."),
-        (r"(?:==> )?Provisioning ips", "Allocating an address…"),
-        (r".*release_command", "Running the release command…"),
-        (r".*[Cc]hecking health|.*[Ww]aiting for health checks|.*[Rr]unning smoke checks", "Checking health…"),
-        (r".*launching a new machine|.*Updating existing machines", "Updating machines…"),
-        (r".*Checking DNS configuration", "Checking the address…"),
+        (r"\A(?:==> Verifying app config|Validating )", "Checking the configuration…"),
+        (r"\A(?:==> )?Waiting for .*builder", "Waiting for the builder…"),
+        (r"\A(?:-->\s*)?Remote builder .* ready", "Waiting for the builder…"),
+        (r"\A==> Creating build context", "Uploading the source…"),
+        (r"\A(?:==> )?Building image", "Preparing the build…"),
+        (r"\A==> Pushing image|pushing layers", "Pushing the image…"),
+        (r"\Aimage size: ", "The image is ready."),
+        (r"\A(?:==> )?Provisioning ips", "Allocating an address…"),
+        (r"release_command", "Running the release command…"),
+        (r"[Cc]hecking health|[Ww]aiting for health checks|[Rr]unning smoke checks", "Checking health…"),
+        (r"launching a new machine|Updating existing machines", "Updating machines…"),
+        (r"Checking DNS configuration", "Checking the address…"),
     )
 )
 
@@ -157,7 +157,7 @@ class StepReader:
     def _read_counts(self, line: str) -> bool:
         if stage := _CLASSIC_STAGE.match(line):
             self.step = _building(stage[1], stage[2], stage[3], "")
-        elif healthy := _HEALTHY.search(line):
+        elif healthy := _HEALTHY.match(line):
             self.step = f"Checking health ({healthy[1]} of {healthy[2]})…"
         elif line.startswith("✔"):
             return True  # the end of something; what comes next says so itself
@@ -171,7 +171,7 @@ class StepReader:
 
     def _read_table(self, line: str) -> None:
         for pattern, step in _STEPS:
-            if pattern.match(line.lstrip()):
+            if pattern.search(line.lstrip()):
                 self.step = step
                 return
 

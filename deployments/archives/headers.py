@@ -7,7 +7,7 @@ from enum import Enum
 from deployments.archives import errors
 
 BLOCK = 512
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+_OCTAL = re.compile(rb"[ \0]*+([0-7]*+)[ \0]*+\Z")
 _MOST_DIGITS = 19
 
 

@@ -11,7 +11,7 @@ DEPLOY_PREFIX = "sandbox-fly-deploy-"
 LONGEST = timedelta(days=365 * 20)
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
+_PART = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(h|ms|m|s)")
 
 
 @dataclass(frozen=True)

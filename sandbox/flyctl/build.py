@@ -12,7 +12,7 @@ from sandbox.flyctl.console import Failed, Interrupted, err
 from sandbox.flyctl.dockerfile import Stage, Step, read_dockerfile
 
 _MOMENT = 0.03
-_FLAG = re.compile(r"--[a-z-]+=\S+\s+")
+_FLAG = re.compile(r"(?<!\S)--[a-z-]+=\S+\s+")
 _SOURCES_AND_TARGET = 2
 _WRAPPED = "failed to fetch an image or build from source: error building: "
 
@@ -110,7 +110,7 @@ class Build:
         raise Failed(f"{_WRAPPED}failed to solve: {problem}")
 
     def _commands(self, number: int, rest: str) -> None:
-        for command in re.split(r"\s*(?:&&|;)\s*", _bare(rest)):
+        for command in re.split(r"&&|;", _bare(rest)):
             name, *arguments = _words(command) or [""]
             first = arguments[0] if arguments else ""
             if name == "exit":

@@ -17,6 +17,7 @@ from sandbox.flyctl.machines import Machines
 
 _MOMENT = 0.05
 _MEGABYTES = re.compile(r"(\d+)\s*(mb|gb)?", re.IGNORECASE)
+_SECRETS_VERSION = re.compile(r"""\s+["']?([a-z0-9-]+)["']?:\s*(\d+)\s*""")
 
 
 def deploy(flags: Flags) -> None:
@@ -137,8 +138,8 @@ def _secrets_version(folder: Path, app: str) -> int | None:
     path = folder / "config.yml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     _, _, listed = text.partition("app_secrets_minvers:")
-    found = re.search(rf"^\s+[\"']?{re.escape(app)}[\"']?:\s*(\d+)\s*$", listed, re.MULTILINE)
-    return int(found[1]) if found else None
+    versions = {found[1]: int(found[2]) for line in listed.splitlines() if (found := _SECRETS_VERSION.fullmatch(line))}
+    return versions.get(app)
 
 
 def _machine_config(config: dict[str, Any], image: str, release: str, version: int) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What each route of Nango's public API accepts; everything else is refused."""
 
+import re
+
 from sandbox.nango.errors import Issue, issue
 from sandbox.nango.tags import end_user, end_user_with_organization, organization, tags
 from sandbox.nango.validation import (
@@ -18,9 +20,12 @@ from sandbox.nango.validation import (
     wrong_type,
 )
 
+_UNIQUE_KEY = re.compile(r"[a-zA-Z0-9~:.@ _-]+")
+_UNIQUE_KEYS = re.compile(r"[a-zA-Z0-9~:.@ _,-]+")
+
 _free = mapping(anything)
 _connection_id = text(least=1, most=255)
-_unique_key = text(least=1, most=255, pattern=r"[a-zA-Z0-9~:.@ _-]+")
+_unique_key = text(least=1, most=255, form=_UNIQUE_KEY)
 _token = text(least=1, most=16 * 1024)
 _secret = text(most=1024)
 
@@ -45,7 +50,7 @@ integration_query = record(optional={"include": _include})
 list_query = record(
     optional={
         "connectionId": _connection_id,
-        "integrationId": text(least=1, pattern=r"[a-zA-Z0-9~:.@ _,-]+"),
+        "integrationId": text(least=1, form=_UNIQUE_KEYS),
         "search": text(least=1, most=255),
         "limit": whole_number(least=1, most=2000),
         "page": whole_number(least=0),

@@ -72,9 +72,8 @@ def record(required: Mapping[str, Check] | None = None, optional: Mapping[str, C
     return check
 
 
-def text(*, least: int = 0, most: int | None = None, pattern: str | None = None) -> Check:
+def text(*, least: int = 0, most: int | None = None, form: re.Pattern[str] | None = None) -> Check:
     """Check a string by its length and form."""
-    form = re.compile(pattern) if pattern else None
 
     def check(value: object, path: Path) -> list[Issue]:
         if not isinstance(value, str):

@@ -239,6 +239,15 @@ def test_tokens_are_redacted_wherever_they_stand(secret: str) -> None:
     assert redacted(f'"{secret}"') == '"[redacted]"'
 
 
+@pytest.mark.parametrize("user", ["user:password", ":password", "user:pass@word", "user:pass:word"])
+def test_passwords_in_addresses_are_redacted(user: str) -> None:
+    assert redacted(f"to https://{user}@host:443/path@2 now") == "to https://[redacted]@host:443/path@2 now"
+
+
+def test_an_address_without_a_password_is_left_as_it_is() -> None:
+    assert redacted("https://host:443/a:b@c and git@host:a") == "https://host:443/a:b@c and git@host:a"
+
+
 def test_the_own_token_is_redacted_in_whole_and_in_parts() -> None:
     secrets = parts_of_token("FlyV1 opaque-one,opaque-two")
     assert redacted("a FlyV1 opaque-one,opaque-two b opaque-two", secrets) == "a [redacted] b [redacted]"

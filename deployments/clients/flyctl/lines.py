@@ -18,11 +18,12 @@ _ESCAPES = re.compile(
 )
 # What is left of control codes, and the marks that reverse or hide text where it is shown.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+# A name ends at the first colon and a password at the last @, so that there is one way only to read an address.
 _TOKENS = re.compile(
     r"\bfm[12][ar]?_[A-Za-z0-9+/=_,.-]+"
     r"|\bFlyV1\s+[^\s\"']+"
     r"|\bBearer\s+[^\s\"']+"
-    r"|(?<=://)[^\s/@\"']+:[^\s/@\"']+(?=@)",  # name:password@ of an address
+    r"|(?<=://)[^\s/@:\"']*+:[^\s/\"']+(?=@)",  # name:password@ of an address
     re.IGNORECASE,
 )
 
@@ -42,8 +43,11 @@ def parts_of_token(token: str) -> list[str]:
 
 
 def clean(raw: bytes, secrets: Iterable[str] = ()) -> str:
-    """Give the raw line as text without control codes and secrets, shortened to `LONGEST_LINE`."""
-    text = _ESCAPES.sub("", raw.decode("utf-8", "replace"))
+    """Give the raw line as text without control codes and secrets, shortened to `LONGEST_LINE`.
+
+    Of a longer one only as much is read as a line may have before it is cleaned.
+    """
+    text = _ESCAPES.sub("", raw[:_LONGEST_RAW_BYTES].decode("utf-8", "replace"))
     text = redacted(_CONTROLS.sub("", text).expandtabs(4).rstrip(), secrets)
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 1] + _CUT
 

@@ -5,6 +5,7 @@ import pytest
 from config.core import cache
 from deployments.models import Build, BuildLogChunk, Deployment
 from tests.deployments.builders import append_log, make_build, make_deployment
+from tests.hostile.pumping import processor_time
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/deploy/logs"
@@ -169,6 +170,14 @@ def test_control_codes_are_stripped_and_long_lines_cut(alice_api, shop, at_fly):
     assert red.endswith("] red")
     assert len(long) < 2_200
     assert several.endswith("one two three")
+
+
+def test_no_line_of_an_app_keeps_a_poll_busy(alice_api, shop, at_fly):
+    make_build(shop, state=State.LIVE)
+    at_fly.fly_lines(shop.fly_app_id, "://" + ":" * 64_000, "://a" + ":" * 64_000 + "@")
+    with processor_time(1.0):
+        first, second = asked(alice_api)["serviceLogs"].splitlines()
+    assert (len(first) < 2_200, len(second) < 2_200) == (True, True)
 
 
 def test_fly_is_asked_once_for_many_polls(alice_api, shop, at_fly):
