@@ -84,7 +84,8 @@ class DataDatabase:
 
         False where its role had to be left, because it is named in another database of the server that the admin
         can't change: it can't log in, owns nothing and may nothing here, and stays listed. Dropping is done then.
-        Others' objects stay, unless they stand on something in this workspace's schemas that it shared with them.
+        Others' objects stay, unless they stand on something of this workspace's that it shared with them: all that it
+        wrote goes, wherever it lies, and nothing but an extension that others use becomes the admin's.
         Raises ForeignName for a name that isn't a workspace's.
         """
         _refuse_foreign(name)

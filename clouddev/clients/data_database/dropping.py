@@ -23,6 +23,7 @@ from clouddev.clients.data_database.catalog import (
 from clouddev.clients.data_database.connecting import repeated
 from clouddev.clients.data_database.errors import DataDatabaseBusy, DataDatabaseFailed
 from clouddev.clients.data_database.making import join
+from clouddev.clients.data_database.possessions import drop_last, drop_possessions
 from config.core.errors import ApplicationError
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ Elsewhere = Callable[[str], contextlib.AbstractContextManager[psycopg.Connection
 _PATIENCE_MILLISECONDS = 5000
 _ROUNDS = 3
 _PAUSE_SECONDS = 0.05
-_RELATIONS_AT_ONCE = 200
 _DATABASES_AT_ONCE = 5
 
 
@@ -44,8 +44,7 @@ def drop_workspace(connection: psycopg.Connection, name: str, *, elsewhere: Else
     """
     if repeated(connection, lambda connection: _lock_out(connection, name)):
         _end_sessions(connection, name)
-        while repeated(connection, lambda connection: _drop_some_relations(connection, name)):
-            pass
+        drop_possessions(connection, name)
     # To be committed whatever becomes of the role.
     repeated(connection, lambda connection: _drop_things(connection, name))
     for _ in range(_ROUNDS):
@@ -94,42 +93,13 @@ def _has_sessions(connection: psycopg.Connection, name: str) -> bool:
     return row is not None
 
 
-def _drop_some_relations(connection: psycopg.Connection, name: str) -> bool:
-    """Drop some tables and views where there are many; tell whether to go on.
-
-    A transaction holds a lock for each thing it drops, and the server has only so many for everybody.
-    """
-    rows = connection.execute(
-        "SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s) AND c.relowner = n.nspowner"
-        " AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
-        " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')"
-        " ORDER BY c.relispartition DESC, c.oid LIMIT %s",
-        [name, _RELATIONS_AT_ONCE + 1],
-    ).fetchall()
-    if len(rows) <= _RELATIONS_AT_ONCE:
-        return False
-    words = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
-    for schema, relation, kind in rows:
-        connection.execute(
-            sql.SQL("DROP {} IF EXISTS {} CASCADE").format(
-                sql.SQL(words.get(kind, "TABLE")), sql.Identifier(schema, relation)
-            )
-        )
-    return True
-
-
 def _drop_things(connection: psycopg.Connection, name: str) -> None:
     """Drop all but the role. It is marked as one that is going, since nothing else tells then that it is of here."""
-    role = find_role(connection, name)
-    schemas = {schema for schema, owner in owners_of_schemas(connection, name).items() if is_of(name, owner)}
-    if role is not None:
-        schemas |= _schemas_owned_by(connection, name)
-    for schema in sorted(schemas):
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
-    if role is not None:
-        _drop_owned(connection, name)
+    for schema, owner in sorted(owners_of_schemas(connection, name).items()):
+        if is_of(name, owner):
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+    if find_role(connection, name) is not None:
+        drop_last(connection, name)
         mark = LEFT_IN + connection.info.dbname
         connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(mark)))
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
@@ -139,7 +109,7 @@ def _drop_role(connection: psycopg.Connection, name: str) -> bool:
     """Drop the role; False while something stands on it elsewhere, or is shared with it again and again."""
     if find_role(connection, name) is None:
         return True
-    _drop_owned(connection, name)
+    drop_last(connection, name)
     try:
         with connection.transaction():
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
@@ -151,27 +121,5 @@ def _drop_role(connection: psycopg.Connection, name: str) -> bool:
 def _let_go_elsewhere(elsewhere: Elsewhere, database: str, name: str) -> None:
     """Drop in another database what is the role's and what it may; nothing happens where the admin can't."""
     with contextlib.suppress(ApplicationError), elsewhere(database) as connection:
-        repeated(connection, lambda connection: _drop_owned(connection, name))
-
-
-def _schemas_owned_by(connection: psycopg.Connection, name: str) -> set[str]:
-    rows = connection.execute(
-        "SELECT nspname FROM pg_catalog.pg_namespace WHERE pg_catalog.pg_get_userbyid(nspowner) = %s",
-        [name],
-    )
-    return {schema for (schema,) in rows}
-
-
-def _drop_owned(connection: psycopg.Connection, name: str) -> None:
-    """Drop what the role has outside its schemas, and its rights.
-
-    An extension that it installed for everybody may be in use by others: what can't be dropped without dropping
-    theirs becomes the admin's.
-    """
-    role = sql.Identifier(name)
-    try:
-        with connection.transaction():
-            connection.execute(sql.SQL("DROP OWNED BY {} RESTRICT").format(role))
-    except psycopg.errors.DependentObjectsStillExist:
-        connection.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
-        connection.execute(sql.SQL("DROP OWNED BY {} RESTRICT").format(role))
+        drop_possessions(connection, name)
+        repeated(connection, lambda connection: drop_last(connection, name))
