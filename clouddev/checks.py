@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
 from clouddev.clients.data_database.connecting import read_url
 from clouddev.devui import Signer
-from config.core.errors import Unavailable
+from clouddev.services.stray_objects import find_strays
+from config.core.errors import ApplicationError, Unavailable
 
 _HINT = "Make one with `openssl genpkey -algorithm ed25519`; its newlines may be written as `\\n`."
 _POSTGRES_PORT = 5432
@@ -71,4 +72,26 @@ def signing_key_is_set(app_configs: object, **_kwargs: Any) -> list[CheckMessage
             hint=_HINT,
             id="crayon.W041",
         )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def nothing_strayed_to_the_admin(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Versions before gave the data database's admin what dropped workspaces had left in others' schemas."""
+    if not settings.DATABASE_DATA_URL or data_database_is_one(None):
+        return []
+    try:
+        strays = find_strays()
+    except ApplicationError as error:
+        # A deployment doesn't wait for the data database.
+        return [Info(f"The data database was not looked at: {error.sentence}", id="crayon.I041")]
+    return [
+        Error(
+            f"In the data database something runs with the rights of {stray.owner} that a workspace may have written:"
+            f" the {stray.kind} {stray.name}, in the database {stray.database}.",
+            hint=f"Remove it there: `{stray.removal}` Or, if you made it yourself, give it to a role of its own."
+            " `manage.py check_data_database` lists all.",
+            id="crayon.E044",
+        )
+        for stray in strays
     ]

@@ -8,6 +8,7 @@ from clouddev.clients.data_database.errors import (
     DataDatabaseTimeout,
     ForeignName,
 )
+from clouddev.clients.data_database.strays import Stray
 
 __all__ = [
     "DataDatabase",
@@ -17,4 +18,5 @@ __all__ = [
     "DataDatabaseTimeout",
     "ForeignName",
     "Provisioned",
+    "Stray",
 ]

@@ -13,9 +13,10 @@ to connect to other databases of the server that grant it to PUBLIC. It may inst
 calls trusted. It may set its own time-outs otherwise, but not its limit of connections.
 """
 
+import contextlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
@@ -26,9 +27,12 @@ from clouddev.clients.data_database.connecting import connected, read_url, repea
 from clouddev.clients.data_database.dropping import drop_workspace
 from clouddev.clients.data_database.errors import ForeignName
 from clouddev.clients.data_database.making import make_extension, make_workspace
+from clouddev.clients.data_database.strays import Stray, databases_to_look_at, strays_in
 from clouddev.names import is_database_name
+from config.core.errors import ApplicationError
 
 _QUICK_SECONDS = 10
+_PATIENCE_SECONDS = 3
 _PROVISION_SECONDS = 30
 _DROP_SECONDS = 120
 _DEFAULT_PORT = "5432"
@@ -103,6 +107,24 @@ class DataDatabase:
         """The names of all workspaces that have anything here, sorted."""
         with connected(self._parts, doing="listing", seconds=_QUICK_SECONDS) as connection:
             return names_in(connection)
+
+    def strays(self) -> list[Stray]:
+        """What belongs to the admin, or lies in a workspace's schema as another's, though a workspace may have made it.
+
+        Other databases of the server are looked at too, where the admin owns anything and may connect.
+        """
+        with self._looking(self._parts) as connection:
+            found = strays_in(connection)
+            others = databases_to_look_at(connection)
+        for database in others:
+            # What can't be looked at is told in the log.
+            with contextlib.suppress(ApplicationError), self._looking({**self._parts, "dbname": database}) as there:
+                found += strays_in(there, anything=is_database_name(database))
+        return found
+
+    @staticmethod
+    def _looking(parts: dict[str, Any]) -> AbstractContextManager[Connection]:
+        return connected(parts, doing="looking for strays", seconds=_QUICK_SECONDS, patience=_PATIENCE_SECONDS)
 
     def _elsewhere(self, database: str) -> AbstractContextManager[Connection]:
         """A connection to another database of the server."""

@@ -29,7 +29,6 @@ _ATTEMPTS = 12
 _LONGEST_PAUSE_SECONDS = 0.2
 # A server that vanished is noticed (https://www.postgresql.org/docs/current/libpq-connect.html).
 _NOTICING = {
-    "connect_timeout": _CONNECT_SECONDS,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -63,14 +62,17 @@ def read_url(url: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def connected(parts: dict[str, Any], *, doing: str, seconds: int) -> Iterator[psycopg.Connection]:
-    """A connection in autocommit mode that is hung up after so many seconds, whatever the server does.
+def connected(
+    parts: dict[str, Any], *, doing: str, seconds: int, patience: int = _CONNECT_SECONDS
+) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode, made within `patience`, that is hung up after so many seconds for certain.
 
     Raises DataDatabaseFailed, DataDatabaseBusy or DataDatabaseTimeout; `doing` is for the log.
     """
     late = threading.Event()
     try:
-        with psycopg.connect(**{**parts, **_NOTICING}, autocommit=True, prepare_threshold=None) as connection:
+        parts = {**parts, **_NOTICING, "connect_timeout": patience}
+        with psycopg.connect(**parts, autocommit=True, prepare_threshold=None) as connection:
             timer = threading.Timer(seconds, _hang_up, [connection, late])
             timer.daemon = True
             timer.start()

@@ -15,7 +15,7 @@ _AT_ONCE = 200
 _ROUNDS = 3
 
 # PostgreSQL's names of kinds (pg_identify_object), in the words of DROP and of ALTER EXTENSION … DROP.
-_KINDS = {
+KINDS = {
     "table": "TABLE",
     "foreign table": "FOREIGN TABLE",
     "view": "VIEW",
@@ -40,7 +40,7 @@ _KINDS = {
     "language": "LANGUAGE",
     "schema": "SCHEMA",
 }
-_LARGE_OBJECT = "large object"
+LARGE_OBJECT = "large object"
 
 # What goes along with something else has no DROP of its own. An extension's language belongs to whoever made the
 # extension (only superusers write languages), and stays with it. Parts go before wholes, to hold few locks at once.
@@ -61,27 +61,28 @@ ORDER BY o.type = 'schema', c.relispartition DESC NULLS LAST, s.objid LIMIT %(mo
 """
 
 # Read from the owners' columns: what belongs to the server's first superuser is in no pg_shdepend.
+OWNERS = {
+    "pg_class": "relowner",
+    "pg_proc": "proowner",
+    "pg_type": "typowner",
+    "pg_operator": "oprowner",
+    "pg_opclass": "opcowner",
+    "pg_opfamily": "opfowner",
+    "pg_collation": "collowner",
+    "pg_conversion": "conowner",
+    "pg_ts_config": "cfgowner",
+    "pg_ts_dict": "dictowner",
+    "pg_statistic_ext": "stxowner",
+    "pg_publication": "pubowner",
+    "pg_event_trigger": "evtowner",
+    "pg_foreign_server": "srvowner",
+    "pg_foreign_data_wrapper": "fdwowner",
+    "pg_namespace": "nspowner",
+    "pg_largeobject_metadata": "lomowner",
+}
 _OWNED_BY_US = " UNION ALL ".join(
     f"SELECT tableoid, oid FROM pg_catalog.{table} WHERE pg_catalog.pg_get_userbyid({column}) = CURRENT_USER"  # noqa: S608 - constants
-    for table, column in {
-        "pg_class": "relowner",
-        "pg_proc": "proowner",
-        "pg_type": "typowner",
-        "pg_operator": "oprowner",
-        "pg_opclass": "opcowner",
-        "pg_opfamily": "opfowner",
-        "pg_collation": "collowner",
-        "pg_conversion": "conowner",
-        "pg_ts_config": "cfgowner",
-        "pg_ts_dict": "dictowner",
-        "pg_statistic_ext": "stxowner",
-        "pg_publication": "pubowner",
-        "pg_event_trigger": "evtowner",
-        "pg_foreign_server": "srvowner",
-        "pg_foreign_data_wrapper": "fdwowner",
-        "pg_namespace": "nspowner",
-        "pg_largeobject_metadata": "lomowner",
-    }.items()
+    for table, column in OWNERS.items()
 )
 
 
@@ -111,16 +112,16 @@ def drop_last(connection: psycopg.Connection, name: str) -> None:
 
 def _drop_some(connection: psycopg.Connection, name: str) -> bool:
     """Drop a number of things, or take them out of extensions first; tell whether there were any."""
-    rows = connection.execute(_OWNED, {"name": name, "kinds": [*_KINDS, _LARGE_OBJECT], "most": _AT_ONCE}).fetchall()
+    rows = connection.execute(_OWNED, {"name": name, "kinds": [*KINDS, LARGE_OBJECT], "most": _AT_ONCE}).fetchall()
     # The role added them to an extension of its own, which would be dropped in their place.
     added = [row for row in rows if row[3] is not None]
     for kind, identity, _, extension in added:
-        _run(connection, f"ALTER EXTENSION {extension} DROP {_KINDS[kind]} {identity}")
+        _run(connection, f"ALTER EXTENSION {extension} DROP {KINDS[kind]} {identity}")
     for kind, identity, number, _ in [] if added else rows:
-        if kind == _LARGE_OBJECT:
+        if kind == LARGE_OBJECT:
             connection.execute("SELECT pg_catalog.lo_unlink(%s)", [number])
         else:
-            _run(connection, f"DROP {_KINDS[kind]} IF EXISTS {identity} CASCADE")
+            _run(connection, f"DROP {KINDS[kind]} IF EXISTS {identity} CASCADE")
     return bool(rows)
 
 
