@@ -20,8 +20,8 @@ limit_request_line = 8190
 forwarded_allow_ips = "127.0.0.1"
 # Not even a proxy may move the server to another path: SCRIPT_NAME as a header would change routes.
 forwarder_headers = ""
-# With sendfile() somebody who reads nothing of a file would keep a thread for ever.
-sendfile = False
+# When one more comes, whoever has waited longest in the most crowded network is let go.
+worker_connections = 1000
 # It would lie in the home folder, where two servers would share it.
 control_socket_disable = True
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env, storage
 from config.core import crypto, logs
+from config.core.bodies import SMALL_BODY
 from config.unfold import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ IS_SECURE = _PUBLIC.scheme == "https"
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_PUBLIC.hostname or ""])
 TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0, at_most=10)
 CLIENT_ADDRESS_HEADER = env.text("CLIENT_ADDRESS_HEADER", "")
+WEB_THREADS = env.integer("WEB_THREADS", 20, at_least=1)
 ACCESS_LOG = env.flag("ACCESS_LOG", default=True)
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", ["json", "text"])
 LOGGING = logs.configuration(
@@ -163,7 +165,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_SECURE else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Not "no-referrer": browsers then send `Origin: null` with our own forms, and CSRF protection refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+DATA_UPLOAD_MAX_MEMORY_SIZE = SMALL_BODY
 # No page takes files, so none is ever written to the disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 # Pages that redirect to another host; a sign-in doesn't end on them, but on a page that leads there.

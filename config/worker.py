@@ -1,95 +1,68 @@
-"""gunicorn's worker, with our words for requests that never reach Django, and an end to waiting.
+"""gunicorn's worker: threads for requests that have come, and one loop for all the waiting.
 
-gunicorn's `timeout` says nothing about a thread that waits for a client, and it has only so many
-threads. So nobody has one while nothing of a request has come, every read and write has a limit, and so
-has all the waiting for one request. A view may still take as long as it likes.
+The main loop collects heads and small bodies, and sends what a client does not take of its answer at once. So a
+thread is never kept by somebody slow, except by the few who may send a large body at a time. All of it has a
+limit, and a view may still take as long as it likes. What can't be parsed gets our words.
 """
 
+import errno
+import resource
 import socket
 import struct
 import time
+from collections import Counter
 from concurrent.futures import Future
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 import orjson
 from gunicorn.http import errors
-from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import SocketUnreader
-from gunicorn.workers.gthread import _DEFER, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
-from config.core.bodies import LARGE_BODIES, SLOWEST_RATE
+from config.clientsockets import ClientSocket
+from config.connections import REQUEST_SECONDS, BodyTooLarge, Connection, Unreader
+from config.core.bodies import SLOWEST_RATE
 from config.core.requests import REQUEST_ID_HEADER, begin_unread_request
 
-# Seconds: for the next bytes of a request, for all of them (large bodies earn more), for a client to take some
-# of the answer, and for it to hang up after we did.
-READ_SECONDS, REQUEST_SECONDS, WRITE_SECONDS, LEAVE_SECONDS = 5, 10, 30, 2
+__all__ = ["REQUEST_SECONDS", "Unreader", "Worker"]
+
+# Seconds: for the next bytes of a large body, for a client to take its answer (every 64 KB earn another one), for it
+# to hang up after we did, and between two looks at who has waited too long.
+READ_SECONDS, WRITE_SECONDS, LEAVE_SECONDS, LOOK_SECONDS = 5, 30, 2, 0.25
 _LAST_WORDS = 1 << 20
+# Seconds that connections without a request stay open while the worker stops.
+_LINGER_SECONDS = 2
+# Bytes of bodies that all may have in memory together before they are whole; a small share is everybody's.
+_COLLECTED, _SHARE = 64 << 20, 64 << 10
+# Besides its sockets a worker has files, the database and other services open.
+_OPEN_FILES = 8192
 
 _TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."
 _TOO_SLOW = "This request took too long to arrive."
+_TOO_LARGE = "The request's body is too large."
+_TOO_BUSY = "Too much is being received right now. Try again in a minute."
 _UNREADABLE = "This is not a request that can be read."
 _CRASHED = "Something went wrong on our side. Please try again."
 
 
-class HeadTooSlow(Exception):
-    """408: the request's head did not come in time."""
+class RequestTooSlow(Exception):
+    """408: the request's head or its small body did not come in time."""
+
+
+class TooBusy(Exception):
+    """503: too many large requests are being collected."""
 
 
 _OUR_OWN = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
 _REFUSALS: tuple[tuple[tuple[type[Exception], ...], tuple[int, str, str]], ...] = (
-    ((HeadTooSlow,), (408, "Request Timeout", _TOO_SLOW)),
+    ((RequestTooSlow,), (408, "Request Timeout", _TOO_SLOW)),
+    ((BodyTooLarge,), (413, "Content Too Large", _TOO_LARGE)),
+    ((TooBusy,), (503, "Service Unavailable", _TOO_BUSY)),
     ((errors.LimitRequestLine,), (414, "URI Too Long", _TOO_LONG)),
     ((errors.LimitRequestHeaders,), (431, "Request Header Fields Too Large", _TOO_LONG)),
     ((errors.ParseException,), (400, "Bad Request", _UNREADABLE)),
 )
-
-
-class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn is untyped
-    """Reads a request from a socket, and adds up how many seconds the client has let us wait.
-
-    With `is_large`, every 64 KB that came of the body earn it another second.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.begin_request()
-
-    def begin_request(self) -> None:
-        """Forget what came before."""
-        self.waited = 0.0
-        self.earned = 0.0
-        self.is_large = False
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next bytes. Raises TimeoutError, an OSError like all that Django expects of a body."""
-        if self.waited > REQUEST_SECONDS + self.earned:
-            raise TimeoutError
-        began = time.monotonic()
-        try:
-            received: bytes = super().chunk(size_hint)
-        except BlockingIOError:
-            raise TimeoutError from None
-        self.waited += time.monotonic() - began
-        if self.is_large:
-            self.earned += len(received) / SLOWEST_RATE
-        return received
-
-
-class Parser(RequestParser):  # type: ignore[misc]  # gunicorn is untyped
-    """The requests of one connection, each with its own time to come. Raises HeadTooSlow."""
-
-    def __init__(self, cfg: Any, sock: socket.socket, address: Any) -> None:
-        super().__init__(cfg, sock, address)
-        self.unreader = Unreader(sock)
-
-    def __next__(self) -> Any:
-        self.unreader.begin_request()
-        try:
-            return super().__next__()
-        except TimeoutError:
-            raise HeadTooSlow from None
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -97,79 +70,225 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     gunicorn's own answer is an HTML page that repeats the header it stumbled over, and so does its
     log: with a token in that header, both would carry a secret.
+
+    Of gunicorn's there are the sockets, the loop and its end, the pool of threads, and one request's way through
+    WSGI. What of it has no promise to stay is named in `tests/core/test_gunicorn_names.py`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Connections that we have hung up on, and how many bytes more each may send; the oldest first.
-        self.leaving: dict[Any, int] = {}
+        # Connections that no thread has; who has waited longest for the same thing comes first.
+        self.waiting: dict[Connection, None] = {}
+        self.collected = 0
+        self.looked_at = 0.0
+        self.stopping_since: float | None = None
 
-    def handle(self, conn: Any) -> Any:
-        """Serve a request, in a thread; a connection that is silent so far waits in the main loop."""
-        if conn.parser is None and not self.cfg.is_ssl:
-            if not conn.data_ready and _is_silent(conn.sock):
-                return _DEFER
-            conn.data_ready = True
-            _limit_waiting(conn.sock)
-            conn.parser = Parser(self.cfg, conn.sock, conn.client)
-        return super().handle(conn)
+    def init_process(self) -> None:
+        """Have room for as many files as there may be connections and more, then serve."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        super().init_process()
 
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """Let Django answer, and give up on a client that takes too long to send or to receive."""
-        if isinstance(conn.parser, Parser):
-            conn.parser.unreader.is_large = req.path in LARGE_BODIES
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection, and let one go that has waited long when there are too many."""
         try:
-            return super().handle_request(req, conn)
-        except (BlockingIOError, TimeoutError):
-            self.log.warning("gave up on a request from %s: too slow", _shown(conn.client))
-            return False
-        finally:
-            # What a view left unread is dropped in ordinary time.
-            if isinstance(conn.parser, Parser):
-                conn.parser.unreader.begin_request()
-
-    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
-        """Keep the connection, or hang up; never wait here, in the main loop, as gunicorn would."""
-        if not fs.cancelled() and (fs.exception() or fs.result()):
-            super().finish_request(conn, fs)
+            accepted, client = listener.accept()
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                self._make_room()
+            elif error.errno not in {errno.EAGAIN, errno.ECONNABORTED}:
+                raise
             return
-        self.leaving[conn] = _LAST_WORDS
-        conn.timeout = time.monotonic() + LEAVE_SECONDS
+        if self.nr_conns >= self.worker_connections - 1:
+            self._make_room()
+        self.nr_conns += 1
+        conn = Connection(ClientSocket(accepted), client=client, server=listener.getsockname())
+        self._wait(conn, EVENT_READ, self._hear, seconds=self.cfg.keepalive)
+        self._hear(conn, conn.sock)
+
+    # --- A request comes ----------------------------------------------------------------------
+
+    def _hear(self, conn: Connection, sock: socket.socket) -> None:
         try:
-            # What the client still sends is read for a while, or it might not see our answer (RFC 9112, 9.6).
-            conn.sock.setblocking(False)
-            conn.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(conn.sock, EVENT_READ, partial(self._hear_out, conn))
+            received = sock.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        if not received:
+            self._forget(conn)
+            return
+        conn.counted += len(received)
+        self.collected += len(received)
+        self._collect(conn, received)
+
+    def _collect(self, conn: Connection, received: bytes = b"") -> None:
+        try:
+            can_be_served = conn.collect(self.cfg, received)
+            if not can_be_served and self.collected > _COLLECTED and conn.counted > _SHARE:
+                raise TooBusy  # noqa: TRY301 - refused like what can't be parsed
+        except Exception as error:  # noqa: BLE001 - whatever it is, it gets an answer
+            self._refuse(conn, error)
+            return
+        if can_be_served:
+            self._stop_waiting(conn)
+            self.enqueue_req(conn)
+        else:
+            conn.deadline = time.monotonic() + conn.seconds_left(idle=self.cfg.keepalive)
+
+    def _refuse(self, conn: Connection, error: Exception) -> None:
+        self._stop_waiting(conn)
+        self.handle_error(None, conn.sock, conn.client, error)
+        conn.keeps = False
+        self._finish_answer(conn)
+
+    # --- A thread serves it -------------------------------------------------------------------
+
+    def handle(self, conn: Connection) -> bool:
+        """Let Django answer, in a thread; whether the connection can be kept."""
+        try:
+            if conn.unreader.is_large:
+                _limit_waiting(conn.sock)
+            return bool(self.handle_request(conn.request, conn)) and conn.end_request()
+        except StopIteration:
+            return False
+        except TimeoutError:
+            self._gave_up(conn)
+        except (BrokenPipeError, ConnectionError):
+            self.log.debug("whoever sent it is gone")
+        except Exception as error:  # noqa: BLE001 - the same
+            self.handle_error(conn.request, conn.sock, conn.client, error)
+        return False
+
+    def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
+        """Keep the connection, or hang up, as soon as the answer is sent; in the main loop."""
+        conn.keeps = not fs.cancelled() and not fs.exception() and fs.result()
+        self._finish_answer(conn)
+
+    # --- Its answer goes out ------------------------------------------------------------------
+
+    def _finish_answer(self, conn: Connection) -> None:
+        try:
+            if conn.sock.gettimeout() != 0:
+                conn.sock.setblocking(False)
+            if not conn.sock.unsent or conn.sock.send_more():
+                self._begin_next(conn)
+            else:
+                conn.waits_for = "answer"
+                self._wait(conn, EVENT_WRITE, self._send_more, seconds=WRITE_SECONDS + conn.sock.kept / SLOWEST_RATE)
         except (OSError, ValueError):
             self._forget(conn)
 
-    def murder_pending(self) -> None:
-        """Close what has waited long enough, in gunicorn's list and in ours."""
-        super().murder_pending()
-        now = time.monotonic()
-        while self.leaving and (conn := next(iter(self.leaving))).timeout <= now:
+    def _send_more(self, conn: Connection, sock: ClientSocket) -> None:
+        try:
+            is_sent = sock.send_more()
+        except OSError:
+            self._forget(conn)
+            return
+        if is_sent:
+            self._stop_waiting(conn)
+            self._begin_next(conn)
+
+    def _begin_next(self, conn: Connection) -> None:
+        if not conn.keeps:
+            self._leave(conn)
+            return
+        conn.waits_for = "request"
+        self._wait(conn, EVENT_READ, self._hear, seconds=self.cfg.keepalive)
+        if conn.unreader.held:
+            self._collect(conn)
+
+    def _leave(self, conn: Connection) -> None:
+        """Hang up, and read for a while what the client still sends, or it might not see our answer (RFC 9112, 9.6)."""
+        conn.waits_for, conn.last_words = "end", _LAST_WORDS
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            self._wait(conn, EVENT_READ, self._hear_out, seconds=LEAVE_SECONDS)
+        except (OSError, ValueError):
             self._forget(conn)
 
-    def _hear_out(self, conn: Any, sock: socket.socket) -> None:
+    def _hear_out(self, conn: Connection, sock: socket.socket) -> None:
         try:
             received = len(sock.recv(1 << 16))
         except BlockingIOError:
             return
         except OSError:
             received = 0
-        self.leaving[conn] -= received
-        if not received or self.leaving[conn] <= 0:
+        conn.last_words -= received
+        if not received or conn.last_words <= 0:
             self._forget(conn)
 
-    def _forget(self, conn: Any) -> None:
-        del self.leaving[conn]
-        if conn.sock.fileno() in self.poller.get_map():
-            self.poller.unregister(conn.sock)
+    # --- Waiting ------------------------------------------------------------------------------
+
+    def _wait(self, conn: Connection, event: int, then: Any, *, seconds: float) -> None:
+        conn.deadline = time.monotonic() + seconds
+        self.waiting[conn] = None
+        self.poller.register(conn.sock, event, partial(self._turn, then, conn))
+
+    def _turn(self, then: Any, conn: Connection, sock: ClientSocket) -> None:
+        """Go on with a connection, unless it was let go in the same turn of the loop, which nothing may end."""
+        if conn not in self.waiting:
+            return
+        try:
+            then(conn, sock)
+        except Exception:
+            self.log.exception("a connection was lost")
+            self._forget(conn)
+
+    def _stop_waiting(self, conn: Connection) -> None:
+        del self.waiting[conn]
+        self.poller.unregister(conn.sock)
+        self.collected -= conn.counted
+        conn.counted = 0
+
+    def _forget(self, conn: Connection) -> None:
+        if self.waiting.pop(conn, conn) is None:
+            self.collected -= conn.counted
+            if conn.sock.fileno() in self.poller.get_map():
+                self.poller.unregister(conn.sock)
         self.nr_conns -= 1
-        conn.close()
+        conn.sock.close()
+
+    def _make_room(self) -> None:
+        """Let go of who has waited longest in the network that has most connections."""
+        crowds = Counter(conn.network for conn in self.waiting)
+        if crowds:
+            ((crowded, _),) = crowds.most_common(1)
+            self._forget(next(conn for conn in self.waiting if conn.network == crowded))
+
+    def murder_pending(self) -> None:
+        """End what has waited long enough; gunicorn calls it after each turn of its loop."""
+        now = time.monotonic()
+        if now < self.looked_at + LOOK_SECONDS:
+            return
+        self.looked_at = now
+        if not self.alive:
+            self.stopping_since = self.stopping_since or now
+        for conn in list(self.waiting):
+            is_idle = conn.waits_for == "request" and conn.began is None
+            if conn.deadline <= now or (
+                is_idle and self.stopping_since and self.stopping_since + _LINGER_SECONDS <= now
+            ):
+                self._end_waiting(conn)
+
+    def _end_waiting(self, conn: Connection) -> None:
+        if conn.waits_for == "request" and conn.began is not None:
+            self._refuse(conn, RequestTooSlow())
+            return
+        if conn.waits_for == "answer":
+            self._gave_up(conn)
+            conn.sock.cut_off()
+        self._forget(conn)
+
+    # --- What is said instead of an answer ----------------------------------------------------
+
+    def _gave_up(self, conn: Connection) -> None:
+        self.log.warning("gave up on a request from %s: too slow", _shown(conn.client))
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002 - gunicorn's
-        """Refuse, and close the connection."""
+        """Refuse; the connection is closed afterwards."""
         request_id = begin_unread_request()
         for kinds, refusal in _REFUSALS:
             if isinstance(exc, kinds) and not isinstance(exc, _OUR_OWN):
@@ -194,17 +313,7 @@ def _shown(address: Any) -> str:
     return str(address[0]) if address else "-"
 
 
-def _is_silent(sock: socket.socket) -> bool:
-    try:
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # whoever reads from it next meets the same
-    return False
-
-
 def _limit_waiting(sock: socket.socket) -> None:
-    """Limit single reads and writes in the kernel: Python's own timeouts cost a call of poll() for each."""
+    """Let a thread wait for the next bytes, limited by the kernel: Python's own timeouts cost a poll() for each."""
+    sock.setblocking(True)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ_SECONDS, 0))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE_SECONDS, 0))

@@ -8,6 +8,8 @@ if TYPE_CHECKING:  # gunicorn's worker reads the constants before Django's setti
 
 # Paths of the routes that read their body with `pieces_of`. All other bodies are small and come at once.
 LARGE_BODIES = frozenset({"/api/deploy/push"})
+# Bytes of any other; gunicorn's worker has all of it before a thread begins.
+SMALL_BODY = 1 << 20
 # Whoever sends such a body more slowly, bytes per second, is given up on.
 SLOWEST_RATE = 64 * 1024
 _PIECE = 64 * 1024

@@ -23,7 +23,7 @@ from deployments.services import pushing
 
 RAW_TYPES = frozenset({"application/gzip", "application/x-gzip"})
 # Each takes a thread of gunicorn's for as long as its line needs; others must be served meanwhile.
-_MOST_AT_ONCE, _MOST_PER_PERSON = 8, 3
+_MOST_AT_ONCE, _MOST_PER_PERSON = max(1, min(8, settings.WEB_THREADS // 2)), 3
 _receiving: Counter[object] = Counter()
 _mutex = threading.Lock()
 
