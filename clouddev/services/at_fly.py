@@ -8,6 +8,7 @@ from django.conf import settings
 
 from clouddev.models import Machine
 from clouddev.names import is_fly_name
+from clouddev.services import wishes
 from config.core import cache
 from config.core.errors import ApplicationError
 from config.core.outgoing import ServiceTimeout
@@ -118,4 +119,5 @@ def note_states() -> int:
         if word != machine.fly_state:
             machine.fly_state = word
             changed.append(machine)
+    wishes.forget_complaints(heard_of={machine.pk: machine.fly_state for machine in ready})
     return Machine.objects.bulk_update(changed, ["fly_state"])

@@ -208,7 +208,7 @@ def _delete(machine: Machine, now: datetime) -> None:
 
 def _stop(machine: Machine, now: datetime) -> None:
     if _unused(machine, now).exists():
-        running.stop_idle(machine=machine)
+        running.stop_idle(machine=machine, now=now)
 
 
 def _unused(machine: Machine, now: datetime) -> MachineQuerySet:

@@ -54,10 +54,12 @@ def wake(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     return _ask(machine, Wanted.STARTED, actor, now)
 
 
-def stop_idle(*, machine: Machine) -> int:
+def stop_idle(*, machine: Machine, now: datetime) -> int:
     """Stop it because nobody uses it, which is no use of it. Raises as `start` does, and StillBusy."""
     require_ready(machine)
     outcome = bring(machine, Wanted.STOPPED)
+    if outcome.changed or outcome.waiting:
+        wishes.take_back_stop(machine=machine, now=now)
     if not outcome.is_done:
         raise StillBusy(retry_after=_BUSY_FOR_SECONDS)
     if outcome.changed:
@@ -96,10 +98,14 @@ def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
 def _ask(machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> int:
     """Record the wish and have it fulfilled here, or else by a worker; says how many machines it concerns."""
     wish = wishes.record(machine=machine, wanted=wanted, actor=actor, now=now)
+    if wish is None:
+        machine.refresh_from_db(fields=["state"])
+        require_ready(machine)
+        raise StillBusy(retry_after=_BUSY_FOR_SECONDS)
     try:
         outcome = bring(machine, wanted)
-    except ApplicationError:
-        wishes.withdraw(wish)
+    except ApplicationError as error:
+        wishes.withdraw(wish, _failed(wish, error.sentence))
         raise
     if outcome.is_done:
         wishes.fulfil(wish, changed=bool(outcome.changed))

@@ -1,15 +1,18 @@
 """Whether a machine is to run, as somebody wished: recorded before Fly is asked, and kept until it has been done.
 
 For some seconds after each change, and for a minute when it is new, a machine takes no orders. Whoever asks is not
-kept waiting for that: a worker asks Fly again. A later wish takes the place of an earlier one.
+kept waiting for that: a worker asks Fly again. A later wish takes the place of an earlier one; one that fails while
+somebody waits for the answer gives the place back to what was promised before it, which nobody was told has failed.
 """
 
 import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts import audit
@@ -50,12 +53,12 @@ class Wish:
         return Machine.objects.awaited().filter(pk=self.machine.pk, wanted=self.wanted, wanted_at=self.at)
 
 
-def record(*, machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> Wish:
-    """Write it down, in the place of any other. It counts as use of the machine."""
-    Machine.objects.filter(pk=machine.pk, state=Machine.State.READY).update(
+def record(*, machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> Wish | None:
+    """Write it down, in the place of any other; None when the machine is no longer ready. It counts as use of it."""
+    recorded = Machine.objects.filter(pk=machine.pk, state=Machine.State.READY).update(
         wanted=wanted, wanted_at=now, wanted_by=actor.id, error="", last_active_at=now, warned_at=None
     )
-    return Wish(machine, wanted, now, actor)
+    return Wish(machine, wanted, now, actor) if recorded else None
 
 
 def awaited(machine: Machine) -> Wish | None:
@@ -68,26 +71,38 @@ def awaited(machine: Machine) -> Wish | None:
 def fulfil(wish: Wish, *, changed: bool) -> None:
     """It is so now; with `changed`, because of this wish, which goes into the audit trail."""
     with transaction.atomic():
-        if wish.row().update(wanted_at=None, error=""):
+        if wish.row().update(wanted_at=None, promised_at=None, error=""):
             if changed:
                 _record(wish)
-        elif changed:
-            _look_again(wish)
+            return
+        # What was promised until then has been done, or has been replaced by this.
+        Machine.objects.filter(pk=wish.machine.pk, promised_at__lte=wish.at).update(promised_at=None)
+        if changed:
+            _look_again(wish.machine, after=wish.wanted)
 
 
-def withdraw(wish: Wish) -> None:
-    """Nobody shall go on: whoever wished it is told that it failed."""
-    wish.row().update(wanted_at=None)
+def withdraw(wish: Wish, sentence: str) -> None:
+    """Whoever wished it is told that it failed. What was promised before is gone on with; else the sentence stays."""
+    promised = wish.row().filter(promised_at__lt=wish.at)
+    if promised.update(wanted=F("promised"), wanted_at=F("promised_at"), wanted_by=F("promised_by"), promised_at=None):
+        logger.info("machine %s: not %s, and what was promised before counts again", wish.machine.pk, wish.wanted)
+        queue.enqueue_wish(wish.machine.pk, after=_PAUSE)
+    else:
+        give_up(wish, sentence)
 
 
 def give_up(wish: Wish, sentence: str) -> None:
     """It can't be done; the sentence is shown as long as the machine isn't as wished."""
-    if wish.row().update(wanted_at=None, error=sentence[:LONGEST_SENTENCE]):
+    if wish.row().update(wanted_at=None, promised_at=None, error=sentence[:LONGEST_SENTENCE]):
         logger.warning("machine %s: not %s", wish.machine.pk, wish.wanted)
 
 
 def hand_over(wish: Wish) -> None:
-    """Have a worker ask Fly again in a moment."""
+    """Promise it, and have a worker ask Fly again in a moment."""
+    older = Q(promised_at=None) | Q(promised_at__lt=wish.at)
+    Machine.objects.filter(older, pk=wish.machine.pk).update(
+        promised=wish.wanted, promised_at=wish.at, promised_by=wish.by.id if wish.by else None
+    )
     queue.enqueue_wish(wish.machine.pk, after=_PAUSE)
 
 
@@ -112,11 +127,32 @@ def complaint(machine: Machine, word: str) -> str:
     return machine.error
 
 
-def _look_again(wish: Wish) -> None:
-    """What was sent for this wish may have reached Fly after what was sent for a later one: that is asked for anew."""
-    later = Machine.objects.filter(pk=wish.machine.pk, state=Machine.State.READY).exclude(wanted=wish.wanted)
+def forget_complaints(*, heard_of: Mapping[uuid.UUID, str]) -> None:
+    """What could not be done is so by now, by Fly's words: it is not to be complained of when that changes again."""
+    for wanted, words in _FULFILLED.items():
+        like_that = [machine_id for machine_id, word in heard_of.items() if word in words]
+        done = Machine.objects.filter(pk__in=like_that, state=Machine.State.READY, wanted=wanted, wanted_at=None)
+        done.exclude(error="").update(error="")
+
+
+def take_back_stop(*, machine: Machine, now: datetime) -> None:
+    """Nobody seemed to use the machine, and it was stopped; somebody has used or marked it since: it starts again.
+
+    `machine` is as it was looked up before it was stopped.
+    """
+    same = Machine.objects.filter(pk=machine.pk, state=Machine.State.READY)
+    # Who had it started meanwhile was told that it runs; who had it kept, that it is not stopped.
+    used = ~Q(last_active_at=machine.last_active_at) & Q(wanted=Machine.Wanted.STARTED)
+    kept = Q(last_active_at=machine.last_active_at, wanted_at=None, keep_alive_until__gt=now)
+    if same.filter(used | kept).update(wanted=Machine.Wanted.STARTED, wanted_at=timezone.now(), error=""):
+        queue.enqueue_wish(machine.pk, after=_PAUSE)
+
+
+def _look_again(machine: Machine, *, after: str) -> None:
+    """What was sent for a wish may have reached Fly after what was sent for a later one: that is asked for anew."""
+    later = Machine.objects.filter(pk=machine.pk, state=Machine.State.READY).exclude(wanted=after)
     if later.update(wanted_at=timezone.now()):
-        hand_over(wish)
+        queue.enqueue_wish(machine.pk, after=_PAUSE)
 
 
 def _record(wish: Wish) -> None:

@@ -189,6 +189,10 @@ def test_a_fly_that_fails_to_start_it_is_said_to(alice_api, stopped, sandbox):
     assert alice_api.post(START, STUDIO).status_code == 502
     assert awaited() == []
     assert not AuditEvent.objects.filter(action="machine.started").exists()
+    # Whoever else uses it is told, too.
+    told = alice_api.get("/api/cloud-dev/status", appName="studio").json()["data"]
+    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    assert told == {"status": "stopped", "url": stopped.url, "message": sentence}
 
 
 def test_a_later_wish_takes_the_place_of_an_earlier_one(alice_api, stopped, sandbox):

@@ -9,9 +9,10 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
-from clouddev.services import queue, running, wishes
+from clouddev.services import at_fly, keeping, queue, running, wishes
+from deployments.clients.fly import FlyFailed
 from tests.clouddev.at_work import wait_for
-from tests.clouddev.builders import make_machine
+from tests.clouddev.builders import add_member, make_machine
 from tests.deployments.at_fly import at_once, changes_at_fly
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,6 +23,7 @@ BUSY = (
     "Please try again in a moment."
 )
 SECOND = timedelta(seconds=1)
+STUDIO = {"appName": "studio"}
 
 
 @pytest.fixture
@@ -129,6 +131,112 @@ def test_a_wish_that_was_replaced_is_not_gone_on_with(refused, alice, sandbox):
     sandbox.clear_requests()
     running.carry_on(refused.pk, now=timezone.now())
     assert (sandbox.requests("fly"), state_at_fly(sandbox, refused)) == ([], "stopped")
+
+
+@pytest.fixture
+def promised(studio, alice, alice_api, sandbox):
+    """alice was told that it starts, while it stops at Fly's own pace."""
+    sandbox.fly_machine(studio.fly_machine_id, state="started")
+    sandbox.fly_clock(factor=1)
+    assert alice_api.post("/api/cloud-dev/stop", STUDIO).status_code == 200
+    assert state_at_fly(sandbox, studio) == "stopping"
+    assert alice_api.post("/api/cloud-dev/start", STUDIO).json() == {"data": {"status": "starting", "started": 1}}
+    studio.refresh_from_db()
+    return studio
+
+
+@pytest.mark.parametrize("path", ["start", "stop"])
+@pytest.mark.parametrize("question", ["GET /v1/apps/*/machines", "POST /v1/apps/*/machines/*"])
+def test_a_wish_that_fly_refuses_falls_back_to_the_one_that_was_promised(
+    promised, alice, bob, bob_api, sandbox, path, question
+):
+    add_member(promised, bob)
+    if question.startswith("POST"):
+        sandbox.fly_machine(promised.fly_machine_id, state="stopped" if path == "start" else "started")
+    sandbox.faults(target="fly", match=question, status=500)
+    assert bob_api.post(f"/api/cloud-dev/{path}", STUDIO).status_code == 502
+    again = Machine.objects.awaited().get()
+    assert (again.wanted, again.wanted_at, again.wanted_by_id) == ("started", promised.wanted_at, alice.pk)
+    assert jobs() == 1
+
+    sandbox.fly_clock(advance=30)
+    running.carry_on(promised.pk, now=timezone.now())
+    assert state_at_fly(sandbox, promised) in {"starting", "started"}
+    assert started_by() == [alice.pk]
+    assert not Machine.objects.exclude(promised_at=None).exists()
+
+
+def test_of_three_wishes_the_last_one_that_was_promised_counts(promised, alice, bob, sandbox):
+    """One that failed before the last did is not fallen back to, though it was asked for between them."""
+    first = wishes.record(machine=promised, wanted="stopped", actor=bob, now=timezone.now())
+    second = wishes.record(machine=promised, wanted="started", actor=bob, now=timezone.now())
+    wishes.withdraw(first, "Refused.")
+    wishes.withdraw(second, "Refused.")
+    machine = Machine.objects.get()
+    assert (machine.wanted, machine.wanted_by_id, machine.wanted_at) == ("started", alice.pk, promised.wanted_at)
+
+
+def test_a_promise_that_a_later_wish_has_replaced_does_not_come_back(promised, alice_api, sandbox):
+    assert alice_api.post("/api/cloud-dev/stop", STUDIO).json() == {"data": {"status": "stopped"}}
+    sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500)
+    assert alice_api.post("/api/cloud-dev/start", STUDIO).status_code == 502
+    assert not Machine.objects.awaited().exists()
+    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    assert told(alice_api)[1] == sentence
+
+
+def test_a_promise_that_can_not_be_kept_ends_with_its_sentence(promised, alice_api, sandbox):
+    sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500, times=2)
+    assert alice_api.post("/api/cloud-dev/start", STUDIO).status_code == 502
+    running.carry_on(promised.pk, now=promised.wanted_at + 91 * SECOND)
+    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    assert Machine.objects.get().error == sentence
+    assert not Machine.objects.awaited().exists()
+
+
+def test_a_cron_job_that_fails_to_wake_it_takes_no_promise_away(promised, bob, sandbox):
+    sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500)
+    with pytest.raises(FlyFailed):
+        running.wake(machine=promised, actor=bob, now=timezone.now())
+    assert Machine.objects.awaited().get().wanted_at == promised.wanted_at
+
+
+def test_a_complaint_does_not_come_back_once_it_was_as_wished(refused, sandbox):
+    Machine.objects.update(wanted_at=None, error=BUSY)
+    at_fly.note_states()
+    assert Machine.objects.get().error == BUSY
+    sandbox.fly_machine(refused.fly_machine_id, state="started")
+    at_fly.forget_states()
+    at_fly.note_states()
+    assert Machine.objects.get().error == ""
+
+
+@pytest.mark.parametrize("used", ["started", "kept"])
+def test_whoever_uses_it_while_it_is_stopped_for_want_of_use_gets_it_back(studio, alice, sandbox, used):
+    """It was looked at before; the order to stop it came after they were told that it runs."""
+    sandbox.fly_machine(studio.fly_machine_id, state="started")
+    seen = Machine.objects.get()
+    if used == "started":
+        assert running.start(machine=studio, actor=alice, now=timezone.now()) == 0
+    else:
+        until = timezone.now() + timedelta(hours=8)
+        keeping.keep_alive(machine=studio, until=until, actor=alice, now=timezone.now())
+    assert running.stop_idle(machine=seen, now=timezone.now()) == 1
+    assert (Machine.objects.awaited().get().wanted, jobs()) == ("started", 1)
+
+
+def test_one_that_nobody_uses_stays_stopped(studio, sandbox):
+    sandbox.fly_machine(studio.fly_machine_id, state="started")
+    assert running.stop_idle(machine=studio, now=timezone.now()) == 1
+    assert not Machine.objects.awaited().exists()
+
+
+def test_a_machine_that_was_destroyed_meanwhile_is_not_said_to_start(studio, alice, workshop, sandbox):
+    seen = Machine.objects.get()
+    workshop.destroy(studio, by=alice)
+    with pytest.raises(running.NotReady):
+        running.start(machine=seen, actor=alice, now=timezone.now())
+    assert changes_at_fly(sandbox) == []
 
 
 def test_an_order_for_an_older_wish_that_came_late_is_taken_back(refused, alice, sandbox):
