@@ -4,6 +4,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from accounts.services import cli_login, pruning
+from config.core.database import outlast_restarts
 from config.core.jobs import SHORT
 
 
@@ -11,7 +12,7 @@ from config.core.jobs import SHORT
 @app.task(name="accounts.prune", queue=SHORT, queueing_lock="accounts.prune")
 def prune(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Clear logins, tokens and sessions that are over, every night."""
-    pruning.prune(now=timezone.now())
+    outlast_restarts(lambda: pruning.prune(now=timezone.now()))
 
 
 @app.periodic(cron="* * * * *")

@@ -7,6 +7,7 @@ from procrastinate.contrib.django import app
 
 from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, wishes
 from clouddev.services.cron.queue import CARRY_ON
+from config.core.database import outlast_restarts
 from config.core.jobs import CRON, MACHINES, SHORT
 
 
@@ -34,7 +35,7 @@ def carry_on_wish(machine_id: str) -> None:
 @app.task(name="clouddev.reconcile", queue=SHORT, queueing_lock="clouddev.reconcile")
 def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Compare what the data database has with what we have."""
-    reconciliation.reconcile(now=timezone.now())
+    outlast_restarts(lambda: reconciliation.reconcile(now=timezone.now()))
 
 
 @app.task(name=CARRY_ON, queue=CRON)
@@ -55,14 +56,14 @@ def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
 @app.task(name="clouddev.forget_cron_runs", queue=SHORT, queueing_lock="clouddev.forget_cron_runs")
 def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Delete runs of cron jobs that ended long ago."""
-    cron.forget_old_runs(now=timezone.now())
+    outlast_restarts(lambda: cron.forget_old_runs(now=timezone.now()))
 
 
 @app.periodic(cron="*/5 * * * *")
 @app.task(name="clouddev.look_for_idle", queue=SHORT, queueing_lock="clouddev.look_for_idle")
 def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Stop, warn of and delete machines that nobody uses, where their organization wants that."""
-    idle.look(now=timezone.now())
+    outlast_restarts(lambda: idle.look(now=timezone.now()))
 
 
 @app.periodic(cron="* * * * *")

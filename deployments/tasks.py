@@ -5,6 +5,7 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
+from config.core.database import outlast_restarts
 from config.core.jobs import BUILDS, SHORT
 from deployments.services import building, queue, reconciliation
 
@@ -32,4 +33,4 @@ def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it
 @app.task(name="deployments.reconcile", queue=SHORT, queueing_lock="deployments.reconcile")
 def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Compare what Fly has with what we have."""
-    reconciliation.reconcile(now=timezone.now())
+    outlast_restarts(lambda: reconciliation.reconcile(now=timezone.now()))

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
+from config.core.database import outlast_restarts
 from config.core.jobs import SHORT
 from integrations.services.reconciliation import reconcile_connections
 
@@ -13,4 +14,4 @@ from integrations.services.reconciliation import reconcile_connections
 def reconcile(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Bring our record of connections in line with Nango's, every hour, where there is one."""
     if settings.NANGO_SECRET_KEY:
-        reconcile_connections(now=timezone.now())
+        outlast_restarts(lambda: reconcile_connections(now=timezone.now()))

@@ -178,8 +178,9 @@ def _end(machine: Machine, there: MachineOfOrganization, policy: IdlePolicy, now
         _warned_anew(machine, None)
     elif there.state == _STARTED:
         # Somebody may be at it over a connection that was open before: they notice, and have the days to react again.
-        _stop(machine, now)
+        # That is written down first: were it lost, the next look would delete what it finds stopped.
         _warned_anew(machine, now)
+        _stop(machine, now)
     elif _is_at_rest(machine):
         _delete(machine, now)
 

@@ -1,10 +1,13 @@
 """Sealing anew with the newest key, so that older keys can be dropped from ENCRYPTION_KEYS."""
 
+import uuid
 from dataclasses import dataclass
+from functools import partial
 
 from clouddev.models import Machine
 from clouddev.models.machines import KeyLost
 from config.core.crypto import keyring
+from config.core.database import outlast_restarts
 
 _COLUMNS = ("sealed_ssh_key", "sealed_environment")
 
@@ -25,12 +28,16 @@ def reseal() -> Counts:
     """
     counts = Counts()
     for column in _COLUMNS:
-        for machine in Machine.objects.exclude(**{column: None}).only("pk", column).order_by("pk").iterator():
-            _reseal(machine, column, counts)
+        sealed = Machine.objects.exclude(**{column: None}).order_by("pk").values_list("pk", flat=True)
+        for machine_id in outlast_restarts(lambda sealed=sealed: list(sealed)):  # type: ignore[misc]
+            outlast_restarts(partial(_reseal, machine_id, column, counts))
     return counts
 
 
-def _reseal(machine: Machine, column: str, counts: Counts) -> None:
+def _reseal(machine_id: uuid.UUID, column: str, counts: Counts) -> None:
+    machine = Machine.objects.only("pk", column).filter(pk=machine_id).exclude(**{column: None}).first()
+    if machine is None:
+        return
     before = bytes(getattr(machine, column))
     if keyring().is_newest(before):
         counts.current += 1

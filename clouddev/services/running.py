@@ -8,6 +8,7 @@ from accounts import audit
 from clouddev.models import Machine
 from clouddev.services import wishes
 from clouddev.services.changing import GoneAtFly, bring
+from config.core.database import outlast_restarts
 from config.core.errors import ApplicationError, Conflict, Unavailable
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import InsufficientCapacity
@@ -48,6 +49,13 @@ def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     return _ask(machine, Wanted.STOPPED, actor, now)
 
 
+def _record_idle(machine: Machine) -> None:
+    audit.record(
+        "machine.stopped_idle", actor=None, target=machine, organization_id=machine.organization_id,
+        details={"app": machine.app_name, "fly_app": machine.fly_app_id},
+    )  # fmt: skip
+
+
 def wake(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     """Start it for a job of the actor's, which counts as use, but not among what they do by hand."""
     require_ready(machine)
@@ -59,19 +67,20 @@ def stop_idle(*, machine: Machine, now: datetime) -> int:
     require_ready(machine)
     outcome = bring(machine, Wanted.STOPPED)
     if outcome.changed or outcome.waiting:
-        wishes.take_back_stop(machine=machine, now=now)
+        outlast_restarts(lambda: wishes.take_back_stop(machine=machine, now=now))
     if not outcome.is_done:
         raise StillBusy(retry_after=_BUSY_FOR_SECONDS)
     if outcome.changed:
-        audit.record(
-            "machine.stopped_idle", actor=None, target=machine, organization_id=machine.organization_id,
-            details={"app": machine.app_name, "fly_app": machine.fly_app_id},
-        )  # fmt: skip
+        outlast_restarts(lambda: _record_idle(machine))
     return outcome.changed
 
 
 def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     """Ask Fly again for what somebody has wished of the machine, if it isn't done yet. Several may at once."""
+    outlast_restarts(lambda: _carry_on(machine_id, now=now))
+
+
+def _carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     machine = Machine.objects.awaited().select_related("wanted_by").filter(pk=machine_id).first()
     wish = wishes.awaited(machine) if machine is not None else None
     if wish is None:

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, models
+from django.db import DatabaseError, InterfaceError, connection, models
 from django.db.models.functions import Now
 
+from config.core.database import DATABASE_AWAY
 from config.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from config.core.jobs import stopping
 
@@ -26,10 +27,11 @@ HEARTBEAT_SECONDS = 1.0
 TAKEOVER_AFTER = timedelta(seconds=30)
 # Well before that, so that two never work at once: what a worker has started needs a few seconds to be stopped.
 _CUT_OFF_AFTER_SECONDS = TAKEOVER_AFTER.total_seconds() * 0.6
-# What is raised when the database goes away; the last by one that ended a transaction that was idle for too long.
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 _PAUSE_SECONDS = 0.5
 _TRIES = 7
+
+
+__all__ = ["DATABASE_AWAY", "TAKEOVER_AFTER", "Attempt", "Attempted", "CutOff", "HandedOver", "Result", "deserted"]
 
 
 class CutOff(Exception):

@@ -1,14 +1,47 @@
-"""Reading one row by hand, on the routes where the ORM's look-up would be most of the work."""
+"""Reading one row by hand, where the ORM's look-up would be most of the work; and outlasting a restart."""
 
+import logging
 import threading
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, NotSupportedError, OperationalError, connection, connections
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    connection,
+    connections,
+)
 
+logger = logging.getLogger(__name__)
+
+# What is raised when the database goes away; the last by one that ended a transaction that was idle for too long.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+_PAUSE_SECONDS = 0.5
 _kept = threading.local()
+Result = TypeVar("Result")
+
+
+def outlast_restarts(work: Callable[[], Result], *, seconds: float = 60.0) -> Result:
+    """The result of what can be done twice; begun anew, for so long at most, where the database goes away meanwhile.
+
+    For workers, whom nobody waits for. Within a transaction, which is lost with its connection, it raises at once.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except DATABASE_AWAY as error:
+            if connection.in_atomic_block or time.monotonic() > until:
+                raise
+            logger.warning("the database went away, trying again: %s", type(error).__name__)
+            connection.close()
+            time.sleep(_PAUSE_SECONDS)
 
 
 def fetch_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:

@@ -23,6 +23,7 @@ from clouddev.services import at_fly, running, status
 from clouddev.services.changing import GoneAtFly
 from clouddev.services.cron.jobs import pause
 from clouddev.services.cron.turns import Lost, Turn, take
+from config.core.database import DATABASE_AWAY
 from config.core.errors import ApplicationError
 from config.core.outgoing import ServiceFailed, ServiceTimeout, may_still_arrive
 
@@ -51,7 +52,12 @@ def carry_on(run_id: uuid.UUID, *, now: datetime) -> None:
     if turn is None:
         return
     try:
-        _step(turn)
+        try:
+            _step(turn)
+        except DATABASE_AWAY as error:
+            # Not the job's fault: the step comes again. What it has sent is in the row, and is not sent twice.
+            logger.warning("cron run %s: the database went away: %s", run_id, type(error).__name__)
+            turn.later(_SHORTEST)
     except Lost:
         logger.warning("cron run %s: step %s is no longer ours", run_id, turn.run.step)
 

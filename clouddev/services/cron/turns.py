@@ -5,24 +5,22 @@ another one goes on. Should the first one wake up all the same, nothing it write
 """
 
 import logging
-import time
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
 from clouddev.models import CronRun
 from clouddev.models.cron import LONGEST_ERROR
 from clouddev.services.cron import queue
+from config.core.database import outlast_restarts
 
 logger = logging.getLogger(__name__)
 
-# Several times what all questions of a step may take together.
+# Several times what all questions of a step may take together, and longer than a write waits for the database.
 LASTS = timedelta(minutes=2)
-_PAUSE_SECONDS = 0.5
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 State = CronRun.State
 
 
@@ -38,19 +36,9 @@ class Turn:
 
     def write(self, **values: Any) -> None:
         """Write to the run, once the database can be reached. Raises Lost."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                if not self._mine().update(**values):
-                    raise Lost
-            except (OperationalError, InterfaceError):
-                # What was learned from the machine can't be asked for again.
-                if connection.in_atomic_block or time.monotonic() > until:
-                    raise
-                connection.close()
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                return
+        # What was learned from the machine can't be asked for again.
+        if not outlast_restarts(lambda: self._mine().update(**values), seconds=_PATIENCE_SECONDS):
+            raise Lost
 
     def later(self, after: timedelta, **values: Any) -> None:
         """End this step; the next one follows after a while. Raises Lost."""

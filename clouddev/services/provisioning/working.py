@@ -15,7 +15,7 @@ from clouddev.services import queue
 from clouddev.services.provisioning.attempts import MachineAttempt, take
 from clouddev.services.provisioning.making import Impossible, make
 from clouddev.services.provisioning.removing import remove_outside
-from config.core.attempts import CutOff, HandedOver
+from config.core.attempts import DATABASE_AWAY, CutOff, HandedOver
 from config.core.errors import ApplicationError
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _attempt(attempt: MachineAttempt) -> bool:
         return attempt.make_way()
     except HandedOver:
         _let_go(attempt)
-    except ApplicationError as error:
+    except (ApplicationError, *DATABASE_AWAY) as error:
         logger.warning("machine %s: not removed yet: %s", attempt.row.pk, type(error).__name__)
         return _rest(attempt)
     except Exception:
@@ -75,6 +75,11 @@ def _create(attempt: MachineAttempt) -> bool:
         make(attempt)
     except (CutOff, HandedOver):
         raise
+    except DATABASE_AWAY as error:
+        # Not the machine's fault: another attempt, of the few there are.
+        logger.warning("machine %s: the database went away: %s", attempt.row.pk, type(error).__name__)
+        _let_go(attempt)
+        return False
     except (Impossible, ApplicationError) as error:
         return _give_up(attempt, error.sentence)
     except Exception:
@@ -118,7 +123,7 @@ def _rest(attempt: MachineAttempt) -> bool:
 
 
 def _let_go(attempt: MachineAttempt) -> None:
-    """Let another worker take the machine at once: this one is stopping."""
+    """Let another worker take the machine at once: this one is stopping, or has lost what it was at."""
     try:
         attempt.hand_over()
         queue.enqueue(attempt.row.pk)
