@@ -6,9 +6,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
 
+from clouddev.clients.data_database import Stray
 from clouddev.clients.data_database.connecting import read_url
 from clouddev.devui import Signer
-from clouddev.services.stray_objects import find_strays
+from clouddev.services.data_database import find_faults, find_strays
 from config.core.errors import ApplicationError, Unavailable
 
 _HINT = "Make one with `openssl genpkey -algorithm ed25519`; its newlines may be written as `\\n`."
@@ -76,22 +77,42 @@ def signing_key_is_set(app_configs: object, **_kwargs: Any) -> list[CheckMessage
 
 
 @register(Tags.security, deploy=True)
-def nothing_strayed_to_the_admin(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
-    """Versions before gave the data database's admin what dropped workspaces had left in others' schemas."""
+def data_database_is_in_order(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Whether its server keeps workspaces from what is not theirs, where it can be asked."""
     if not settings.DATABASE_DATA_URL or data_database_is_one(None):
         return []
     try:
+        reachable, unable = find_faults()
         strays = find_strays()
     except ApplicationError as error:
         # A deployment doesn't wait for the data database.
         return [Info(f"The data database was not looked at: {error.sentence}", id="crayon.I041")]
-    return [
-        Error(
-            f"In the data database something runs with the rights of {stray.owner} that a workspace may have written:"
-            f" the {stray.kind} {stray.name}, in the database {stray.database}.",
-            hint=f"Remove it there: `{stray.removal}` Or, if you made it yourself, give it to a role of its own."
-            " `manage.py check_data_database` lists all.",
-            id="crayon.E044",
-        )
-        for stray in strays
-    ]
+    messages: list[CheckMessage] = [_of_stray(stray) for stray in strays]
+    if reachable:
+        messages.append(_own_database_is_reachable())
+    if unable:
+        sentence = "DATABASE_DATA_ISOLATION is database, and the admin of DATABASE_DATA_URL may make none."
+        hint = "As a superuser, say `ALTER ROLE` with its name and `CREATEDB`; or set DATABASE_DATA_ISOLATION=schema."
+        messages.append(Error(sentence, hint=hint, id="crayon.E046"))
+    return messages
+
+
+def _own_database_is_reachable() -> CheckMessage:
+    name = settings.DATABASES["default"]["NAME"]
+    return Error(
+        f"Machines may connect to the server's own database {name}: it is beside the data database and open to PUBLIC.",
+        hint=f'As its owner, say `REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC;`, after `GRANT CONNECT,'
+        f' TEMPORARY ON DATABASE "{name}" TO` each role that uses it and does not own it.',
+        id="crayon.E045",
+    )
+
+
+def _of_stray(stray: Stray) -> CheckMessage:
+    """Versions before gave the data database's admin what dropped workspaces had left in others' schemas."""
+    return Error(
+        f"In the data database something runs with the rights of {stray.owner} that a workspace may have written:"
+        f" the {stray.kind} {stray.name}, in the database {stray.database}.",
+        hint=f"Remove it there: `{stray.removal}` Or, if you made it yourself, give it to a role of its own."
+        " `manage.py check_data_database` lists all.",
+        id="crayon.E044",
+    )

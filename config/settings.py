@@ -264,6 +264,7 @@ CLOUD_DEV_VOLUME_GB = env.integer("CLOUD_DEV_VOLUME_GB", 10, at_least=1, at_most
 MACHINES_PER_PERSON = env.integer("MACHINES_PER_PERSON", 5, at_least=1)
 MACHINES_PER_ORGANIZATION = env.integer("MACHINES_PER_ORGANIZATION", 20, at_least=1)
 DATABASE_DATA_URL = env.secret("DATABASE_DATA_URL", "")
+DATABASE_DATA_ISOLATION = env.choice("DATABASE_DATA_ISOLATION", "auto", ["auto", "database", "schema"])
 
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")

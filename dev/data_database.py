@@ -1,6 +1,7 @@
-"""The data database of `make dev`: one in the embedded cluster in which machines get their schemas.
+"""The data database of `make dev`: one in the embedded cluster, beside which each machine gets one of its own.
 
-Its admin is no superuser, as on hosted servers, and owns that database alone.
+Its admin is no superuser, as on hosted servers, and owns that database and the machines' alone. Their roles may connect
+to no other database of the cluster, least of all to the server's.
 """
 
 import secrets
@@ -23,9 +24,13 @@ def ensure(state: Path, *, server_url: str) -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [_ADMIN]).fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE").format(admin))
-        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(admin, sql.Literal(password)))
+        connection.execute(sql.SQL("ALTER ROLE {} CREATEDB PASSWORD {}").format(admin, sql.Literal(password)))
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_NAME]).fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(_NAME), admin))
+        for (database,) in connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall():
+            if not database.startswith("crayon_dev_"):  # those have their rights from whoever made them
+                statement = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC")
+                connection.execute(statement.format(sql.Identifier(database)))
     parts = urlsplit(server_url)
     return f"postgres://{_ADMIN}:{password}@{parts.hostname}:{parts.port}/{_NAME}"
 

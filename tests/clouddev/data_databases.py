@@ -20,15 +20,16 @@ def superuser_url(database: str = "postgres", *, server: str = "") -> str:
 
 
 @contextmanager
-def data_database(server: str = "") -> Iterator[str]:
+def data_database(server: str = "", *, more: str = "") -> Iterator[str]:
     """The URL of an admin with CREATEROLE and a database of its own; both are gone afterwards.
 
-    `server` is a superuser's address, by default that of the tests' own.
+    `server` is a superuser's address, by default that of the tests' own; `more`: what else the admin may, `CREATEDB`.
     """
     name, password = f"data_{secrets.token_hex(4)}", secrets.token_urlsafe(12)
     admin = sql.Identifier(name)
     with psycopg.connect(superuser_url(server=server), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(admin, sql.Literal(password)))
+        connection.execute(f"ALTER ROLE {name} {more}".encode())
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(admin, admin))
     address = urlsplit(superuser_url(name, server=server))
     url = address._replace(

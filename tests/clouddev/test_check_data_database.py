@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from django.conf import settings as settings_in_force
 from django.core.management import CommandError, call_command
 
-from clouddev.checks import nothing_strayed_to_the_admin
+from clouddev.checks import data_database_is_in_order
 from clouddev.clients.data_database import DataDatabase, Provisioned
 from tests.clouddev.data_databases import data_database, new_name, query, run, superuser_url
 
@@ -28,6 +30,15 @@ def alice(url: str) -> Provisioned:
     database.provision(gone)
     database.drop(gone)
     return database.provision(new_name())
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """The tests' own database is on the same server."""
+    own = settings_in_force.DATABASES["default"]["NAME"]
+    run(superuser_url(), f'REVOKE CONNECT ON DATABASE "{own}" FROM PUBLIC')
+    yield
+    run(superuser_url(), f'GRANT CONNECT ON DATABASE "{own}" TO PUBLIC')
 
 
 def look() -> str:
@@ -62,7 +73,7 @@ def test_it_finds_what_the_admin_was_given_and_says_how_to_remove_it(url: str, a
     made, removal = (text.format(they=alice.schema) for text in STRAYS[kind])
     run(url, f"GRANT {alice.schema} TO CURRENT_USER", made)
 
-    [message] = nothing_strayed_to_the_admin(None)
+    [message] = data_database_is_in_order(None)
 
     assert (message.id, removal in (message.hint or "")) == ("crayon.E044", True)
     assert f"with the rights of {urlsplit(url).username} that a workspace may have written: the {kind} " in message.msg
@@ -70,7 +81,7 @@ def test_it_finds_what_the_admin_was_given_and_says_how_to_remove_it(url: str, a
     assert removal in printed
     assert "1 found." in printed
     run(superuser_url(urlsplit(url).path[1:]), removal)
-    assert nothing_strayed_to_the_admin(None) == []
+    assert data_database_is_in_order(None) == []
     assert look() == "Nothing found.\n"
 
 
@@ -78,7 +89,7 @@ def test_what_belongs_to_a_workspace_or_came_with_extensions_is_in_order(url: st
     run(alice.url, "CREATE TABLE t (id serial PRIMARY KEY)", "CREATE VIEW v AS SELECT * FROM t", "CREATE SCHEMA auth")
     run(alice.url, "CREATE FUNCTION f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'", "SELECT lo_create(0)")
     run(superuser_url(urlsplit(url).path[1:]), "CREATE SCHEMA monitoring", "CREATE VIEW monitoring.v AS SELECT 1")
-    assert nothing_strayed_to_the_admin(None) == []
+    assert data_database_is_in_order(None) == []
     assert look() == "Nothing found.\n"
 
 
@@ -123,7 +134,7 @@ def test_it_finds_functions_with_the_admins_rights_in_other_databases(url: str, 
 def test_it_does_not_wait_for_a_data_database_that_is_away(settings: Any) -> None:
     settings.DATABASE_DATA_URL = "postgresql://admin:not-a-secret@127.0.0.1:9/data"
     began = time.monotonic()
-    [message] = nothing_strayed_to_the_admin(None)
+    [message] = data_database_is_in_order(None)
     assert (message.id, message.msg) == (
         "crayon.I041",
         "The data database was not looked at: The data database can't be used right now. Please try again in a moment.",
@@ -135,4 +146,25 @@ def test_it_does_not_wait_for_a_data_database_that_is_away(settings: Any) -> Non
 @pytest.mark.parametrize("url", ["", "not-a-secret"])
 def test_without_a_data_database_there_is_nothing_to_check(settings: Any, url: str) -> None:
     settings.DATABASE_DATA_URL = url
-    assert nothing_strayed_to_the_admin(None) == []
+    assert data_database_is_in_order(None) == []
+
+
+@pytest.mark.django_db
+def test_e045_machines_may_not_connect_to_the_servers_own_database(url: str, alice: Provisioned) -> None:
+    own = settings_in_force.DATABASES["default"]["NAME"]
+    there = urlsplit(alice.url)._replace(path=f"/{own}").geturl()
+    assert data_database_is_in_order(None) == []
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        query(there, "SELECT 1")
+    run(superuser_url(), f'GRANT CONNECT ON DATABASE "{own}" TO PUBLIC')
+    [message] = data_database_is_in_order(None)
+    assert message.id == "crayon.E045"
+    assert f'REVOKE CONNECT, TEMPORARY ON DATABASE "{own}" FROM PUBLIC;' in (message.hint or "")
+    assert query(there, "SELECT 1") == [(1,)]
+
+
+@pytest.mark.parametrize(("more", "expected"), [("NOCREATEDB", ["crayon.E046"]), ("CREATEDB", [])])
+def test_e046_an_admin_that_must_make_databases_may(settings: Any, more: str, expected: list[str]) -> None:
+    settings.DATABASE_DATA_ISOLATION = "database"
+    with data_database(more=more) as settings.DATABASE_DATA_URL:
+        assert [message.id for message in data_database_is_in_order(None)] == expected

@@ -44,7 +44,7 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     assert cli.poll("cloud-dev/status", "studio", "running")["url"] == created["appUrl"]
     assert len(set(cli.steps) - {"Waiting for a worker…"}) >= 2, cli.steps
     schema = name.replace("-", "_")
-    assert workspaces_in_the_data_database(state) == {"roles": [schema], "schemas": [schema, f"{schema}_dbos"]}
+    assert workspaces_in_the_data_database(state) == {"roles": [schema], "databases": [schema]}
     (listed,) = cli.get("cloud-dev/list")
     assert (listed["fly_app_name"], listed["app_url"], listed["fly_state"]) == (name, created["appUrl"], "started")
     check_keys(cli, dev, created, tmp_path)
@@ -60,7 +60,7 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     cli.poll("cloud-dev/status", "studio", "not_found")
     assert cli.get("cloud-dev/list") == []
     assert name not in json.dumps(held_by_fly(dev))
-    assert workspaces_in_the_data_database(state) == {"roles": [], "schemas": []}
+    assert workspaces_in_the_data_database(state) == {"roles": [], "databases": []}
     assert dev.stop()[0] == 0
 
 
@@ -130,9 +130,14 @@ def held_by_fly(dev: Dev) -> dict[str, Any]:
 
 
 def workspaces_in_the_data_database(state: Path) -> dict[str, list[str]]:
-    """The roles and schemas of machines, seen by the cluster's superuser."""
+    """The roles and databases of machines, seen by the cluster's superuser."""
     url = urlsplit(address_of_running(state))._replace(path="/crayon_data").geturl()
     with psycopg.connect(url) as connection:
         roles = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'crayon\_dev\_%'").fetchall()
-        schemas = connection.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'crayon\_dev\_%'").fetchall()
-    return {"roles": [role for (role,) in roles], "schemas": sorted(schema for (schema,) in schemas)}
+        own = connection.execute(r"SELECT datname FROM pg_database WHERE datname LIKE 'crayon\_dev\_%'").fetchall()
+        # Of the others of the cluster, the server's own first of all, nobody may use any.
+        others = connection.execute(
+            "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege('public', oid, 'CONNECT')"
+        ).fetchall()
+    assert others == []
+    return {"roles": [role for (role,) in roles], "databases": [database for (database,) in own]}

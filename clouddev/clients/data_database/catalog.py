@@ -84,7 +84,7 @@ def databases_holding(connection: psycopg.Connection, name: str) -> list[str]:
 
 
 def names_in(connection: psycopg.Connection) -> list[str]:
-    """The names of all workspaces here, sorted: from roles with anything in this database, and from schemas.
+    """The names of all workspaces here, sorted: from databases, from roles with anything in this one, and from schemas.
 
     Also from roles that have nothing here any more, and could not be dropped. Roles belong to the whole server. One
     that another database's workspace has is not listed.
@@ -98,7 +98,12 @@ def names_in(connection: psycopg.Connection) -> list[str]:
         " OR (s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND s.objid = d.oid))))",
         [LEFT_IN],
     )
-    found = {name for (name,) in roles if is_database_name(name)}
+    databases = connection.execute(
+        "SELECT datname FROM pg_catalog.pg_database"
+        " WHERE datname LIKE 'crayon\\_dev\\_%%' AND pg_catalog.pg_get_userbyid(datdba) = CURRENT_USER",
+        [],
+    )
+    found = {name for (name,) in (*roles, *databases) if is_database_name(name)}
     schemas = connection.execute(
         "SELECT nspname, pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace"
         " WHERE nspname LIKE 'crayon\\_dev\\_%%'",

@@ -1,16 +1,20 @@
 """Provisions and drops the databases of machines.
 
-A workspace is a role, and two schemas that the role owns, in one PostgreSQL database that all share. PostgreSQL 15
-to 18; the admin need not be a superuser, but has CREATEROLE and owns the database
+A workspace is a role, and two schemas that the role owns: in a database of its own, which the admin owns, or in the
+one of the admin's URL, which those then share. PostgreSQL 15 to 18; the admin need not be a superuser, but has
+CREATEROLE, CREATEDB for databases of workspaces' own, and owns the database of its URL
 (https://www.postgresql.org/docs/current/role-attributes.html). It connects directly, not by way of a pooler that
 hands out a server's connection per transaction. The database is for this purpose alone.
 
-What a workspace's role still sees of the others, as PostgreSQL shows it to everybody: pg_catalog has the names of
-schemas, tables, columns and roles, the source of functions, views and defaults, about how many rows there are, and
-in pg_stat_activity that somebody is connected (their statements are hidden). What all share: advisory locks, which
-are numbers without an owner, the names that one may give to new schemas, the server's time and space, and the right
-to connect to other databases of the server that grant it to PUBLIC. It may install the extensions that the server
-calls trusted. It may set its own time-outs otherwise, but not its limit of connections.
+What a workspace's role still sees of the others, as PostgreSQL shows it to everybody: the names of roles and
+databases, and in pg_stat_activity that somebody is connected (their statements are hidden). All share the server's
+time and space, and the right to connect to other databases of the server that grant it to PUBLIC. It may set its own
+time-outs otherwise, but not its limit of connections.
+
+In a database that they share it also sees in pg_catalog the names of the others' schemas, tables and columns, the
+source of functions, views and defaults, and about how many rows there are. All hear each other's NOTIFY, share
+advisory locks, which are numbers without an owner, and the names of new schemas and of trusted extensions, which
+belong to whoever takes them first.
 """
 
 import contextlib
@@ -24,6 +28,13 @@ from psycopg import Connection
 
 from clouddev.clients.data_database.catalog import find_role, is_of, names_in, owners_of_schemas
 from clouddev.clients.data_database.connecting import connected, read_url, repeated
+from clouddev.clients.data_database.databases import (
+    Surroundings,
+    find_database,
+    make_database,
+    surroundings_of,
+    wants_database,
+)
 from clouddev.clients.data_database.dropping import drop_workspace
 from clouddev.clients.data_database.errors import ForeignName
 from clouddev.clients.data_database.making import make_extension, make_workspace
@@ -54,14 +65,19 @@ class DataDatabase:
     and the last a change may have been made, and the same call again finishes it.
     """
 
-    def __init__(self, *, url: str) -> None:
-        """Raises DataDatabaseMissing (503) when the URL is empty or can't be read."""
+    def __init__(self, *, url: str, isolation: str = "auto") -> None:
+        """Raises DataDatabaseMissing (503) when the URL is empty or can't be read.
+
+        isolation: what new workspaces get. `database`: one of their own, `schema`: schemas in the one they all share,
+        `auto`: a database where the admin may make some.
+        """
         self._parts = read_url(url)
+        self._isolation = isolation
 
     @classmethod
     def from_settings(cls) -> Self:
         """The one of DATABASE_DATA_URL. Raises DataDatabaseMissing (503) when that is empty."""
-        return cls(url=settings.DATABASE_DATA_URL)
+        return cls(url=settings.DATABASE_DATA_URL, isolation=settings.DATABASE_DATA_ISOLATION)
 
     def __repr__(self) -> str:
         return "<DataDatabase>"
@@ -77,11 +93,21 @@ class DataDatabase:
         Raises ForeignName for a name that isn't a workspace's.
         """
         _refuse_foreign(name)
-        with connected(self._parts, doing="provisioning", seconds=_PROVISION_SECONDS) as connection:
+        own = self._made_for(name)
+        parts = {**self._parts, "dbname": name} if own else self._parts
+        with connected(parts, doing="provisioning", seconds=_PROVISION_SECONDS) as connection:
             repeated(connection, make_extension)
             password = repeated(connection, lambda connection: make_workspace(connection, name))
             database = connection.info.dbname
         return Provisioned(url=self._url_for(name, password, database), schema=name, host=self.host)
+
+    def _made_for(self, name: str) -> bool:
+        """Make the workspace's own database where it shall have one; tell whether it does."""
+        with connected(self._parts, doing="making a database", seconds=_PROVISION_SECONDS) as connection:
+            own = wants_database(connection, name, isolation=self._isolation)
+            if own:
+                repeated(connection, lambda connection: make_database(connection, name), in_transaction=False)
+        return own
 
     def drop(self, name: str) -> bool:
         """End a workspace's sessions and drop all it has here, and its role; nothing happens when it is gone.
@@ -101,7 +127,9 @@ class DataDatabase:
         _refuse_foreign(name)
         with connected(self._parts, doing="looking", seconds=_QUICK_SECONDS) as connection:
             owners = owners_of_schemas(connection, name).values()
-            return find_role(connection, name) is not None or any(is_of(name, owner) for owner in owners)
+            if find_role(connection, name) is not None or find_database(connection, name) is not None:
+                return True
+            return any(is_of(name, owner) for owner in owners)
 
     def list_names(self) -> list[str]:
         """The names of all workspaces that have anything here, sorted."""
@@ -122,9 +150,14 @@ class DataDatabase:
                 found += strays_in(there, anything=is_database_name(database))
         return found
 
+    def surroundings(self) -> Surroundings:
+        """What the admin may, and what else workspaces can reach on its server."""
+        with self._looking(self._parts) as connection:
+            return surroundings_of(connection)
+
     @staticmethod
     def _looking(parts: dict[str, Any]) -> AbstractContextManager[Connection]:
-        return connected(parts, doing="looking for strays", seconds=_QUICK_SECONDS, patience=_PATIENCE_SECONDS)
+        return connected(parts, doing="looking around", seconds=_QUICK_SECONDS, patience=_PATIENCE_SECONDS)
 
     def _elsewhere(self, database: str) -> AbstractContextManager[Connection]:
         """A connection to another database of the server."""

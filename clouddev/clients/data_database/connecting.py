@@ -87,15 +87,17 @@ def connected(
         raise (DataDatabaseTimeout() if late.is_set() else failure_of(error)) from error
 
 
-def repeated(connection: psycopg.Connection, work: Callable[[psycopg.Connection], Result]) -> Result:
-    """Run `work` in a transaction, and again when another one crossed it.
+def repeated(
+    connection: psycopg.Connection, work: Callable[[psycopg.Connection], Result], *, in_transaction: bool = True
+) -> Result:
+    """Run `work` in a transaction (making and dropping databases allows of none), and again when another crossed it.
 
     Rights on the database are kept in one row, and PostgreSQL answers the second of two who change it at once
     with "tuple concurrently updated" instead of letting it wait. No advisory lock: workspaces could hold it.
     """
     for attempt in range(_ATTEMPTS):
         try:
-            with connection.transaction():
+            with connection.transaction() if in_transaction else contextlib.nullcontext():
                 return work(connection)
         except psycopg.Error as error:
             if not is_crossed(error) or connection.broken or attempt == _ATTEMPTS - 1:

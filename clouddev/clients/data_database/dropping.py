@@ -1,4 +1,4 @@
-"""Drops a workspace's sessions, schemas, everything else of it in this database, and its role.
+"""Drops a workspace's sessions, its database or schemas, everything else of it on this server, and its role.
 
 PostgreSQL keeps a role as long as it is named anywhere on the server, and any workspace can see to that: where
 PUBLIC may connect to another database, it can make a thing there and share it with the role.
@@ -21,6 +21,7 @@ from clouddev.clients.data_database.catalog import (
     owners_of_schemas,
 )
 from clouddev.clients.data_database.connecting import repeated
+from clouddev.clients.data_database.databases import drop_database
 from clouddev.clients.data_database.errors import DataDatabaseBusy, DataDatabaseFailed
 from clouddev.clients.data_database.making import join
 from clouddev.clients.data_database.possessions import drop_last, drop_possessions
@@ -42,8 +43,11 @@ def drop_workspace(connection: psycopg.Connection, name: str, *, elsewhere: Else
     Whatever is gone already is skipped. Raises DataDatabaseFailed for what we must not touch, DataDatabaseBusy when
     a session doesn't end, psycopg.Error for the rest.
     """
-    if repeated(connection, lambda connection: _lock_out(connection, name)):
+    there = repeated(connection, lambda connection: _lock_out(connection, name))
+    if there:
         _end_sessions(connection, name)
+    repeated(connection, lambda connection: drop_database(connection, name), in_transaction=False)
+    if there:
         drop_possessions(connection, name)
     # To be committed whatever becomes of the role.
     repeated(connection, lambda connection: _drop_things(connection, name))
@@ -68,8 +72,15 @@ def _lock_out(connection: psycopg.Connection, name: str) -> bool:
     if role.raised:
         raise DataDatabaseFailed(f"The role {name} in the data database has rights that it must not have.")
     connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(name)))
+    _mark(connection, name)
     join(connection, admin_of(connection), name)
     return True
+
+
+def _mark(connection: psycopg.Connection, name: str) -> None:
+    """Mark the role as one that is going. Once its things are gone nothing else tells that it is of here."""
+    mark = LEFT_IN + connection.info.dbname
+    connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(mark)))
 
 
 def _end_sessions(connection: psycopg.Connection, name: str) -> None:
@@ -94,14 +105,13 @@ def _has_sessions(connection: psycopg.Connection, name: str) -> bool:
 
 
 def _drop_things(connection: psycopg.Connection, name: str) -> None:
-    """Drop all but the role. It is marked as one that is going, since nothing else tells then that it is of here."""
+    """Drop all but the role."""
     for schema, owner in sorted(owners_of_schemas(connection, name).items()):
         if is_of(name, owner):
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
     if find_role(connection, name) is not None:
         drop_last(connection, name)
-        mark = LEFT_IN + connection.info.dbname
-        connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(mark)))
+        _mark(connection, name)
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
 
 

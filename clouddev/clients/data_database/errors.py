@@ -10,7 +10,7 @@ _CANCELED = "57014"
 _BUSY_STATES = frozenset({"40001", "40P01", "55006", "55P03", "57P01", "57P02", "57P03", "57P05", "XX000"})
 _BUSY_CLASS = "53"  # insufficient resources, out of connections among them
 # Another provisioning or dropping got in between: what was looked up a moment ago is no longer so.
-_CROSSED_STATES = frozenset({"40001", "40P01", "23505", "42710", "42P06", "42704", "3F000", "2BP01", "XX000"})
+_CROSSED_STATES = frozenset({"40001", "40P01", "23505", "42710", "42P04", "42P06", "42704", "3F000", "2BP01", "XX000"})
 # A refused connection has no SQLSTATE in libpq, only the server's sentence.
 _BUSY_SENTENCES = (
     "too many clients",

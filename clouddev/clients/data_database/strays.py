@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import psycopg
 
-from clouddev.clients.data_database.catalog import databases_holding
 from clouddev.clients.data_database.possessions import KINDS, LARGE_OBJECT, OWNERS
 
 _WORKSPACE = "^crayon_dev_[0-9a-f]{8}$"
@@ -66,6 +65,13 @@ AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i WHERE i.classid = t.tableoid 
   AND i.objsubid = 0 AND i.deptype = 'i')
 ORDER BY o.type, o.identity
 """  # noqa: S608 - constants
+# The admin's extension in each workspace's database doesn't count.
+_HOLDS_SOMETHING = (
+    "EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.dbid = d.oid AND s.deptype = 'o'"
+    " AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass"
+    " AND s.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass"
+    " AND s.refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER))"
+)
 
 
 def strays_in(connection: psycopg.Connection, *, anything: bool = True) -> list[Stray]:
@@ -87,11 +93,10 @@ def databases_to_look_at(connection: psycopg.Connection) -> list[str]:
     What is the first superuser's is written down nowhere, so for that one it is all of them.
     """
     row = connection.execute("SELECT oid < %s FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER", [_FIRST_NUMBER])
-    if row.fetchone() != (True,):
-        return databases_holding(connection, connection.info.user)
+    condition = "d.datallowconn" if row.fetchone() == (True,) else _HOLDS_SOMETHING
     rows = connection.execute(
-        "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn"
-        " AND datname <> pg_catalog.current_database() ORDER BY datname"
+        "SELECT d.datname FROM pg_catalog.pg_database d"  # noqa: S608 - constants
+        f" WHERE {condition} AND d.datname <> pg_catalog.current_database() ORDER BY d.datname"
     )
     return [database for (database,) in rows]
 

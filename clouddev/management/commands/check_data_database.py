@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from clouddev.services.stray_objects import find_strays
+from clouddev.services.data_database import find_strays
 from config.core.errors import ApplicationError
 
 

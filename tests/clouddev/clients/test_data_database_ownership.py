@@ -267,3 +267,24 @@ def test_an_admin_that_is_the_first_superuser_gets_nothing_either(
     assert DataDatabase(url=as_superuser).drop(charlie.schema) is True
     assert query(as_superuser, "SELECT oid::regprocedure FROM pg_proc WHERE proname = 'f'") == []
     assert query(alice.url, "SELECT words FROM kept") == [("buy a boat",)]
+
+
+def test_a_database_of_its_own_goes_with_all_that_is_in_it(server: str) -> None:
+    with data_database(server, more="CREATEDB") as url:
+        database = DataDatabase(url=url)
+        charlie = database.provision(new_name())
+        made = "f() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'"
+        run(
+            charlie.url,
+            f"CREATE FUNCTION {made}",
+            "CREATE VIEW v AS SELECT f()",
+            "CREATE SCHEMA auth",
+            "SELECT lo_create(0)",
+        )
+        superuser = superuser_url(charlie.schema, server=server)
+        assert owned_by_admin(url, database=superuser) == []
+        assert database.drop(charlie.schema) is True
+        assert owned_by_admin(url) == []
+        left = f"SELECT FROM pg_roles WHERE rolname = '{charlie.schema}' UNION ALL"
+        assert query(url, f"{left} SELECT FROM pg_database WHERE datname = '{charlie.schema}'") == []
+        assert database.list_names() == []
