@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import pre_delete
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -16,10 +18,11 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the system checks, and signing in."""
+        """Connect the system checks, signing in, and the end of a person's row."""
         from accounts import checks  # noqa: F401, PLC0415 - registering needs the app registry
 
         user_logged_in.connect(_give_organization)
+        pre_delete.connect(_end_access, sender=self.get_model("User"))
 
 
 def _give_organization(*, user: "User", **_kwargs: object) -> None:
@@ -27,3 +30,10 @@ def _give_organization(*, user: "User", **_kwargs: object) -> None:
     from accounts.services import people  # noqa: PLC0415 - needs the app registry
 
     people.ensure_personal_organization(user=user)
+
+
+def _end_access(*, instance: "User", **_kwargs: object) -> None:
+    """Whoever deletes a person's row, by a shell too, ends what outlives it: sessions, tokens that machines take."""
+    from accounts.services import access_ended  # noqa: PLC0415 - needs the app registry
+
+    access_ended.end(user=instance, why=access_ended.Why.DELETED, by=None, now=timezone.now())

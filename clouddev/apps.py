@@ -4,11 +4,12 @@ from django.apps import AppConfig
 
 
 class CloudDevConfig(AppConfig):
-    """Registers the clouddev application and its checks."""
+    """Registers the clouddev application, its checks and what ends with somebody's access."""
 
     name = "clouddev"
     verbose_name = "Cloud dev"
 
     def ready(self) -> None:
-        """Connect the system checks."""
+        """Connect the system checks, and what ends with somebody's access."""
         from clouddev import checks  # noqa: F401, PLC0415 - registering needs the app registry
+        from clouddev.services import ending  # noqa: F401, PLC0415 - the same

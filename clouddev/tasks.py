@@ -5,7 +5,7 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, wishes
+from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, tokens, wishes
 from clouddev.services.cron.queue import CARRY_ON
 from config.core.database import outlast_restarts
 from config.core.jobs import CRON, MACHINES, SHORT
@@ -55,8 +55,9 @@ def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
 @app.periodic(cron="41 3 * * *")
 @app.task(name="clouddev.forget_cron_runs", queue=SHORT, queueing_lock="clouddev.forget_cron_runs")
 def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
-    """Delete runs of cron jobs that ended long ago."""
+    """Delete runs of cron jobs that ended long ago, and what is known of tokens that are over."""
     outlast_restarts(lambda: cron.forget_old_runs(now=timezone.now()))
+    outlast_restarts(lambda: tokens.forget_over(now=timezone.now()))
 
 
 @app.periodic(cron="*/5 * * * *")

@@ -3,11 +3,13 @@
 import re
 from datetime import datetime
 
-from allauth.usersessions.models import UserSession
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts import audit
-from accounts.models import AccessToken, CLILogin, Membership, Organization, User
+from accounts.models import Membership, Organization, User
+from accounts.services import access_ended
+from accounts.services.access_ended import Why
 from config.core.crypto import random_hex
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
@@ -54,7 +56,7 @@ def suspend(*, user: User, by: audit.Actor | None) -> bool:
     """Shut the person out at once, everywhere; False when they already were."""
     if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
         return False
-    _end_browser_sessions(user)
+    access_ended.end(user=user, why=Why.SUSPENDED, by=by, now=timezone.now())
     audit.record("user.suspended", actor=by, target=user)
     return True
 
@@ -80,19 +82,8 @@ def approve_from_waitlist(*, user: User, by: audit.Actor | None) -> bool:
 
 @transaction.atomic
 def revoke_everything(*, user: User, by: audit.Actor | None, now: datetime) -> int:
-    """Revoke all tokens and end all browser sessions of the person; returns how many of both.
-
-    Logins that they approved but no tool has picked up yet are taken back too.
-    """
-    CLILogin.objects.filter(decided_by=user, state=CLILogin.State.APPROVED).update(state=CLILogin.State.DENIED)
-    tokens = AccessToken.objects.of(user).filter(revoked_at=None).update(revoked_at=now)
-    browsers = _end_browser_sessions(user)
+    """End all access that the person was given; returns how many tokens and browsers of theirs were signed in."""
+    ended = access_ended.end(user=user, why=Why.SIGNED_OUT, by=by, now=now)
+    tokens, browsers = ended["access tokens"], ended["browser sessions"]
     audit.record("user.sessions_revoked", actor=by, target=user, details={"tokens": tokens, "browsers": browsers})
     return tokens + browsers
-
-
-def _end_browser_sessions(user: User) -> int:
-    sessions = list(UserSession.objects.filter(user=user))
-    for session in sessions:
-        session.end()
-    return len(sessions)

@@ -24,8 +24,9 @@ class SSHKeyView(Endpoint):
     )
     def get(self, request: Request) -> HttpResponse:
         """Give the private key and where to use it; for members."""
-        machine = machine_of_member(person=caller_of(request), app_name=app_name_of(query(request)))
-        access = tokens.ssh_access(machine=machine, now=timezone.now())
+        caller = caller_of(request)
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        access = tokens.ssh_access(machine=machine, actor=caller, now=timezone.now())
         return success(
             {
                 "privateKey": access.private_key,
@@ -50,7 +51,7 @@ class MCPTokenView(Endpoint):
         """Sign a dev-UI token in the name of the caller's user on the machine; for members."""
         caller = caller_of(request)
         machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
-        return success({"token": tokens.mcp_token(machine=machine, person=caller, now=timezone.now())})
+        return success({"token": tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())})
 
 
 class WebhookTokenView(Endpoint):

@@ -62,7 +62,7 @@ class MembersView(Endpoint):
     def delete(self, request: Request) -> HttpResponse:
         """Take a person's access away; for the machine's owners, and for those who want to leave.
 
-        Machines verify tokens by themselves, so those that the person holds work until they expire.
+        Machines verify tokens by themselves: one that asks which were revoked refuses theirs within a minute.
         """
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request) or query(request))

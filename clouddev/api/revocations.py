@@ -23,7 +23,7 @@ class RevokedTokensView(Endpoint):
     permission_classes = (AllowAny,)
 
     @documented(
-        summary="List revoked webhook tokens",
+        summary="List revoked tokens of a machine",
         data=serializers.RevokedTokensSerializer(),
         tag=TAG,
         parameters=[
@@ -32,7 +32,7 @@ class RevokedTokensView(Endpoint):
         public=True,
     )
     def get(self, request: Request) -> HttpResponse:
-        """Tell which webhook tokens of a machine were revoked before their time; may be kept for a minute."""
+        """Tell which tokens of a machine were revoked before their time; may be kept for a minute."""
         name = required(query(request), "app", at_most=_LONGEST_APP)
         found = tokens.revoked_tokens(fly_name=name, address=current_address(), now=timezone.now())
         answer = success({"jtis": found})

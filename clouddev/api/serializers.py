@@ -128,7 +128,7 @@ class WebhookTokenSerializer(serializers.Serializer[Any]):
 
 
 class RevokedTokensSerializer(serializers.Serializer[Any]):
-    """The webhook tokens of a machine that were revoked and haven't expired."""
+    """The tokens of a machine that were revoked and haven't expired."""
 
     jtis = serializers.ListField(child=serializers.UUIDField(), help_text="The tokens' claims `jti`.")
 

@@ -4,6 +4,6 @@ from clouddev.models.counts import MachineCount
 from clouddev.models.cron import CronJob, CronRun
 from clouddev.models.machines import Machine, Member
 from clouddev.models.policies import IdlePolicy
-from clouddev.models.tokens import WebhookToken
+from clouddev.models.tokens import MachineToken, WebhookToken
 
-__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "MachineCount", "Member", "WebhookToken"]
+__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "MachineCount", "MachineToken", "Member", "WebhookToken"]

@@ -28,3 +28,21 @@ class WebhookToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.machine} {str(self.jti)[:8]}"
+
+
+class MachineToken(models.Model):
+    """A dev-UI or MCP token, which works for a day, by its `jti`: kept so that it can end before."""
+
+    jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="machine_tokens")
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="machine_tokens")
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        """Those that end first."""
+
+        ordering = ("expires_at",)
+
+    def __str__(self) -> str:
+        return f"{self.machine} {str(self.jti)[:8]}"

@@ -18,6 +18,7 @@ from clouddev.models import Machine, Member
 from clouddev.names import database_name_of, is_app_name, linux_user_of, new_fly_name
 from clouddev.services import queue, quotas
 from clouddev.services.access import require_open
+from clouddev.services.tokens import record_fetched
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
@@ -62,13 +63,18 @@ def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], reg
     machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).select_related("organization").first()
     if machine is not None:
         require_open(machine)
+    is_made = machine is not None and machine.state != State.FAILED
     if machine is None or machine.state == State.FAILED:
         _require_possible(environment)
         CREATIONS.spend(str(caller.id))
         machine = _intended(caller, app_name, environment, region, now=now)
     if machine.state in {State.DESTROYING, State.UNDOING}:
         raise BeingRemoved
-    return Created(machine, machine.unseal("sealed_ssh_key").decode())
+    private_key = machine.unseal("sealed_ssh_key").decode()
+    if is_made:
+        # Whoever asks for a machine that is there is given its key, as by `ssh-key`.
+        record_fetched("ssh_key.fetched", machine, caller)
+    return Created(machine, private_key)
 
 
 def _require_possible(environment: Mapping[str, str]) -> None:

@@ -4,14 +4,14 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Membership, Organization, User
 from accounts.services import people
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
-from clouddev.services import quotas
+from clouddev.services import ending, quotas
 from clouddev.services.access import NoSuchMachine
 from config.core.errors import Conflict, Malformed, NotFound
 from config.core.ratelimits import RateLimit
@@ -21,9 +21,10 @@ INVITATIONS = RateLimit("machine-invitations", "30/minute")
 _MOST = 50
 Role = Member.Role
 AFTER_REMOVAL = (
-    "They get no more tokens and keys for this machine. Tokens that they hold work until they expire: those for the "
-    "dev UI within 24 hours, webhook tokens when they end. An SSH key that they have fetched opens the machine as "
-    "long as it exists."
+    "They get no more tokens and keys for this machine, and their cron jobs on it are paused. Tokens that they hold "
+    "are revoked: a machine that asks for the list of revoked tokens refuses them within a minute, any other takes "
+    "them until they expire, those for the dev UI within 24 hours. An SSH key that they have fetched opens the machine "
+    "as long as it exists."
 )
 
 
@@ -93,8 +94,9 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> None:
         if member is None:
             raise NotAMember
         _require_dispensable(machine, member)
-        machine.webhook_tokens.filter(made_by_id=member.user_id, revoked_at=None).update(revoked_at=Now())
         member.delete()
+        # Last: a token that is being issued at this moment holds the member's row, and is there by now.
+        ending.end_on_machine(machine=machine, user_id=member.user_id, by=actor, now=timezone.now())
         _record("machine.member_removed", machine, actor, login=login)
 
 

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts import audit
-from clouddev.devui import LIFETIMES, Signer, Use
-from clouddev.models import Machine, Member, WebhookToken
+from accounts.models import User
+from clouddev.devui import LIFETIME, LIFETIMES, Signer, Use
+from clouddev.models import Machine, MachineToken, Member, WebhookToken
 from clouddev.models.machines import Person
 from clouddev.names import is_fly_name
 from clouddev.services.access import NoSuchMachine
@@ -63,43 +64,30 @@ class IssuedToken:
     token: str = field(repr=False)
 
 
-def ssh_access(*, machine: Machine, now: datetime) -> SSHAccess:
-    """The machine's key; all members come in as the one user whose home it has. Raises NotReady."""
+def ssh_access(*, machine: Machine, now: datetime, actor: audit.Actor | None = None) -> SSHAccess:
+    """The machine's key, with an audit row; all members come in as the one user whose home it has. Raises NotReady."""
     require_there(machine)
     _note_use(machine, now)
-    return SSHAccess(
-        linux_user=machine.dev_user,
-        host=_host(machine),
-        private_key=machine.unseal("sealed_ssh_key").decode(),
-    )
+    private_key = machine.unseal("sealed_ssh_key").decode()
+    record_fetched("ssh_key.fetched", machine, actor)
+    return SSHAccess(linux_user=machine.dev_user, host=_host(machine), private_key=private_key)
 
 
-def mcp_token(*, machine: Machine, person: Person, now: datetime) -> str:
+def mcp_token(*, machine: Machine, person: Person, actor: audit.Actor, now: datetime) -> str:
     """A dev-UI token in the name of the member's user on the machine, for a day. Raises NotReady."""
     member = _member(machine, person)
     require_there(machine)
-    _note_use(machine, now)
-    return Signer.from_settings().sign(
-        user_id=person.id,
-        app=machine.fly_app_id,
-        login=member.linux_user,
-        use=Use.MCP,
-        now=now,
-        jti=uuid.uuid4(),
-    )
+    return _for_a_day(machine, actor, login=member.linux_user, use=Use.MCP, now=now)
 
 
-def browser_token(*, machine: Machine, person: Person, login: str, now: datetime) -> str:
+def browser_token(*, machine: Machine, person: User, login: str, now: datetime) -> str:
     """A dev-UI token in the name of the person's GitHub login, for a day.
 
     Raises NotReady, also while the machine is being made: nothing would answer the browser yet.
     """
     _member(machine, person)
     require_ready(machine)
-    _note_use(machine, now)
-    return Signer.from_settings().sign(
-        user_id=person.id, app=machine.fly_app_id, login=login, use=Use.BROWSER, now=now, jti=uuid.uuid4()
-    )
+    return _for_a_day(machine, person, login=login, use=Use.BROWSER, now=now)
 
 
 def issue_webhook_token(
@@ -119,6 +107,7 @@ def issue_webhook_token(
     now, lifetime = now.replace(microsecond=0), LIFETIMES[expires_in]
     signer = Signer.from_settings()
     with transaction.atomic():
+        _hold(machine, person)
         row = WebhookToken.objects.create(
             machine=machine, made_by_id=person.id, created_at=now, expires_at=now + lifetime
         )
@@ -158,15 +147,39 @@ def revoke_webhook_token(*, jti: uuid.UUID, actor: audit.Actor, now: datetime) -
 
 
 def revoked_tokens(*, fly_name: str, address: str, now: datetime) -> list[uuid.UUID]:
-    """The `jti` of each webhook token of the machine with this name at Fly that was revoked and hasn't expired.
+    """The `jti` of each token of the machine with this name at Fly that was revoked and hasn't expired.
 
     For everybody, since an id opens nothing; no such machine has none. Raises TooManyRequests.
     """
     LOOKS.spend(network_of(address))
     if not is_fly_name(fly_name):
         return []
-    revoked = WebhookToken.objects.filter(machine__fly_app_id=fly_name, revoked_at__isnull=False, expires_at__gt=now)
-    return list(revoked.order_by("expires_at", "pk").values_list("pk", flat=True))
+    revoked = Q(machine__fly_app_id=fly_name, revoked_at__isnull=False, expires_at__gt=now)
+    kinds = (WebhookToken.objects.filter(revoked), MachineToken.objects.filter(revoked))
+    return [jti for kind in kinds for jti in kind.order_by("expires_at", "pk").values_list("pk", flat=True)]
+
+
+def forget_over(*, now: datetime) -> int:
+    """Delete the rows of dev-UI and MCP tokens that have expired; says how many."""
+    return MachineToken.objects.filter(expires_at__lte=now).delete()[0]
+
+
+def record_fetched(action: str, machine: Machine, actor: audit.Actor | None) -> None:
+    """Write down that somebody was given what opens the machine."""
+    audit.record(
+        action, actor=actor, target=machine, organization_id=machine.organization_id, details={"app": machine.app_name}
+    )
+
+
+def _for_a_day(machine: Machine, actor: audit.Actor, *, login: str, use: Use, now: datetime) -> str:
+    """A token for the machine, whose id is kept so that it can end before."""
+    signer = Signer.from_settings()
+    _note_use(machine, now)
+    row = MachineToken.objects.create(machine=machine, user_id=actor.id, expires_at=now + LIFETIME)
+    if use is Use.MCP:
+        # Last, so that no token is given out without it. Opening the dev UI is looking, and leaves none.
+        record_fetched("mcp_token.issued", machine, actor)
+    return signer.sign(user_id=actor.id, app=machine.fly_app_id, login=login, use=use, now=now, jti=row.pk)
 
 
 def _member(machine: Machine, person: Person) -> Member:
@@ -174,6 +187,13 @@ def _member(machine: Machine, person: Person) -> Member:
     if member is None:
         raise NoSuchMachine
     return member
+
+
+def _hold(machine: Machine, person: Person) -> None:
+    """Keep the person's membership and standing as they are, so that no token outlives them that was made meanwhile."""
+    own = machine.members.filter(user_id=person.id, user__is_active=True).select_related("user")
+    if own.select_for_update(of=("self", "user"), no_key=True).first() is None:
+        raise NoSuchMachine
 
 
 def _note_use(machine: Machine, now: datetime) -> None:

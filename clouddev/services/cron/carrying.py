@@ -21,7 +21,7 @@ from clouddev.devui import Signer, Use
 from clouddev.models import CronJob, CronRun, Machine, Member
 from clouddev.services import at_fly, running, status
 from clouddev.services.changing import GoneAtFly
-from clouddev.services.cron.jobs import pause
+from clouddev.services.cron.jobs import LOST_ACCESS, pause
 from clouddev.services.cron.turns import Lost, Turn, take
 from config.core.database import DATABASE_AWAY
 from config.core.errors import ApplicationError
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 GIVES_UP_AFTER = timedelta(hours=24)
 MOST_TRIES = 40
 MAYBE_STARTED = "The workflow may have started all the same; it was not started again."
-LOST_ACCESS = "Whoever made this job may no longer use the machine. Resume it, and it runs in your name."
 SUSPENDED = (
     "The organization of the machine is suspended. Ask an operator of this server to restore it, then resume the job."
 )

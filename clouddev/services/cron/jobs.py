@@ -17,6 +17,7 @@ from config.core.errors import Conflict, Malformed, NotFound
 PAGE = 50
 MOST_JOBS = 100
 BY_HAND = "Paused by a member."
+LOST_ACCESS = "Whoever made this job may no longer use the machine. Resume it, and it runs in your name."
 
 
 class NoSuchJob(NotFound):

@@ -164,7 +164,7 @@ def test_asking_for_a_token_is_mostly_reading(alice_api, studio):
     ask(alice_api, MCP)
     with CaptureQueriesContext(connection) as queries:
         ask(alice_api, MCP)
-    assert len(queries) == 4
+    assert len(queries) == 6
 
 
 @pytest.mark.parametrize(("words", "days"), [(None, 30), ("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365)])
@@ -213,3 +213,25 @@ def test_a_webhook_token_is_revoked_once(alice, studio):
     with pytest.raises(tokens.AlreadyRevoked):
         tokens.revoke_webhook_token(jti=row.pk, actor=alice, now=now)
     assert AuditEvent.objects.filter(action="webhook_token.revoked").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "action"), [(SSH_KEY, "ssh_key.fetched"), (MCP, "mcp_token.issued")]
+)  # fmt: skip
+def test_whoever_fetches_what_opens_a_machine_is_written_down(bob_api, bob, studio, path, action):
+    assert ask(bob_api, path).status_code == 200
+    event = AuditEvent.objects.get(action=action)
+    assert (event.actor_id, event.target_id, event.details) == (bob.pk, str(studio.pk), {"app": "studio"})
+    assert event.organization_id == studio.organization_id
+
+
+@pytest.mark.parametrize("path", [SSH_KEY, MCP])
+def test_whoever_is_refused_leaves_no_row(charlie_api, studio, path):
+    assert ask(charlie_api, path).status_code == 404
+    assert not AuditEvent.objects.exists()
+
+
+def test_asking_again_for_a_machine_that_is_there_is_fetching_its_key(alice_api, alice, studio):
+    answer = alice_api.post("/api/cloud-dev/create", {"appName": "studio"})
+    assert answer.json()["data"]["sshPrivateKey"]
+    assert AuditEvent.objects.get().action == "ssh_key.fetched"

@@ -1,0 +1,90 @@
+"""What ends when somebody's access does. The one place that suspending, signing out everywhere and deleting call.
+
+Apps above this one give out access of their own, and say here how it ends: each part registers under the name that
+docs/access-ended.md has for it. All parts run in the caller's transaction, so that access ends as a whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+from django.db.models import F
+
+from accounts import audit
+from accounts.models import AccessToken, CLILogin, User
+
+
+class Why(StrEnum):
+    """What has ended somebody's access."""
+
+    SUSPENDED = "suspended"
+    SIGNED_OUT = "signed out everywhere"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Whose access has ended, and by whom; nobody is this server."""
+
+    user: User
+    why: Why
+    by: audit.Actor | None
+    now: datetime
+
+
+Part = Callable[[Ended], int]
+_parts: dict[str, Part] = {}
+
+
+def part(name: str) -> Callable[[Part], Part]:
+    """Register what ends something, and says of how much; it does no harm when called again."""
+
+    def register(end_it: Part) -> Part:
+        _parts[name] = end_it
+        return end_it
+
+    return register
+
+
+def names() -> list[str]:
+    """What ends, by the names in docs/access-ended.md."""
+    return list(_parts)
+
+
+@transaction.atomic
+def end(*, user: User, why: Why, by: audit.Actor | None, now: datetime) -> dict[str, int]:
+    """End all that the person was given; tells of each part how much ended."""
+    ended = Ended(user=user, why=why, by=by, now=now)
+    return {name: end_it(ended) for name, end_it in _parts.items()}
+
+
+@part("cached credentials")
+def _cache(ended: Ended) -> int:
+    """What was kept in the epoch until now opens no more. First of all, since it holds the person's row."""
+    return User.objects.filter(pk=ended.user.pk).update(cache_epoch=F("cache_epoch") + 1)
+
+
+@part("access tokens")
+def _tokens(ended: Ended) -> int:
+    """Those of somebody who is suspended are refused as long as they are, and work again when they are restored."""
+    if ended.why == Why.SUSPENDED:
+        return 0
+    return AccessToken.objects.of(ended.user).filter(revoked_at=None).update(revoked_at=ended.now)
+
+
+@part("browser sessions")
+def _browsers(ended: Ended) -> int:
+    sessions = list(UserSession.objects.filter(user=ended.user))
+    for session in sessions:
+        session.end()
+    return len(sessions)
+
+
+@part("CLI logins under way")
+def _logins(ended: Ended) -> int:
+    """Those that were approved and that no tool has picked up."""
+    approved = CLILogin.objects.filter(decided_by=ended.user, state=CLILogin.State.APPROVED)
+    return approved.update(state=CLILogin.State.DENIED)

@@ -1,0 +1,201 @@
+"""What ends with somebody's access: each thing that a person was given, in each way of losing it."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import AuditEvent, CLILogin, User
+from accounts.services import access_ended, cli_login, people
+from clouddev.models import CronJob, WebhookToken
+from clouddev.services import members, tokens
+from clouddev.services.access import NoSuchMachine
+from tests.accounts.threads import at_once
+from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job
+from tests.conftest import APIClient, token_of
+from tests.operators import browser_of, make_operator
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+PRESSED: dict[str, str] = {}
+
+
+class Bob:
+    """bob, who may use alice's machine, with one of everything that a person is given."""
+
+    def __init__(self, alice: User, bob: User) -> None:
+        self.alice, self.bob = alice, bob
+        self.machine = make_machine(alice, "studio")
+        add_member(self.machine, bob)
+        self.token = token_of(bob)
+        self.browser = browser_of(bob)
+        self.browser.get("/account/apps")
+        self.webhook = make_webhook_token(self.machine, bob)
+        APIClient(self.token).get("/api/cloud-dev/mcp-token", appName="studio")
+        self.browser.get("/auth/dev-ui", {"app": self.machine.fly_app_id})
+        self.mcp, self.dev_ui = (token.pk for token in self.machine.machine_tokens.order_by("expires_at"))
+        self.job = make_job(self.machine, by=bob)
+        self.login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
+        cli_login.approve(login=CLILogin.objects.get(code=self.login.code), user=bob, now=NOW)
+        self.epoch = bob.cache_epoch
+
+    def revoked(self) -> set[Any]:
+        return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
+
+    def works(self) -> dict[str, bool]:
+        """Which of it still works."""
+        check = cli_login.check(code=self.login.code, secret=self.login.secret, address="127.0.0.1", now=timezone.now())
+        revoked, job = self.revoked(), CronJob.objects.filter(pk=self.job.pk).first()
+        epoch = User.objects.filter(pk=self.bob.pk).values_list("cache_epoch", flat=True).first()
+        return {
+            "access tokens": APIClient(self.token).get("/api/cloud-dev/list").status_code not in {401, 403},
+            "browser sessions": self.browser.get("/account/apps").status_code == 200,
+            "CLI logins under way": check.status == "approved",
+            "cached credentials": epoch == self.epoch,
+            "webhook tokens": self.webhook.pk not in revoked,
+            "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
+            "cron jobs": job is not None and job.paused_at is None,
+        }
+
+
+def _suspend(bob: Bob) -> None:
+    browser_of(make_operator()).post(f"/admin/accounts/user/{bob.bob.pk}/suspend_one/", PRESSED)
+
+
+def _sign_out(bob: Bob) -> None:
+    bob.browser.post("/account/revoke-all")
+
+
+def _sign_out_by_operator(bob: Bob) -> None:
+    browser_of(make_operator()).post(f"/admin/accounts/user/{bob.bob.pk}/revoke_one/", PRESSED)
+
+
+def _delete(bob: Bob) -> None:
+    User.objects.get(pk=bob.bob.pk).delete()
+
+
+def _remove(bob: Bob) -> None:
+    members.remove_member(machine=bob.machine, login="bob", actor=bob.alice)
+
+
+def _leave(bob: Bob) -> None:
+    answer = APIClient(bob.token).request("DELETE", "/api/cloud-dev/members?appName=studio&login=bob")
+    assert answer.status_code == 200
+
+
+WAYS: dict[str, tuple[str, Callable[[Bob], None]]] = {
+    "suspended": ("suspended", _suspend),
+    "signed out everywhere": ("signed out everywhere", _sign_out),
+    "signed out by an operator": ("signed out everywhere", _sign_out_by_operator),
+    "deleted": ("deleted", _delete),
+    "removed": ("removed from a machine, or left it", _remove),
+    "left": ("removed from a machine, or left it", _leave),
+}
+
+
+def table() -> dict[str, dict[str, str]]:
+    """The table in the documentation: what, and what becomes of it in each way."""
+    text = (Path(settings.BASE_DIR) / "docs/access-ended.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+    ]
+    head, _, *lines = rows
+    return {line[0]: dict(zip(head[1:], line[1:], strict=True)) for line in lines}
+
+
+def test_the_table_has_all_that_ends_and_nothing_else():
+    assert set(table()) == set(access_ended.names())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_ends_is_what_the_table_says(alice, bob, way):
+    told, end = WAYS[way]
+    given = Bob(alice, bob)
+    end(given)
+    stays = {what: row[told].startswith("stay") for what, row in table().items()}
+    assert given.works() == stays
+
+
+def test_before_it_ends_all_of_it_works(alice, bob):
+    assert set(Bob(alice, bob).works().values()) == {True}
+
+
+def test_what_others_were_given_stays(alice, bob, charlie):
+    given = Bob(alice, bob)
+    add_member(given.machine, charlie)
+    kept = make_webhook_token(given.machine, charlie)
+    elsewhere = make_webhook_token(make_machine(alice, "other"), alice)
+    job = make_job(given.machine, by=charlie, workflow_name="weekly")
+    people.suspend(user=bob, by=None)
+    kept.refresh_from_db()
+    elsewhere.refresh_from_db()
+    job.refresh_from_db()
+    assert (kept.revoked_at, elsewhere.revoked_at, job.paused_at) == (None, None, None)
+    assert given.revoked() == {given.webhook.pk, given.mcp, given.dev_ui}
+
+
+def test_leaving_one_machine_ends_nothing_on_another(alice, bob):
+    given = Bob(alice, bob)
+    other = make_machine(alice, "other")
+    add_member(other, bob)
+    token, job = make_webhook_token(other, bob), make_job(other, by=bob)
+    _remove(given)
+    token.refresh_from_db()
+    job.refresh_from_db()
+    assert (token.revoked_at, job.paused_at) == (None, None)
+
+
+def test_an_expired_or_revoked_token_is_not_revoked_again(alice, bob):
+    machine = make_machine(alice, "studio")
+    before = NOW - timedelta(hours=1)
+    over = make_webhook_token(machine, bob, expires_at=before)
+    revoked = make_webhook_token(machine, bob, revoked_at=before)
+    people.suspend(user=bob, by=alice)
+    over.refresh_from_db()
+    revoked.refresh_from_db()
+    assert (over.revoked_at, revoked.revoked_at) == (None, before)
+    assert not AuditEvent.objects.filter(action="webhook_token.revoked").exists()
+
+
+def test_the_trail_names_each_webhook_token_and_who_ended_it(alice, bob):
+    given = Bob(alice, bob)
+    operator = make_operator()
+    people.suspend(user=bob, by=operator)
+    event = AuditEvent.objects.get(action="webhook_token.revoked")
+    assert (event.actor_id, event.target_id, event.details) == (operator.pk, str(given.webhook.pk), {"app": "studio"})
+    assert AuditEvent.objects.filter(action="cron_job.paused", target_id=str(given.job.pk)).exists()
+
+
+def test_restoring_brings_access_tokens_back_and_no_token_of_a_machine(alice, bob):
+    given = Bob(alice, bob)
+    people.suspend(user=bob, by=None)
+    people.restore(user=bob, by=None)
+    works = given.works()
+    assert (works["access tokens"], works["webhook tokens"], works["cron jobs"]) == (True, False, False)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["suspended", "removed"])
+def test_a_webhook_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(way, alice, bob):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob)
+
+    def end() -> None:
+        if way == "suspended":
+            people.suspend(user=bob, by=None)
+        else:
+            members.remove_member(machine=machine, login="bob", actor=alice)
+
+    def ask() -> None:
+        with suppress(NoSuchMachine):
+            tokens.issue_webhook_token(machine=machine, person=bob, actor=bob, expires_in="365d", now=timezone.now())
+
+    at_once(ask, end, ask, ask)
+    assert not WebhookToken.objects.filter(revoked_at=None).exists()
