@@ -8,14 +8,20 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
-from deployments.models import Build, Discrepancy
+from config.core.database import fetch_row
+from config.core.workers import HEARD_PARAMETERS, HEARD_SQL, Heard, heard_of
+from deployments.models import Build
 
 State = Build.State
+# One statement for the two, since the front page asks enough of them.
+_DIFFERING_AND_HEARD = f"""
+SELECT (SELECT count(*) FROM deployments_discrepancy), heard.* FROM ({HEARD_SQL}) heard
+"""  # noqa: S608 - constants
 _FAILED = (State.FAILED, State.INTERRUPTED)
 
 
 def figures(*, now: datetime) -> list[Figure]:
-    """Builds that run, builds that failed today, and what differs at Fly: two queries."""
+    """Builds that run, builds that failed today, what differs at Fly, and whether workers are there: two queries."""
     today = midnight(now)
     counts = Build.objects.filter(Q(finished_at=None) | Q(finished_at__gte=today)).aggregate(
         running=Count("pk", filter=Q(state__in=[State.BUILDING, State.RELEASED], finished_at=None)),
@@ -24,7 +30,7 @@ def figures(*, now: datetime) -> list[Figure]:
         ended=Count("pk", filter=Q(finished_at__gte=today)),
     )
     builds = reverse("admin:deployments_build_changelist")
-    differing = Discrepancy.objects.count()
+    differing, *heard = fetch_row(_DIFFERING_AND_HEARD, HEARD_PARAMETERS) or (0,)
     return [
         Figure(
             title="Running builds",
@@ -49,7 +55,20 @@ def figures(*, now: datetime) -> list[Figure]:
             icon="difference",
             tone="warning" if differing else "",
         ),
+        _workers(heard_of(tuple(heard) or None)),
     ]
+
+
+def _workers(heard: Heard) -> Figure:
+    """How many workers there are; in red where what waits will not be done."""
+    return Figure(
+        title="Workers",
+        value=heard.count,
+        note="No build worker is running: start one." if heard.is_silence else f"heard of {heard.seconds_ago} s ago",
+        path=reverse("admin:procrastinate_procrastinatejob_changelist"),
+        icon="engineering",
+        tone="danger" if heard.is_silence else "",
+    )
 
 
 def builds_by_day(*, now: datetime) -> Chart:

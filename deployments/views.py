@@ -18,6 +18,7 @@ from deployments.models import Build, Deployment
 from deployments.services import build_logs, builds, cancelation, destroying, standing
 from deployments.services.ownership import own_app_by_id, own_build
 from deployments.services.service_logs import service_logs
+from deployments.services.stalled import end_if_stalled
 from deployments.services.status import message_of
 
 _LONGEST_OFFSET = 9
@@ -94,7 +95,7 @@ def _row(build: Build, current: Build | None) -> dict[str, Any]:
 @require_GET
 def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """A build with the end of its log, or with `from` another part of it."""
-    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    found = _build(request, deployment_id, build_id)
     offset = _offset(request.GET, "from")
     if offset is None:
         part = build_logs.read_tail(build_id=found.pk, length=found.log_length)
@@ -126,7 +127,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
 @require_GET
 def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """What the build's page asks for while it is open: how the build is, and the log after `offset`."""
-    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    found = _build(request, deployment_id, build_id)
     offset = _offset(request.GET, "offset") or 0
     part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
     now = standing.standing_of(found)
@@ -185,6 +186,14 @@ def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     destroying.destroy(owner=person, app_name=app.app_name, now=timezone.now())
     messages.success(request, f"{app.app_name} is being destroyed.")
     return redirect("deployments")
+
+
+def _build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
+    """One of the person's builds, ended where it waited for a worker that isn't there."""
+    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    if end_if_stalled(build_id=found.pk, state=found.state, accepted_at=found.accepted_at, now=timezone.now()):
+        found.refresh_from_db(fields=["state", "error", "finished_at"])
+    return found
 
 
 def _offset(parameters: Mapping[str, str], name: str) -> int | None:

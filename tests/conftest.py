@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from django.utils import timezone
@@ -132,6 +132,14 @@ def _forget_clients() -> None:
     """Let go of what they remember: of a pause, of the list of integrations, of which host made an app."""
     client._shared.cache_clear()
     fly_client._shared.cache_clear()
+
+
+@pytest.fixture
+def no_workers(db: None) -> None:
+    """Nothing tells of a worker: neither of one of a test before."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_workers")
+        cursor.execute("DELETE FROM procrastinate_periodic_defers")
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.utils import timezone
 
 from clouddev.models import Machine, Member
 from clouddev.models.machines import Person
-from clouddev.services import at_fly, idle
+from clouddev.services import at_fly, idle, stalled
 from deployments.models.deployments import url_of
 
 _MOST = 200
@@ -113,6 +114,7 @@ def _of(person: Person) -> QuerySet[Member]:
 
 def _listed(member: Member, states: dict[str, str]) -> Listed:
     machine = member.machine
+    stalled.end_if_stalled(machine=machine, now=timezone.now())
     return Listed(machine, member.role, member.linux_user, _word(machine.state, machine.fly_app_id, states))
 
 

@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 State, Wanted = Machine.State, Machine.Wanted
 _BUSY_FOR_SECONDS = 5
 _BUSY = "It was changing its state at Fly for more than a minute. Please try again in a moment."
-_TOO_LATE = "Nothing could see to it in time. Please try again."
 CHANGES = RateLimit("machine-changes", "30/minute")
 
 
@@ -86,7 +85,7 @@ def _carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     if wish is None:
         return
     if now - wish.at > wishes.STALE_AFTER:
-        wishes.give_up(wish, _failed(wish, _TOO_LATE))
+        wishes.give_up(wish, _failed(wish, wishes.TOO_LATE))
         return
     try:
         reason = "" if bring(wish.machine, wish.wanted).is_done else _BUSY

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from clouddev.models import Machine
 from clouddev.models.machines import Person
-from clouddev.services import at_fly, idle, wishes
+from clouddev.services import at_fly, idle, stalled, wishes
 from clouddev.services.access import NoSuchMachine, machine_of_member
 from config.core import cache
 from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
@@ -47,7 +49,8 @@ def status_of(*, person: Person, app_name: str) -> Status:
 
 
 def status_of_machine(machine: Machine) -> Status:
-    """The same, of a machine that was looked up."""
+    """The same, of a machine that was looked up. Who waits to see it made is told where no worker is."""
+    stalled.end_if_stalled(machine=machine, now=timezone.now())
     if machine.state in at_fly.OWN_WORDS:
         return Status(at_fly.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
     heard = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 LASTS = timedelta(seconds=90)
 # After workers were away, or failed at it in a way that nobody thought of, nobody expects it any more.
 STALE_AFTER = timedelta(minutes=5)
+TOO_LATE = "Nothing could see to it in time. Please try again."
 _PAUSE = timedelta(seconds=3)
 # Longer than whoever has recorded a wish is at it.
 _LEFT_ALONE_FOR = timedelta(seconds=10)
@@ -115,16 +116,23 @@ def sweep(*, now: datetime) -> None:
 
 def under_way(machine: Machine, word: str) -> str:
     """What is yet to be done at Fly, which calls the machine's state `word`: `starting`, `stopping` or nothing."""
-    if machine.wanted_at is None or word in _FULFILLED[machine.wanted]:
+    if machine.wanted_at is None or word in _FULFILLED[machine.wanted] or _is_stale(machine):
         return ""
     return _GOING[machine.wanted]
 
 
 def complaint(machine: Machine, word: str) -> str:
     """Why the last wish could not be fulfilled, as long as the machine isn't as wished."""
-    if machine.wanted_at is not None or word in _FULFILLED.get(machine.wanted, ()):
+    if word in _FULFILLED.get(machine.wanted, ()):
         return ""
-    return machine.error
+    if _is_stale(machine):
+        return f"The machine could not be {machine.wanted}. {TOO_LATE}"
+    return machine.error if machine.wanted_at is None else ""
+
+
+def _is_stale(machine: Machine) -> bool:
+    """Whether no worker has seen to it, and none will any more."""
+    return machine.wanted_at is not None and timezone.now() - machine.wanted_at > STALE_AFTER
 
 
 def forget_complaints(*, heard_of: Mapping[uuid.UUID, str]) -> None:

@@ -11,7 +11,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 # Each has slots of its own. Builds and machines take minutes, steps of cron jobs wait for machines that are strangers',
 # and nothing of these may keep the upkeep waiting, by which lost work is found again.
-BUILDS, MACHINES, CRON, SHORT = "builds", "machines", "cron", "short"
+QUEUES = BUILDS, MACHINES, CRON, SHORT = "builds", "machines", "cron", "short"
 
 # Set when the process is told to stop. Long jobs look at it, and leave what they are at to another worker.
 stopping = threading.Event()

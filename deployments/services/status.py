@@ -1,30 +1,36 @@
 """How an app is, for somebody who waits for it: from our own rows alone, since the workers note what Fly says."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from config.core.attempts import TAKEOVER_AFTER
 from config.core.database import fetch_row
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST_SQL
 from deployments.models.deployments import Person, url_of
+from deployments.services.stalled import NO_WORKER, end_if_stalled
 
 Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]
 
 # One statement by hand: a client asks every few seconds for as long as its build takes.
 _FIND = f"""
 SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
-       b.accepted_at, b.started_at, b.released_at, b.cancel_requested_at, b.finished_at
+       b.accepted_at, b.started_at, b.released_at, b.cancel_requested_at, b.finished_at, b.heartbeat_at, b.id
   FROM deployments_deployment d
   JOIN accounts_organization o ON o.id = d.organization_id
   LEFT JOIN LATERAL (
-       SELECT state, commit, step, error, accepted_at, started_at, released_at, cancel_requested_at, finished_at
+       SELECT state, commit, step, error, accepted_at, started_at, released_at, cancel_requested_at, finished_at,
+              heartbeat_at, id
          FROM deployments_build
         WHERE deployment_id = d.id
         ORDER BY {LATEST_FIRST_SQL}
         LIMIT 1) b ON true
  WHERE d.owner_id = %s AND d.app_name = %s AND o.suspended_at IS NULL
 """  # noqa: S608 - the order is a constant
+# Another worker takes over after that, when there is one.
+_HEARTBEAT_COUNTS_FOR = 2 * TAKEOVER_AFTER
 RECEIVING = "Receiving the archive…"
 WAITING = "Waiting for a worker…"
 BEGINNING = "Preparing the build…"
@@ -58,10 +64,12 @@ class _Latest:
     released_at: datetime | None
     cancel_requested_at: datetime | None
     finished_at: datetime | None
+    heartbeat_at: datetime | None
+    pk: uuid.UUID
 
 
 def status_of(*, caller: Person, app_name: str, now: datetime) -> Status:
-    """How the caller's app is. One query.
+    """How the caller's app is. One query, and more only where a build has waited for minutes.
 
     It is `not_found` also when it is another's, is being destroyed, or belongs to a suspended organization.
     """
@@ -69,7 +77,12 @@ def status_of(*, caller: Person, app_name: str, now: datetime) -> Status:
     if row is None or row[1] == Deployment.State.DESTROYING:
         return Status("not_found")
     url = url_of(row[0])
-    return Status("idle", url) if row[2] is None else _of_build(url, _Latest(*row[2:]), now)
+    if row[2] is None:
+        return Status("idle", url)
+    latest = _Latest(*row[2:])
+    if end_if_stalled(build_id=latest.pk, state=latest.state, accepted_at=latest.accepted_at, now=now):
+        return Status("build_error", url, latest.commit or None, error=NO_WORKER)
+    return _of_build(url, latest, now)
 
 
 def _of_build(url: str, build: _Latest, now: datetime) -> Status:
@@ -103,10 +116,13 @@ def _word_and_message(build: _Latest | Build) -> tuple[Word, str | None]:
 def _so_far(build: _Latest | Build, now: datetime) -> str:
     """How long what is being done takes already, such as " (4 min)"; "" for the first minute, and for what is over.
 
-    Some steps take long, and the command-line tool gives up when nothing changes for three minutes.
+    Some steps take long, and the command-line tool gives up when nothing changes for three minutes. So it does where
+    the worker is gone: without its heartbeat the minutes stand still.
     """
     since = build.released_at or build.started_at or build.accepted_at
-    minutes = (now - since) // timedelta(minutes=1) if since and not build.finished_at else 0
+    is_taken = build.state != Build.State.QUEUED and build.heartbeat_at is not None
+    until = min(now, build.heartbeat_at + _HEARTBEAT_COUNTS_FOR) if is_taken and build.heartbeat_at else now
+    minutes = (until - since) // timedelta(minutes=1) if since and not build.finished_at else 0
     return f" ({minutes} min)" if minutes > 0 else ""
 
 

@@ -183,7 +183,7 @@ def test_the_database_refuses_to_change_or_delete_audit_rows(alice):
     assert AuditEvent.objects.get().action == "user.suspended"
 
 
-def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie):
+def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie, no_workers):
     log_a_tool_in(alice)
     connection_of(alice, needs_reconnect=True)
     connection_of(alice, "hubspot")
@@ -198,6 +198,7 @@ def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie):
         "Running builds": (0, "and 0 waiting"),
         "Failed builds today": (0, "of 0 that ended"),
         "Discrepancies": (0, "between Fly and us"),
+        "Workers": (0, "No build worker is running: start one."),
         "Running machines": (0, "of 0; 0 being made or removed"),
         "Failed machines": (0, "could not be made"),
         "Idle machines": (0, "not used for 7 days"),

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -69,3 +70,19 @@ def make_discrepancy(fly_name: str = "crayon-00000000000000ff", kind: str = Disc
     return Discrepancy.objects.create(
         kind=kind, fly_name=fly_name, sentence="Nobody here knows it.", first_seen_at=now, last_seen_at=now
     )
+
+
+def make_worker(*, ago: timedelta = timedelta()) -> None:
+    """A worker whose last heartbeat was so long ago, by the database's clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - %s)", [ago])
+
+
+def make_sign_of_life(*, ago: timedelta) -> None:
+    """What a worker leaves that did what was due then and has ended since."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp)"
+            " VALUES ('deployments.sweep', '', extract(epoch FROM now() - %s))",
+            [ago],
+        )

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from deployments.dashboard import builds_by_day
 from deployments.models import Build, Deployment, Discrepancy
-from tests.deployments.builders import IMAGE, make_build, make_deployment, make_discrepancy
+from tests.deployments.builders import IMAGE, make_build, make_deployment, make_discrepancy, make_worker
 from tests.operators import browser_of, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +155,17 @@ def test_nothing_is_edited_added_or_deleted(browser, shop, path):
     assert [browser.post(post, {"post": "yes"}).status_code for post in posts] == [403] * 3
     assert (Build.objects.count(), Deployment.objects.count()) == (1, 1)
     assert Discrepancy.objects.count() == (1 if row else 0)
+
+
+def test_the_front_page_says_whether_there_is_a_worker(browser, no_workers):
+    def figure():
+        return next(each for each in browser.get("/admin/").context["figures"] if each.title == "Workers")
+
+    assert (figure().value, figure().note, figure().tone) == (0, "No build worker is running: start one.", "danger")
+    for _ in range(4):
+        make_worker(ago=timedelta(seconds=7))
+    assert (figure().value, figure().tone) == (1, "")
+    assert figure().note in {f"heard of {seconds} s ago" for seconds in (7, 8, 9)}
 
 
 def test_the_front_page_counts_builds_and_leads_to_them(browser, shop):

@@ -8,14 +8,17 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import AuditEvent
 from clouddev.models import IdlePolicy, Machine
 from clouddev.services import at_fly, status
 from config.core import cache
-from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, said
+from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, jobs_of, said
 from tests.clouddev.builders import add_member, make_machine
+from tests.deployments.builders import make_worker
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/cloud-dev/status"
@@ -255,3 +258,59 @@ def test_what_is_yet_to_be_done_at_fly_is_said(alice_api, studio_at_fly, sandbox
     told = said(alice_api.get(PATH, appName="studio"))[1]["data"]
     assert told["status"] == status
     assert told.get("message", "") == ("" if fly_state == wanted else f"The machine is {status}…")
+
+
+NO_WORKER = "No worker is running that could make the machine. Create it again later, or tell an operator."
+
+
+def data_of(api):
+    return asked(api)[1]["data"]
+
+
+@pytest.mark.parametrize("left", [{}, {"attempt": 1, "heartbeat_at": timezone.now() - timedelta(minutes=3)}])
+def test_a_machine_that_waits_to_be_made_where_no_worker_is_ends(alice_api, alice, no_workers, left):
+    """One that nobody has begun, and one whose worker is gone."""
+    machine = make_machine(
+        alice, "studio", state=State.CREATING, step="Waiting for a worker…", sealed_environment=b"x", **left
+    )
+    times = [timedelta(seconds=110), timedelta(minutes=3)]
+    heard = []
+    for ago in times if not left else times[1:]:
+        Machine.objects.update(created_at=timezone.now() - ago)
+        heard.append(data_of(alice_api))
+    ended = {"status": "error", "url": machine.url, "error": NO_WORKER}
+    waits = {"status": "creating", "url": machine.url, "message": "Waiting for a worker…"}
+    assert heard == ([ended] if left else [waits, ended])
+    assert data_of(alice_api) == ended
+    machine.refresh_from_db()
+    assert (machine.state, machine.sealed_environment, jobs_of(machine)) == (State.UNDOING, None, 1)
+    assert AuditEvent.objects.filter(action="machine.failed", details__error=NO_WORKER).count() == 1
+
+
+@pytest.mark.parametrize("alive", ["a worker", "a heartbeat"])
+def test_one_that_somebody_is_at_or_will_be_is_made(alice_api, alice, no_workers, alive):
+    make_machine(alice, "studio", state=State.CREATING, created_at=timezone.now() - timedelta(minutes=9))
+    if alive == "a worker":
+        make_worker(ago=timedelta(seconds=60))
+    else:
+        Machine.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=60))
+    assert data_of(alice_api)["status"] == "creating"
+
+
+def test_its_page_ends_it_too(alice, no_workers):
+    machine = make_machine(alice, "studio", state=State.CREATING, created_at=timezone.now() - timedelta(minutes=9))
+    browser = Client()
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    assert browser.get("/workspaces/states").json()["workspaces"][str(machine.pk)]["failed"] == NO_WORKER
+
+
+def test_a_start_that_no_worker_sees_to_is_no_longer_said_to_be_under_way(alice_api, studio_at_fly, sandbox):
+    sandbox.fly_machine(studio_at_fly.fly_machine_id, state="stopped")
+    for ago, expected in (
+        (timedelta(minutes=4), ("starting", "The machine is starting…")),
+        (timedelta(minutes=6),
+         ("stopped", "The machine could not be started. Nothing could see to it in time. Please try again.")),
+    ):  # fmt: skip
+        Machine.objects.update(wanted="started", wanted_at=timezone.now() - ago)
+        told = data_of(alice_api)
+        assert (told["status"], told["message"]) == expected

@@ -5,12 +5,17 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 from django.utils import timezone
 
+from accounts.models import AuditEvent
 from deployments.models import Build, Deployment
-from tests.deployments.builders import make_build, make_deployment
+from deployments.services import stalled
+from deployments.services.building import attempts
+from tests.deployments.at_fly import at_once
+from tests.deployments.builders import make_build, make_deployment, make_sign_of_life, make_worker
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_workers")]
 PATH = "/api/deploy/status"
 NOT_FOUND = {"data": {"status": "not_found", "url": None, "commit": None}}
 State = Build.State
@@ -132,13 +137,96 @@ LONG = [
 
 @pytest.mark.parametrize(("fields", "since", "sentence"), LONG)
 def test_a_message_says_how_long_it_takes_so_that_tools_go_on_waiting(alice_api, shop, fields, since, sentence):
+    make_worker()
     build = make_build(shop, **fields)
     began = getattr(build, since)
     heard = []
     for seconds in (59, 60, 239, 240):
+        Build.objects.exclude(heartbeat_at=None).update(heartbeat_at=began + timedelta(seconds=seconds))
         with time_machine.travel(began + timedelta(seconds=seconds), tick=False):
             heard.append(asked(alice_api)["data"]["message"])
     assert heard == [sentence, f"{sentence} (1 min)", f"{sentence} (3 min)", f"{sentence} (4 min)"]
+
+
+@pytest.mark.parametrize("state", [State.BUILDING, State.RELEASED])
+def test_where_the_worker_is_gone_the_minutes_stand_still(alice_api, shop, state):
+    build = make_build(shop, state=state, step="One…")
+    Build.objects.update(heartbeat_at=build.started_at + timedelta(minutes=2), released_at=build.started_at)
+    heard = []
+    for minutes in (3, 6, 60):
+        with time_machine.travel(build.started_at + timedelta(minutes=minutes), tick=False):
+            heard.append(asked(alice_api)["data"]["message"])
+    assert heard == ["One… (3 min)"] * 3
+
+
+NO_WORKER = "No build worker is running. Push again later, or tell an operator."
+
+
+def wait(**times):
+    """Let what waits have waited for so long."""
+    Build.objects.update(accepted_at=timezone.now() - timedelta(**times))
+
+
+@pytest.mark.parametrize("heard", ["never", "long ago", "as it ended well, long ago"])
+def test_a_build_that_waits_where_no_worker_is_ends(alice_api, alice, shop, heard):
+    build = make_build(shop, commit="0123abc", sealed_environment=b"sealed")
+    if heard == "long ago":
+        make_worker(ago=timedelta(seconds=121))
+    elif heard != "never":
+        make_sign_of_life(ago=timedelta(seconds=125))
+    wait(seconds=119)
+    assert asked(alice_api)["data"]["status"] == "queued"
+    wait(seconds=121)
+    ended = {"data": {"status": "build_error", "url": shop.url, "commit": "0123abc", "error": NO_WORKER}}
+    assert asked(alice_api) == asked(alice_api) == ended
+    build.refresh_from_db()
+    assert (build.state, build.error, build.sealed_environment) == ("interrupted", NO_WORKER, None)
+    event = AuditEvent.objects.get(action="build.interrupted")
+    assert (event.actor_id, event.details) == (alice.pk, {"app": "shop", "error": NO_WORKER})
+
+
+@pytest.mark.parametrize("ago", [timedelta(seconds=1), timedelta(seconds=110)])
+@pytest.mark.parametrize("is_sign", [False, True])
+def test_while_a_worker_was_there_in_the_last_two_minutes_it_waits_on(alice_api, shop, ago, is_sign):
+    make_build(shop)
+    (make_sign_of_life if is_sign else make_worker)(ago=ago)
+    wait(minutes=30)
+    assert asked(alice_api)["data"]["message"] == "Waiting for a worker… (30 min)"
+
+
+def test_a_push_that_still_arrives_waits_for_no_worker(alice_api, shop):
+    make_build(shop, accepted_at=None, created_at=NOW - timedelta(hours=1))
+    assert asked(alice_api)["data"]["status"] == "queued"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_worker_that_comes_back_and_whoever_asks_one_has_the_build(alice_api, alice, shop):
+    """Both at once, many times: it is either taken or ended, and the other one finds it so."""
+    for _ in range(8):
+        build = make_build(shop)
+        wait(minutes=5)
+        asking = {"build_id": build.pk, "state": State.QUEUED, "accepted_at": NOW - timedelta(hours=1)}
+
+        def go(number, build=build, asking=asking):
+            return attempts.take(build.pk) if number else stalled.end_if_stalled(**asking, now=timezone.now())
+
+        ended, taken = at_once(2, go)
+        build.refresh_from_db()
+        assert (ended, taken is None, build.state) in {
+            (True, True, "interrupted"), (False, False, "building"),
+        }  # fmt: skip
+        Build.objects.all().delete()
+
+
+def test_its_page_ends_it_too(alice, shop):
+    build = make_build(shop)
+    wait(minutes=3)
+    browser = Client()
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    path = f"/deployments/{shop.pk}/builds/{build.pk}"
+    assert (browser.get(f"{path}/news").json()["word"], NO_WORKER in browser.get(path).content.decode()) == (
+        "Interrupted", True,
+    )  # fmt: skip
 
 
 def test_what_is_over_takes_no_longer(alice_api, shop):

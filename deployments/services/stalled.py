@@ -1,0 +1,44 @@
+"""Ending builds that wait where no worker is: whoever asks how such a build is ends it, since nobody else would.
+
+A worker that comes back in the same moment takes the build by a conditional UPDATE, too: whichever of the two is
+first has it, and the other finds it taken.
+"""
+
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import audit
+from config.core import workers
+from deployments.models import Build
+
+NO_WORKER = "No build worker is running. Push again later, or tell an operator."
+State = Build.State
+
+
+def end_if_stalled(*, build_id: uuid.UUID, state: str, accepted_at: datetime | None, now: datetime) -> bool:
+    """End a build that has waited for two minutes without any worker's sign of life; says whether that was so.
+
+    Nothing is asked about one that isn't waiting, or hasn't for so long.
+    """
+    if state != State.QUEUED or accepted_at is None or now - accepted_at <= workers.SILENT_AFTER:
+        return False
+    return workers.are_silent() and _end(build_id, now)
+
+
+def _end(build_id: uuid.UUID, now: datetime) -> bool:
+    with transaction.atomic():
+        waiting = Build.objects.waiting().filter(pk=build_id, finished_at=None)
+        # Its archive goes with the next sweep.
+        if not waiting.update(state=State.INTERRUPTED, error=NO_WORKER, finished_at=now, sealed_environment=None):
+            return False
+        build = Build.objects.select_related("deployment", "pushed_by").defer("sealed_environment").get(pk=build_id)
+        audit.record(
+            "build.interrupted",
+            actor=build.pushed_by,
+            target=build,
+            organization_id=build.organization_id,
+            details={"app": build.deployment.app_name, "error": NO_WORKER},
+        )
+    return True
