@@ -103,6 +103,7 @@ class Discrepancy(models.Model):
         SURPLUS = "surplus", "more machines than one"
         UNKNOWN = "unknown", "in our app, and unknown"
         EMPTY = "empty", "live without a machine"
+        OTHER = "other", "another version than released"
 
     kind = models.CharField(max_length=10, choices=Kind)
     fly_name = models.CharField("name at Fly", max_length=255)

@@ -51,6 +51,7 @@ class Counts:
     surplus: int = 0
     unknown: int = 0
     empty: int = 0
+    other: int = 0
 
 
 def reconcile(*, now: datetime) -> Counts:
@@ -86,7 +87,7 @@ def _compare_machines(fly: Fly, listed: dict[str, App], counts: Counts, *, now: 
         return
     Discrepancy.objects.replace(kinds=deployed_machines.KINDS, findings=findings, now=now)
     kinds = [kind for kind, _ in findings]
-    counts.surplus, counts.unknown, counts.empty = map(kinds.count, (Kind.SURPLUS, Kind.UNKNOWN, Kind.EMPTY))
+    counts.surplus, counts.unknown, counts.empty, counts.other = map(kinds.count, deployed_machines.KINDS)
 
 
 def _log(counts: Counts) -> None:

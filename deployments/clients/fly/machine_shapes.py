@@ -72,6 +72,7 @@ class MachineOfOrganization:
     updated_at: datetime
     # As with a Machine.
     process_group: str
+    image: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,15 @@ def _last_exit(found: Fields) -> Exit | None:
 
 
 def _of_organization(found: Fields) -> MachineOfOrganization:
+    config = optional_object(found, "config")
     return MachineOfOrganization(
         app_name=text(found, "app_name"),
         id=text(found, "id"),
         state=text(found, "state"),
         region=optional_text(found, "region"),
         updated_at=moment(found, "updated_at"),
-        process_group=_metadata(optional_object(found, "config")).get("fly_process_group", ""),
+        process_group=_metadata(config).get("fly_process_group", ""),
+        image=optional_text(config, "image"),
     )
 
 

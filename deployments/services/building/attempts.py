@@ -28,7 +28,6 @@ _AUDITED = {
     Build.State.INTERRUPTED: "build.interrupted",
 }
 _WAITS_FOR_OTHERS = "Waiting for another build of your organization to end…"
-_INTERRUPTED = "The build was interrupted several times because its worker went away. Push again."
 
 
 class Canceled(Exception):
@@ -74,11 +73,7 @@ def _claim(build: Build) -> "BuildAttempt | None":
     if not taken:
         return None
     build.refresh_from_db()
-    attempt = BuildAttempt(build)
-    if build.attempt - build.hand_overs > MOST_ATTEMPTS:
-        attempt.give_up(Build.State.INTERRUPTED, _INTERRUPTED)
-        return None
-    return attempt
+    return BuildAttempt(build)
 
 
 class BuildAttempt(Attempt[Build]):
@@ -89,6 +84,13 @@ class BuildAttempt(Attempt[Build]):
         unfinished = Build.objects.filter(finished_at=None)
         super().__init__(build, unfinished=unfinished, longest_seconds=longest.total_seconds())
         self._cancel_requested = build.cancel_requested_at is not None and build.state != Build.State.RELEASED
+        # Whether Fly ran the image before somebody's wish to cancel was heard.
+        self.was_overtaken = False
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether the build has cost so many workers that nobody shall try again."""
+        return self.row.attempt - self.row.hand_overs > MOST_ATTEMPTS
 
     def listen(self) -> None:
         """See whether the build shall be canceled; one that is released ends early only with its app."""
@@ -113,39 +115,59 @@ class BuildAttempt(Attempt[Build]):
 
         Answers whether somebody had asked for the build to be canceled, which came too late.
         """
-        self.update(state=Build.State.RELEASED, image=image[:300], released_at=timezone.now(), cancel_requested_at=None)
+        self.patiently(lambda: self._write_released(image))
         self.row.state, self.row.image = Build.State.RELEASED, image
         # A heartbeat that is under way may have looked at the row before.
         with self._beating:
-            too_late, self._cancel_requested = self._cancel_requested, False
-        return too_late
+            self._cancel_requested = False
+        return self.was_overtaken
 
-    def give_up(self, state: Build.State, sentence: str) -> None:
-        """End the build in this state; as released where Fly runs its image, whatever came after. Raises CutOff."""
+    def _write_released(self, image: str) -> None:
+        with transaction.atomic():
+            asked = self.mine().select_for_update().values_list("cancel_requested_at", flat=True).first()
+            self.update_now(
+                state=Build.State.RELEASED, image=image[:300], released_at=timezone.now(), cancel_requested_at=None
+            )
+            if asked:
+                self._record("build.cancel_overtaken")
+        self.was_overtaken = asked is not None
+
+    def give_up(self, state: Build.State, sentence: str, *, image: str = "") -> None:
+        """End the build in this state; as released where that is known, whatever came after. Raises CutOff.
+
+        `image` is what Fly runs all the same.
+        """
         if self.row.state == Build.State.RELEASED:
             self.finish(Build.State.RELEASED)
         else:
-            self.finish(state, error=sentence)
+            self.finish(state, error=sentence, image=image)
 
-    def finish(self, state: Build.State, *, error: str = "") -> None:
+    def finish(self, state: Build.State, *, error: str = "", image: str = "") -> None:
         """End the build, with its audit row; one that is only released has somebody ask later whether it answers.
 
         Raises CutOff.
         """
-        self.patiently(lambda: self._finish(state, error))
+        values: dict[str, Any] = {"image": image[:300], "released_at": timezone.now()} if image else {}
+        self.patiently(lambda: self._finish(state, error, values))
 
-    def _finish(self, state: Build.State, error: str) -> None:
-        details = {"app": self.row.deployment.app_name, **({"error": error} if error else {})}
+    def _finish(self, state: Build.State, error: str, values: dict[str, Any]) -> None:
         with transaction.atomic():
             self.update_now(
-                state=state, error=error[:LONGEST_SENTENCE], finished_at=timezone.now(), sealed_environment=None
+                state=state,
+                error=error[:LONGEST_SENTENCE],
+                finished_at=timezone.now(),
+                sealed_environment=None,
+                **values,
             )
-            audit.record(
-                _AUDITED[state],
-                actor=self.row.pushed_by,
-                target=self.row,
-                organization_id=self.row.organization_id,
-                details=details,
-            )
+            self._record(_AUDITED[state], **({"error": error} if error else {}))
             if state == Build.State.RELEASED:
                 queue.recheck_later(self.row.pk, after=_RECHECK_AFTER)
+
+    def _record(self, action: str, **details: str) -> None:
+        audit.record(
+            action,
+            actor=self.row.pushed_by,
+            target=self.row,
+            organization_id=self.row.organization_id,
+            details={"app": self.row.deployment.app_name, **details},
+        )

@@ -11,7 +11,7 @@ from deployments.clients import flyctl
 from deployments.clients.fly import Fly
 from deployments.clients.flyctl import Limits, Order, Outcome, StopReason
 from deployments.failures import LEASE_HELD
-from deployments.models import Build
+from deployments.images import label_of
 from deployments.services.building.attempts import BuildAttempt, Canceled
 from deployments.services.building.context import config_of, context_of
 from deployments.services.building.logbook import Logbook
@@ -79,7 +79,7 @@ def _order(attempt: BuildAttempt, folder: Path) -> Order:
         context=context_of(folder),
         config=config_of(folder),
         deploy_token=token,
-        label=label_of(build),
+        label=label_of(build.pk.hex),
         image=build.from_image or None,
         secrets_version=build.secrets_version,
     )
@@ -100,11 +100,6 @@ def _run(attempt: BuildAttempt, logbook: Logbook, order: Order) -> Outcome:
         return _reason_to_stop(attempt)
 
     return flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
-
-
-def label_of(build: Build) -> str:
-    """The image's tag: which build it came from."""
-    return f"build-{build.pk.hex}"
 
 
 def _reason_to_stop(attempt: BuildAttempt) -> StopReason | None:

@@ -17,7 +17,7 @@ from config.core.errors import ApplicationError
 from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
 from deployments.services import preparation, queue
-from deployments.services.building import readiness
+from deployments.services.building import at_fly, readiness
 from deployments.services.building.attempts import BuildAttempt, Canceled, take
 from deployments.services.building.context import ArchiveGone, lay_out
 from deployments.services.building.ending import tidy
@@ -30,7 +30,16 @@ logger = logging.getLogger(__name__)
 
 _CRASHED = "Something went wrong on our side. Push again; if it fails again, tell an operator of this server."
 _ARCHIVE_GONE = "The uploaded archive is gone, so the build can't go on. Push again."
+_INTERRUPTED = "The build was interrupted several times because its worker went away. Push again."
+_CONFIRMING = "Waiting for the app to answer…"
+_OVERTAKEN = "Canceling came too late: Fly runs the new image already."
+_RUNS_ALL_THE_SAME = "Fly has this version's image all the same. To go back, deploy an earlier build again."
+_UNKNOWN = "Fly can't be asked right now whether it runs this version; operators are told if it does."
 _NO_FLYCTL = "This server can't build: its worker has no flyctl. Tell an operator of this server."
+
+
+class WornOut(Exception):
+    """The build has cost too many workers."""
 
 
 def run_build(build_id: uuid.UUID) -> None:
@@ -64,28 +73,52 @@ def _attempt(attempt: BuildAttempt) -> None:
         _hand_over(attempt)
     except Canceled:
         _end(attempt, Build.State.CANCELED, CANCELED)
-    except ArchiveGone:
-        _end(attempt, Build.State.INTERRUPTED, _ARCHIVE_GONE)
-    except FlyctlMissing:
-        logger.exception("build %s: no flyctl", attempt.row.pk)
-        _end(attempt, Build.State.FAILED, _NO_FLYCTL)
-    except BuildFailed as failure:
-        _end(attempt, Build.State.FAILED, failure.sentence)
-    except ApplicationError as error:
-        _end(attempt, Build.State.FAILED, error.sentence)
-    except Exception:
-        logger.exception("build %s crashed", attempt.row.pk)
-        _end(attempt, Build.State.FAILED, _CRASHED)
+    except Exception as error:  # noqa: BLE001 - what isn't known is logged with its traceback
+        _fail(attempt, logbook, *_verdict(attempt, error))
+
+
+def _verdict(attempt: BuildAttempt, error: Exception) -> tuple[Build.State, str]:
+    """How the build ends after this error, and the sentence for the person."""
+    match error:
+        case ArchiveGone():
+            return Build.State.INTERRUPTED, _ARCHIVE_GONE
+        case WornOut():
+            return Build.State.INTERRUPTED, _INTERRUPTED
+        case FlyctlMissing():
+            logger.error("build %s: no flyctl", attempt.row.pk, exc_info=error)
+            return Build.State.FAILED, _NO_FLYCTL
+        case BuildFailed() | ApplicationError():
+            return Build.State.FAILED, error.sentence
+    logger.error("build %s crashed", attempt.row.pk, exc_info=error)
+    return Build.State.FAILED, _CRASHED
 
 
 def _carry_out(attempt: BuildAttempt, logbook: Logbook) -> None:
     build = attempt.row
+    if attempt.is_worn_out:
+        raise WornOut
     if build.attempt > 1:
         logbook.write(f"The worker of this build went away; this is attempt {build.attempt}.")
     if build.state != Build.State.RELEASED:
-        with workspace(build.pk, build.attempt) as folder:
-            _deploy(attempt, logbook, folder)
+        try:
+            with workspace(build.pk, build.attempt) as folder:
+                _deploy(attempt, logbook, folder)
+        except Canceled:
+            if not _was_overtaken(attempt, logbook):
+                raise
     _confirm(attempt, logbook)
+
+
+def _was_overtaken(attempt: BuildAttempt, logbook: Logbook) -> bool:
+    """Whether Fly runs the canceled image, which is recorded then; taking a change back is nothing flyctl does."""
+    image = at_fly.image_that_runs(attempt.row)
+    if not image:
+        if image is None:
+            logbook.write(_UNKNOWN)
+        return False
+    attempt.note_released(image=image)
+    logbook.write(_OVERTAKEN)
+    return True
 
 
 def _deploy(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
@@ -99,13 +132,13 @@ def _deploy(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
     image = release(attempt, logbook, folder)
     logbook.flush()
     if attempt.note_released(image=image):
-        logbook.write("Canceling came too late: Fly runs the new image already.")
+        logbook.write(_OVERTAKEN)
 
 
 def _confirm(attempt: BuildAttempt, logbook: Logbook) -> None:
     """Wait until the app answers. One that doesn't keeps its release: Fly does run it."""
     url = attempt.row.deployment.url
-    logbook.note_step("Waiting for the app to answer…")
+    logbook.note_step(f"{_OVERTAKEN} {_CONFIRMING}" if attempt.was_overtaken else _CONFIRMING)
     logbook.flush()
     if readiness.wait_until_answering(url, pause=attempt.wait):
         logbook.write(f"The app answers at {url}")
@@ -126,8 +159,20 @@ def _hand_over(attempt: BuildAttempt, **values: Any) -> None:
         logger.warning("build %s: somebody else has it already", attempt.row.pk)
 
 
-def _end(attempt: BuildAttempt, state: Build.State, sentence: str) -> None:
+def _fail(attempt: BuildAttempt, logbook: Logbook, state: Build.State, sentence: str) -> None:
+    """End it so; Fly may have its image all the same, and then that is what the app's pages have to show."""
+    image = "" if attempt.row.state == Build.State.RELEASED else at_fly.image_that_runs(attempt.row)
     try:
-        attempt.give_up(state, sentence)
+        if image != "":
+            logbook.write(_UNKNOWN if image is None else _RUNS_ALL_THE_SAME)
+            logbook.flush()
+    except (CutOff, *DATABASE_AWAY):
+        logger.warning("build %s: its log ends early", attempt.row.pk)
+    _end(attempt, state, sentence, image=image or "")
+
+
+def _end(attempt: BuildAttempt, state: Build.State, sentence: str, *, image: str = "") -> None:
+    try:
+        attempt.give_up(state, sentence, image=image)
     except CutOff:
         logger.warning("build %s: somebody else has it, so its end is theirs", attempt.row.pk)

@@ -12,7 +12,7 @@ from deployments.models import Build, Deployment, Discrepancy, FlyApp
 from deployments.services import building, reconciliation
 from tests.deployments.at_fly import age, changes_at_fly
 from tests.deployments.at_work import archive_of
-from tests.deployments.builders import make_build, make_deployment
+from tests.deployments.builders import IMAGE, make_build, make_deployment
 from tests.operators import PASSWORD, make_operator
 
 Kind = Discrepancy.Kind
@@ -34,9 +34,9 @@ def shop(alice, sandbox):
     return deployment
 
 
-def add_machine(deployment, **metadata):
+def add_machine(deployment, *, image=IMAGE, **metadata):
     """A machine in the app, as flyctl makes it unless said otherwise; gives its id."""
-    config = {"image": "registry.fly.io/a:t", "metadata": metadata or MANAGED}
+    config = {"image": image, "metadata": metadata or MANAGED}
     fly = Fly.from_settings()
     count = len(fly.list_machines(deployment.fly_app_id))
     return fly.create_machine(deployment.fly_app_id, name=f"app-{count}", region="iad", config=config).id
@@ -273,3 +273,42 @@ def test_operators_read_it_with_the_name_of_the_deployment(shop, client):
     assert "in our app, and unknown" in page
     assert f"No build made these machines in the app: {strange}." in page
     assert "deployment shop" in page
+
+
+def test_a_version_that_no_build_has_released_is_told(shop):
+    delete_machines(shop)
+    add_machine(shop, image="registry.fly.io/other:by-hand@sha256:0")
+
+    assert reconcile() == {"seen": 1, "other": 1}
+
+    assert found() == {
+        Kind.OTHER: "Fly runs an image that no build here has released: by-hand. "
+        "Deploy again the version that shall run."
+    }
+
+
+def test_the_version_of_another_persons_build_is_no_build_of_the_app(shop, charlie):
+    strange = make_build(make_deployment(charlie, "other"), state=State.LIVE)
+    delete_machines(shop)
+    add_machine(shop, image=f"registry.fly.io/other:build-{strange.pk.hex}")
+
+    assert reconcile(after=timedelta(minutes=10))["other"] == 1
+
+    assert strange.short_id not in found()[Kind.OTHER].partition("build-")[0]
+
+
+def test_what_runs_of_a_first_build_that_was_canceled_is_told(shop):
+    build = shop.builds.get()
+    Build.objects.update(state=State.CANCELED, released_at=None, image="")
+    delete_machines(shop)
+    add_machine(shop, image=f"registry.fly.io/{shop.fly_app_id}:build-{build.pk.hex}")
+
+    assert reconcile() == {"seen": 1, "other": 1}
+
+    assert found()[Kind.OTHER].startswith(f"Fly runs the version of build {build.short_id}, which ended as canceled.")
+
+
+def test_a_version_whose_tag_is_not_known_is_not_judged(shop):
+    Build.objects.update(image="registry.fly.io/a@sha256:0")
+
+    assert reconcile() == {"seen": 1}
