@@ -4,17 +4,18 @@ import re
 import secrets
 import uuid
 
-from deployments.names import LONGEST_APP_NAME, is_app_name
+from deployments.names import LONGEST_APP_NAME, is_same_label, slug_of
 
 __all__ = [
     "LONGEST_APP_NAME",
     "database_name_of",
     "fly_name_of",
-    "is_app_name",
     "is_database_name",
     "is_fly_name",
+    "is_same_label",
     "linux_user_of",
     "new_fly_name",
+    "slug_of",
 ]
 
 _FLY_PREFIX = "crayon-dev-"

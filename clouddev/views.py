@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from clouddev.models import Machine, Member
+from clouddev.names import is_same_label
 from clouddev.services import destruction, idle, keeping, listing, members, running, tokens
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.standing import standing_of
@@ -109,7 +110,7 @@ def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Destroy a machine of one's own, whose name was typed."""
     person = _person(request)
     machine = machine_by_id(person=person, machine_id=machine_id, as_owner=True)
-    if request.POST.get("name", "").strip() != machine.app_name:
+    if not is_same_label(request.POST.get("name", ""), machine.app_name):
         return _page(request, machine, complaint="That is not the name of this workspace. Nothing was destroyed.")
     destruction.destroy(machine=machine, actor=person)
     messages.success(request, f"{machine} is being destroyed.")

@@ -7,6 +7,7 @@ run commands, or ask for machines of any size.
 import re
 
 DEFAULT_PORT = 8080
+SERVER_URL = "CRAYON_SERVER_URL"
 _LAST_PORT = 65535
 _VM_SIZE, _VM_MEMORY = "shared-cpu-1x", "512mb"
 _CONTINUED = re.compile(r"\\[ \t]*\r?\n")
@@ -16,12 +17,14 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-(\d+))?\})\Z")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 
-def render(*, app: str, region: str, port: int, commit: str) -> str:
+def render(*, app: str, region: str, port: int, commit: str, server_url: str = "") -> str:
     """The configuration of one app, built from the `Dockerfile` at the top of its folder.
 
-    The app is told PORT, and with a commit CRAYON_COMMIT.
+    The app is told PORT, and where they are given CRAYON_COMMIT and CRAYON_SERVER_URL, where it asks for credentials.
+    A secret of the same name would win at Fly.
     """
-    variables = {"PORT": str(port)} | ({"CRAYON_COMMIT": commit} if commit else {})
+    given = {"PORT": str(port), "CRAYON_COMMIT": commit, SERVER_URL: server_url}
+    variables = {name: value for name, value in given.items() if value}
     environment = "\n".join(f"{name} = {quoted(value)}" for name, value in variables.items())
     return f"""app = {quoted(app)}
 primary_region = {quoted(region)}

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from config.core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
+from deployments.names import is_same_label
 from deployments.services import build_logs, builds, cancelation, destroying, standing
 from deployments.services.ownership import own_app_by_id, own_build
 from deployments.services.service_logs import service_logs
@@ -181,7 +182,7 @@ def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """Destroy one of the person's apps, whose name they have typed."""
     person = _person(request)
     app = own_app_by_id(person=person, deployment_id=deployment_id)
-    if request.POST.get("name", "").strip() != app.app_name:
+    if not is_same_label(request.POST.get("name", ""), app.app_name):
         return _app_page(request, app, complaint="That is not the name of this app. Nothing was destroyed.")
     destroying.destroy(owner=person, app_name=app.app_name, now=timezone.now())
     messages.success(request, f"{app.app_name} is being destroyed.")

@@ -8,9 +8,7 @@ from rest_framework.request import Request
 
 from accounts.callers import Caller
 from config.core.api import required
-from config.core.errors import Malformed
-from deployments.api.serializers import NAME_RULE
-from deployments.names import LONGEST_APP_NAME, is_app_name
+from deployments.services.preparation import labeled
 
 TAG = "cloud dev machines"
 APP_NAME = OpenApiParameter("appName", str, required=True, description="A machine that the caller may use.")
@@ -22,8 +20,5 @@ def caller_of(request: Request) -> Caller:
 
 
 def app_name_of(parameters: Mapping[str, str]) -> str:
-    """The query's machine. Raises Malformed for what can't be one's name."""
-    name = required(parameters, "appName", at_most=LONGEST_APP_NAME)
-    if not is_app_name(name):
-        raise Malformed(f"appName: {NAME_RULE}")
-    return name
+    """What the query calls the machine. Raises Malformed for what none can be called."""
+    return labeled(required(parameters, "appName"))

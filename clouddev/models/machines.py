@@ -5,6 +5,7 @@ import uuid
 from typing import Protocol
 
 from django.db import models
+from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
 from clouddev.names import LONGEST_APP_NAME
@@ -140,7 +141,7 @@ class Machine(Attempted):
         """Newest first."""
 
         ordering = ("-created_at",)
-        constraints = (models.UniqueConstraint(fields=["owner", "app_name"], name="machine_once_per_owner"),)
+        constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="machine_called_once_per_owner"),)
         indexes = (
             models.Index(
                 fields=["heartbeat_at"],

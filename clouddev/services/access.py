@@ -9,6 +9,7 @@ from clouddev.models import Machine, Member
 from clouddev.models.machines import MachineQuerySet, Person
 from clouddev.names import is_fly_name
 from config.core.errors import Forbidden, NotFound
+from deployments.models import called
 
 
 class NoSuchMachine(NotFound):
@@ -42,12 +43,12 @@ class NoSuchWorkspace(NoSuchMachine):
 
 def machine_of_member(*, person: Person, app_name: str) -> Machine:
     """The machine of this name that the person may use, their own before others'. Raises NoSuchMachine."""
-    return _first(Machine.objects.for_member(person).filter(app_name=app_name), person)
+    return _first(Machine.objects.for_member(person).filter(called(app_name)), person)
 
 
 def machine_of_owner(*, person: Person, app_name: str) -> Machine:
     """The machine of this name that the person decides about. Raises NoSuchMachine."""
-    return _first(Machine.objects.for_owner(person).filter(app_name=app_name), person)
+    return _first(Machine.objects.for_owner(person).filter(called(app_name)), person)
 
 
 def own_machine(*, person: Person, app_name: str, even_suspended: bool = False) -> Machine:
@@ -55,9 +56,9 @@ def own_machine(*, person: Person, app_name: str, even_suspended: bool = False) 
 
     For what can't be taken back: repeated, it must not meet the machine of somebody else that has this name too.
     """
-    own = Machine.objects.filter(owner_id=person.id, app_name=app_name).select_related("organization").first()
+    own = Machine.objects.filter(called(app_name), owner_id=person.id).select_related("organization").first()
     if own is None:
-        others = Machine.objects.for_owner(person).filter(app_name=app_name).select_related("owner").first()
+        others = Machine.objects.for_owner(person).filter(called(app_name)).select_related("owner").first()
         raise NoSuchMachine if others is None else OwnersByRole(others)
     if not even_suspended:
         require_open(own)

@@ -15,7 +15,7 @@ from accounts.models import Organization, User
 from clouddev import regions, sshkeys
 from clouddev.devui import Signer
 from clouddev.models import Machine, Member
-from clouddev.names import database_name_of, is_app_name, linux_user_of, new_fly_name
+from clouddev.names import database_name_of, linux_user_of, new_fly_name, slug_of
 from clouddev.services import queue, quotas
 from clouddev.services.access import require_open
 from clouddev.services.tokens import record_fetched
@@ -23,8 +23,9 @@ from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
 from deployments.environment import split
+from deployments.models import called
 from deployments.services import fly_apps
-from deployments.services.preparation import NotAnAppName
+from deployments.services.preparation import labeled
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +59,8 @@ def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], reg
     `region` is where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
     OrganizationSuspended, TooManyRequests, and what says that this server isn't configured for machines.
     """
-    if not is_app_name(app_name):
-        raise NotAnAppName
-    machine = Machine.objects.filter(owner_id=caller.id, app_name=app_name).select_related("organization").first()
+    app_name = labeled(app_name)
+    machine = Machine.objects.filter(called(app_name), owner_id=caller.id).select_related("organization").first()
     if machine is not None:
         require_open(machine)
     is_made = machine is not None and machine.state != State.FAILED
@@ -91,7 +91,7 @@ def _intended(caller: Caller, app_name: str, environment: Mapping[str, str], reg
     # Machines are counted and made behind these locks, so that calls at once can't pass a quota.
     Organization.objects.select_for_update(no_key=True).get(pk=caller.organization_id)
     User.objects.select_for_update(no_key=True).get(pk=caller.id)
-    same = Machine.objects.select_for_update(no_key=True).filter(owner_id=caller.id, app_name=app_name)
+    same = Machine.objects.select_for_update(no_key=True).filter(called(app_name), owner_id=caller.id)
     machine = same.first()
     if machine is not None and machine.state != State.FAILED:
         return machine
@@ -117,7 +117,7 @@ def _intended(caller: Caller, app_name: str, environment: Mapping[str, str], reg
 
 def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now: datetime) -> None:
     """Fill the row for a first attempt, with a name and keys that nothing before it had."""
-    pair = sshkeys.generate(comment=f"crayon {machine.app_name}")
+    pair = sshkeys.generate(comment=f"crayon {slug_of(machine.app_name)}")
     machine.fly_app = fly_apps.intend(name=new_fly_name(), now=now)
     machine.region = region if regions.is_region(region) else settings.FLY_REGION
     machine.state, machine.step, machine.error = State.CREATING, "Waiting for a worker…", ""

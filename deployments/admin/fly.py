@@ -68,6 +68,7 @@ class DiscrepancyAdmin(OperatorAdmin):
             "more machines than one": "warning",
             "in our app, and unknown": "warning",
             "live without a machine": "danger",
+            "another version than released": "danger",
         },
     )
     def what(self, discrepancy: Discrepancy) -> str:

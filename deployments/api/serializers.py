@@ -6,23 +6,23 @@ from rest_framework import serializers
 
 from config.core.api import TextField
 from deployments.models import Build
-from deployments.names import LONGEST_APP_NAME, is_app_name
-
-NAME_RULE = "Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."
+from deployments.names import LONGEST_APP_NAME
+from deployments.services.preparation import labeled
 
 
 class AppNameField(TextField):
-    """An app's name, taken as it is given."""
+    """What somebody calls an app, in the form that is kept. Raises NotAnAppName for what none can be called.
+
+    That sentence is for a person, who has never heard of the field: their tool has taken the name from elsewhere.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=LONGEST_APP_NAME, trim_whitespace=False, **options)
+        told = f"What the app is called: 1 to {LONGEST_APP_NAME} visible characters, matched without regard to case."
+        super().__init__(trim_whitespace=False, help_text=told, **options)
 
     def to_internal_value(self, data: object) -> str:
         """The name, when an app can have it."""
-        name = super().to_internal_value(data)
-        if not is_app_name(name):
-            raise serializers.ValidationError(NAME_RULE)
-        return name
+        return labeled(super().to_internal_value(data))
 
 
 class AppSerializer(serializers.Serializer[Any]):
@@ -59,7 +59,8 @@ class PushSerializer(AppSerializer):
         allow_null=True,
         help_text="Environment variables. They become secrets of the app; secrets that aren't named stay as they are. "
         "Those that the build itself needs, with names that begin as a browser's bundle has them (such as `VITE_`), "
-        "are kept for this build alone: send them with every push.",
+        "are kept for this build alone: send them with every push. CRAYON_SERVER_URL is this server's address unless "
+        "it was sent once.",
     )
     commitHash = CommitField(allow_null=True)  # noqa: N815 - the contract's name
 

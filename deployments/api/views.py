@@ -15,7 +15,6 @@ from config.core.errors import Malformed
 from config.core.openapi import documented
 from deployments.api import serializers
 from deployments.models import Build
-from deployments.names import LONGEST_APP_NAME, is_app_name
 from deployments.services import builds, cancelation, logs, preparation, status
 
 _TAG = "deployments"
@@ -139,11 +138,8 @@ def _build(build: Build) -> dict[str, object]:
 
 
 def _app_name(parameters: Mapping[str, str]) -> str:
-    """The query's app name. Raises Malformed for what can't be one."""
-    name = required(parameters, "appName", at_most=LONGEST_APP_NAME)
-    if not is_app_name(name):
-        raise Malformed(f"appName: {serializers.NAME_RULE}")
-    return name
+    """What the query calls the app. Raises Malformed for what none can be called."""
+    return preparation.labeled(required(parameters, "appName"))
 
 
 def _offset(parameters: Mapping[str, str]) -> int | None:

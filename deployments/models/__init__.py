@@ -3,5 +3,6 @@
 from deployments.models.builds import Build, BuildLogChunk
 from deployments.models.deployments import Deployment
 from deployments.models.fly_apps import Discrepancy, FlyApp
+from deployments.models.labels import called
 
-__all__ = ["Build", "BuildLogChunk", "Deployment", "Discrepancy", "FlyApp"]
+__all__ = ["Build", "BuildLogChunk", "Deployment", "Discrepancy", "FlyApp", "called"]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
 from deployments.models.fly_apps import FlyApp
@@ -45,9 +46,12 @@ class Deployment(models.Model):
     # A person goes after their apps, so that nothing of theirs is left running at Fly.
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="deployments")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="deployments")
+    # What its owner calls it, as `names.app_label` leaves it; matched without regard to case.
     app_name = models.CharField(max_length=LONGEST_APP_NAME)
     fly_app = models.OneToOneField(FlyApp, on_delete=models.PROTECT, related_name="deployment")
     state = models.CharField(max_length=10, choices=State, default=State.PREPARING)
+    # Whether a push has set CRAYON_SERVER_URL, so that the app is not told ours.
+    has_own_server_url = models.BooleanField(default=False, db_default=False, editable=False)
     created_at = models.DateTimeField()
 
     objects = DeploymentQuerySet.as_manager()
@@ -56,7 +60,7 @@ class Deployment(models.Model):
         """By name."""
 
         ordering = ("app_name",)
-        constraints = (models.UniqueConstraint(fields=["owner", "app_name"], name="deployment_once_per_owner"),)
+        constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="deployment_called_once_per_owner"),)
 
     def __str__(self) -> str:
         return self.app_name

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.audit import Actor, record
 from config.core.attempts import deserted
-from deployments.models import Deployment
+from deployments.models import Deployment, called
 from deployments.models.deployments import DeploymentQuerySet
 from deployments.services import cancelation, fly_apps, stored_archives
 from deployments.services.ownership import NoSuchApp
@@ -27,7 +27,7 @@ def destroy(*, owner: Actor, app_name: str, now: datetime) -> bool:
 
     What can't be done now is done by the reconciler. Raises NoSuchApp.
     """
-    return _destroy(Deployment.objects.of(owner).filter(app_name=app_name), actor=owner, now=now)
+    return _destroy(Deployment.objects.of(owner).filter(called(app_name)), actor=owner, now=now)
 
 
 def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime) -> bool:

@@ -19,7 +19,7 @@ SELECT d.id, d.fly_app_id, b.id, b.log_length,
   LEFT JOIN LATERAL (
        SELECT id, log_length FROM deployments_build WHERE deployment_id = d.id ORDER BY {LATEST_FIRST_SQL} LIMIT 1
        ) b ON true
- WHERE d.owner_id = %s AND d.app_name = %s AND d.state <> %s AND o.suspended_at IS NULL
+ WHERE d.owner_id = %s AND lower(d.app_name) = lower(%s::text) AND d.state <> %s AND o.suspended_at IS NULL
 """  # noqa: S608 - the order is a constant
 
 

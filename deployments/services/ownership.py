@@ -3,7 +3,7 @@
 import uuid
 
 from config.core.errors import NotFound
-from deployments.models import Build, Deployment
+from deployments.models import Build, Deployment, called
 from deployments.models.deployments import Person
 
 
@@ -22,7 +22,7 @@ class NoSuchBuild(NotFound):
 def own_app(*, person: Person, app_name: str) -> Deployment:
     """The person's app. Raises NoSuchApp."""
     usable = Deployment.objects.usable_by(person).exclude(state=Deployment.State.DESTROYING)
-    found = usable.filter(app_name=app_name).first()
+    found = usable.filter(called(app_name)).first()
     if found is None:
         raise NoSuchApp
     return found

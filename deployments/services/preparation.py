@@ -19,8 +19,8 @@ from accounts.models import User
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
-from deployments.models import Deployment
-from deployments.names import LONGEST_APP_NAME, is_app_name
+from deployments.models import Deployment, called
+from deployments.names import APP_NAME_RULE, NotALabel, app_label
 from deployments.services import fly_apps
 from deployments.services.ownership import NoSuchApp
 
@@ -32,10 +32,7 @@ _MOST_NAMES = 3
 class NotAnAppName(Malformed):
     """400: no app may be called so."""
 
-    default = (
-        f"appName must begin with a letter from a to z and have only those, digits and hyphens, "
-        f"at most {LONGEST_APP_NAME} in all."
-    )
+    default = APP_NAME_RULE
 
 
 class QuotaReached(Conflict):
@@ -63,8 +60,7 @@ def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
     While another call, or Fly, is still at it, it is answered as it is. Raises NotAnAppName, QuotaReached,
     OfSuspendedOrganization, BeingRemoved, TooManyRequests and the Fly client's errors; calling again settles those.
     """
-    if not is_app_name(app_name):
-        raise NotAnAppName
+    app_name = labeled(app_name)
     Fly.from_settings()
     deployment = _found(caller, app_name)
     if deployment is None or deployment.state == State.PREPARING:
@@ -80,6 +76,14 @@ def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
         return finish(deployment_id=deployment.pk, now=now)
     except fly_apps.StillChanging:
         return Deployment.objects.get(pk=deployment.pk)
+
+
+def labeled(app_name: str) -> str:
+    """What a person calls an app, in the form that is kept. Raises NotAnAppName."""
+    try:
+        return app_label(app_name)
+    except NotALabel as error:
+        raise NotAnAppName from error
 
 
 def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
@@ -110,7 +114,7 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
 
 
 def _found(caller: Caller, app_name: str) -> Deployment | None:
-    return Deployment.objects.of(caller).filter(app_name=app_name).select_related("organization").first()
+    return Deployment.objects.of(caller).filter(called(app_name)).select_related("organization").first()
 
 
 @transaction.atomic

@@ -26,6 +26,7 @@ from config.core.errors import ApplicationError, Conflict, Unavailable
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly, UnknownApp
 from deployments.environment import Environment, split
+from deployments.flytoml import SERVER_URL
 from deployments.models import Build, Deployment
 from deployments.services import builds, checking, preparation, queue, stored_archives
 from deployments.services.ownership import NoSuchApp, own_app
@@ -165,6 +166,8 @@ def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
     except UnknownApp as error:
         raise NotYetAtFly from error
     Build.objects.filter(pk=build.pk).update(secrets_version=version)
+    if SERVER_URL in environment.secrets:
+        Deployment.objects.filter(pk=app.pk).update(has_own_server_url=True)
 
 
 def _accept(caller: Caller, build: Build, environment: Environment) -> None:

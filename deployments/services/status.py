@@ -27,7 +27,7 @@ SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
         WHERE deployment_id = d.id
         ORDER BY {LATEST_FIRST_SQL}
         LIMIT 1) b ON true
- WHERE d.owner_id = %s AND d.app_name = %s AND o.suspended_at IS NULL
+ WHERE d.owner_id = %s AND lower(d.app_name) = lower(%s::text) AND o.suspended_at IS NULL
 """  # noqa: S608 - the order is a constant
 # Another worker takes over after that, when there is one.
 _HEARTBEAT_COUNTS_FOR = 2 * TAKEOVER_AFTER

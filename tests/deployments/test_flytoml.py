@@ -88,3 +88,8 @@ def test_the_port_is_the_one_that_the_last_stage_exposes(dockerfile, port):
 @given(st.text())
 def test_no_dockerfile_is_too_odd(text):
     assert 0 < flytoml.port_of(text) <= 65535
+
+
+def test_an_app_is_told_where_it_finds_its_credentials():
+    rendered = flytoml.render(app="a", region="iad", port=80, commit="", server_url="https://crayon.example.com")
+    assert tomllib.loads(rendered)["env"] == {"PORT": "80", "CRAYON_SERVER_URL": "https://crayon.example.com"}

@@ -10,7 +10,7 @@ from django.utils import timezone
 from clouddev.clients.data_database import DataDatabase
 from clouddev.devui import Signer
 from clouddev.models import Machine
-from clouddev.names import database_name_of
+from clouddev.names import database_name_of, slug_of
 from clouddev.services.provisioning.attempts import MachineAttempt
 from clouddev.services.provisioning.placing import NoRoom, drop_spare_volumes, place
 from deployments.clients.fly import AddressKind, Fly, LeaseHeld, PreconditionFailed, UnknownMachine
@@ -73,7 +73,7 @@ def _database(attempt: MachineAttempt) -> dict[str, str]:
 def own_secrets(machine: Machine) -> dict[str, str]:
     """What every machine is told, whatever its owner wants set."""
     return {
-        "APP_NAME": machine.app_name,
+        "APP_NAME": slug_of(machine.app_name),
         "DEV_USER": machine.dev_user,
         "SSH_PUBLIC_KEY": machine.ssh_public_key,
         "CRAYON_SERVER_URL": settings.PUBLIC_URL,

@@ -56,6 +56,7 @@ def _fly_toml(build: Build) -> str:
         region=settings.FLY_REGION,
         port=build.internal_port or flytoml.DEFAULT_PORT,
         commit=build.commit,
+        server_url="" if build.deployment.has_own_server_url else settings.PUBLIC_URL,
     )
 
 

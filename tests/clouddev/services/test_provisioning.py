@@ -98,6 +98,11 @@ def test_it_gets_exactly_the_secrets_of_the_contract(workshop, alice):
     assert "\n" not in secrets["SSH_PUBLIC_KEY"]
 
 
+def test_a_machine_of_any_name_is_told_one_that_programs_know(workshop, alice):
+    workshop.make(alice, "@acme/My App")
+    assert at_fly(workshop)[4]["APP_NAME"] == "acme-my-app"
+
+
 def test_who_brings_a_database_gets_none_of_ours(workshop, alice, as_superuser):
     machine = workshop.require_whole(workshop.make(alice, environment=OWN_DATABASE))
     secrets = at_fly(workshop)[4]

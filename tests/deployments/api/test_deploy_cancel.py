@@ -19,7 +19,10 @@ from tests.deployments.builders import make_build, make_deployment
 pytestmark = pytest.mark.django_db
 PATH = "/api/deploy/cancel"
 State = Build.State
-NAME_RULE = "appName: Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."
+NAME_RULE = (
+    "This can't be the name of an app: it needs 1 to 214 visible characters of one alphabet. "
+    "Change the name, which is usually that of package.json."
+)
 CANCELED = {"data": {"status": "canceled"}}
 SENTENCE = "This version is released already, so it can't be canceled. Push again in a minute or two to replace it."
 RELEASED = {"error": SENTENCE}
@@ -184,7 +187,7 @@ def test_a_build_of_another_app_goes_on(alice_api, alice, shop):
     [
         ({}, "appName: This field is required."),
         ({"appName": 7}, "appName: Not a valid string."),
-        ({"appName": "-x"}, NAME_RULE),
+        ({"appName": "x\u200b"}, NAME_RULE),
     ],
 )  # fmt: skip
 def test_a_malformed_question_is_refused(alice_api, body, sentence):

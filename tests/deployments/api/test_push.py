@@ -29,6 +29,10 @@ PATH = "/api/deploy/push"
 ARCHIVE = packed(entry("app.js", b"run()"))
 RELEASED = "This app was released a moment ago, and is still being checked. Try again in a minute."
 RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
+NAME_RULE = (
+    "This can't be the name of an app: it needs 1 to 214 visible characters of one alphabet. "
+    "Change the name, which is usually that of package.json."
+)
 NO_APP = "You have no app of this name. Prepare it first."
 State = Build.State
 
@@ -305,7 +309,7 @@ GOOD = base64.b64encode(ARCHIVE).decode()
         ({"archive": GOOD}, "appName: This field is required."),
         ({"appName": "shop"}, "archive: This field is required."),
         ({"appName": 7, "archive": GOOD}, "appName: Not a valid string."),
-        ({"appName": "../x", "archive": GOOD}, "appName: Use lower-case letters, digits and hyphens, a letter first, 63 characters at most."),
+        ({"appName": "x\ny", "archive": GOOD}, NAME_RULE),
         ({"appName": "shop", "archive": None}, "archive: This field may not be null."),
         ({"appName": "shop", "archive": 7}, "archive: Not a valid string."),
         ({"appName": "shop", "archive": [GOOD]}, "archive: Not a valid string."),

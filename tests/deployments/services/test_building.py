@@ -97,6 +97,30 @@ def test_what_a_browser_may_know_reaches_the_build_and_secrets_do_not(pushed: An
     assert build.sealed_environment is None
 
 
+def environment_at_fly(sandbox: SandboxProcess) -> dict[str, str]:
+    """What the app's program sees: its secrets win over what its configuration says."""
+    (machine,) = sandbox.state()["fly"]["machines"].values()
+    return {**machine["config"]["env"], **machine["secrets"]}
+
+
+def test_an_app_asks_this_server_for_its_credentials(pushed: Any, sandbox: SandboxProcess, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://crayon.example.com"
+    built(pushed(archive_of("x"), API_KEY="fake"))
+    assert environment_at_fly(sandbox)["CRAYON_SERVER_URL"] == "https://crayon.example.com"
+
+
+def test_an_app_that_brings_the_address_of_a_server_keeps_it(
+    pushed: Any, sandbox: SandboxProcess, settings: Any
+) -> None:
+    settings.PUBLIC_URL = "https://crayon.example.com"
+    for variables in ({"CRAYON_SERVER_URL": "https://other.example.com"}, {}):
+        build = built(pushed(archive_of("x"), **variables))
+        assert environment_at_fly(sandbox)["CRAYON_SERVER_URL"] == "https://other.example.com"
+        (machine,) = sandbox.state()["fly"]["machines"].values()
+        assert "CRAYON_SERVER_URL" not in machine["config"]["env"]
+    assert build.deployment.has_own_server_url
+
+
 def test_an_earlier_image_is_released_again_without_its_archive(pushed: Any, alice: User) -> None:
     first, second = built(pushed(archive_of("one"))), built(pushed(archive_of("two")))
     again = built(builds.redeploy(build=first, actor=alice, now=timezone.now()))

@@ -35,19 +35,16 @@ def one_app(sandbox):
     return deployment
 
 
-@pytest.mark.parametrize(
-    "name", ["", "9lives", "Shop", "my_shop", "-shop", "shop!", "s" * 64, "shop\n", "schön", "a/b"]
-)
+@pytest.mark.parametrize("name", ["", "s" * 215, "sh\nop", "sh\u200bop", "sh\u043ep"])
 def test_a_name_that_no_app_may_have_is_refused(alice_api, sandbox, name):
     answer = prepare(alice_api, name)
 
     assert answer.status_code == 400
-    assert "appName" in answer.json()["error"]
     assert not Deployment.objects.exists()
     assert sandbox.requests("fly") == []
 
 
-@pytest.mark.parametrize("name", ["a", "shop", "my-shop-2", "a" + "-9" * 31])
+@pytest.mark.parametrize("name", ["a", "shop", "my-shop-2", "@acme/Shop", "9_lives.js", "s" * 214])
 def test_every_other_name_gets_an_app(alice, alice_api, sandbox, name):
     answer = prepare(alice_api, name)
 
