@@ -15,6 +15,7 @@ LONGEST_NAME = 200
 # Linux passes at most 128 KB in one variable, its name included (MAX_ARG_STRLEN in execve(2)).
 MOST_VALUE_BYTES = 64 * 1024
 MOST_BYTES = 512 * 1024
+_MOST_SHOWN = 5
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What our fly.toml says, and what Fly tells each machine (https://fly.io/docs/machines/runtime-environment/).
 _SET_FOR_THE_APP = frozenset(
@@ -56,17 +57,32 @@ class Environment:
 
 
 def read(sent: object) -> dict[str, str]:
-    """`envVars` as it came in JSON; {} for null. Raises InvalidEnvironment, naming the variable."""
+    """`envVars` as it came in JSON; {} for null. Raises InvalidEnvironment, naming the variable.
+
+    Left out is what `odd_names` tells: a line of a `.env` file that no program could read stops no deployment.
+    """
     if sent is None:
         return {}
     if not isinstance(sent, Mapping):
         raise InvalidEnvironment
     if len(sent) > MOST_VARIABLES:
         raise InvalidEnvironment(f"envVars: There are more than {MOST_VARIABLES} variables.")
-    variables = {_name(name): _value(name, value) for name, value in sent.items()}
+    variables = {name: _value(name, value) for name, value in sent.items() if _is_name(name)}
     if sum(len(name) + len(value.encode()) for name, value in variables.items()) > MOST_BYTES:
         raise InvalidEnvironment(f"envVars: The variables are larger than {MOST_BYTES >> 10} KB together.")
     return variables
+
+
+def odd_names(sent: object) -> str:
+    """A sentence about the names that no variable can have, which `read` leaves out; "" where there are none."""
+    odd = [_shown(name) for name in sent if not _is_name(name)] if isinstance(sent, Mapping) else []
+    if not odd:
+        return ""
+    more = f" and {len(odd) - _MOST_SHOWN} more" if len(odd) > _MOST_SHOWN else ""
+    return (
+        f"Left out of the environment: {', '.join(odd[:_MOST_SHOWN])}{more}. A variable's name has letters, digits and "
+        f"underscores, no digit first, {LONGEST_NAME} at most."
+    )
 
 
 def split(variables: Mapping[str, str], *, build_prefixes: Collection[str]) -> Environment:
@@ -107,13 +123,8 @@ def _written(name: str, value: str) -> str:
     raise InvalidEnvironment(f"envVars.{name}: A .env file can't hold this value: it mixes too many kinds of quotes.")
 
 
-def _name(name: object) -> str:
-    if not isinstance(name, str) or len(name) > LONGEST_NAME or not _NAME.match(name):
-        raise InvalidEnvironment(
-            f"envVars: {_shown(name)} is not a name for a variable. Use letters, digits and underscores, "
-            f"no digit first, {LONGEST_NAME} at most."
-        )
-    return name
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST_NAME and _NAME.match(name) is not None
 
 
 def _value(name: str, value: object) -> str:

@@ -6,7 +6,7 @@ run commands, or ask for machines of any size.
 
 import re
 
-DEFAULT_PORT = 8080
+DEFAULT_PORT = 3000
 SERVER_URL = "CRAYON_SERVER_URL"
 _LAST_PORT = 65535
 _VM_SIZE, _VM_MEMORY = "shared-cpu-1x", "512mb"
@@ -49,7 +49,7 @@ memory = "{_VM_MEMORY}"
 
 
 def port_of(dockerfile: str) -> int:
-    """Where the app listens: the one TCP port that the last stage of its Dockerfile exposes, else 8080.
+    """Where the app listens: the one TCP port that the last stage of its Dockerfile exposes, else 3000.
 
     A variable counts when the file gives it a number.
     """

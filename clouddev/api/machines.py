@@ -34,7 +34,9 @@ class CreateView(Endpoint):
             now=timezone.now(),
         )
         machine = created.machine
-        return success({"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key})
+        answer = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key}
+        warning = environment.odd_names(asked.get("envVars"))
+        return success(answer | ({"message": warning} if warning else {}))
 
 
 class ListView(Endpoint):

@@ -39,6 +39,7 @@ class CreatedMachineSerializer(serializers.Serializer[Any]):
     appUrl = serializers.CharField()  # noqa: N815 - the contract's name
     flyAppName = serializers.CharField()  # noqa: N815 - the contract's name
     sshPrivateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
+    message = serializers.CharField(required=False, help_text="What of the environment was left out, and why.")
 
 
 class ListedMachineSerializer(serializers.Serializer[Any]):

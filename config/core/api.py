@@ -231,6 +231,16 @@ class Endpoint(APIView):
         return response
 
 
+# DRF's own sentences that name types of Python, by how they begin.
+_OURS = (
+    ("Expected a dictionary", "This must be an object with names and values."),
+    ("Invalid data. Expected a dictionary", "This must be an object with names and values."),
+    ("Expected a list", "This must be a list."),
+    ("Datetime has wrong format", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
+    ("Expected a datetime", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
+    ("Invalid datetime", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
+    ("Must be a valid boolean", "This must be true or false."),
+)
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ApplicationError]], ...] = (
     ((exceptions.MethodNotAllowed,), NoSuchMethod),
     ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), Unauthenticated),
@@ -269,4 +279,10 @@ def _first_problem(errors: object, path: str = "") -> str:
         return _first_problem(nested, f"{path}.{name}" if path else str(name))
     if isinstance(errors, list) and errors:
         return _first_problem(next(filter(None, errors), ""), path)
-    return f"{path}: {errors}" if path else str(errors)
+    sentence = _in_words_of_json(str(errors))
+    return f"{path}: {sentence}" if path else sentence
+
+
+def _in_words_of_json(sentence: str) -> str:
+    """DRF's sentence, or ours where it speaks to programmers of Python."""
+    return next((ours for begin, ours in _OURS if sentence.startswith(begin)), sentence)

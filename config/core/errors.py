@@ -61,6 +61,11 @@ class TooManyRequests(ApplicationError):
     status = 429
     default = "Too many requests. Please wait a moment and try again."
 
+    def __init__(self, sentence: str | None = None, *, retry_after: int | None = None) -> None:
+        if sentence is None and retry_after is not None:
+            sentence = f"Too many requests. Please try again in {_spoken(retry_after)}."
+        super().__init__(sentence, retry_after=retry_after)
+
 
 class UpstreamFailed(ApplicationError):
     """502: a service we depend on failed."""
@@ -81,3 +86,7 @@ class UpstreamTimeout(ApplicationError):
 
     status = 504
     default = "A service we depend on did not answer in time. Please try again in a moment."
+
+
+def _spoken(seconds: int) -> str:
+    return "1 second" if seconds == 1 else f"{seconds} seconds"

@@ -39,4 +39,6 @@ class PushView(Endpoint):
         caller = cast("Caller", request.user)
         with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers
             build = pushing.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
-        return success({"status": "deploying", "buildId": str(build.pk)})
+            warning = sent.push.warning
+        answer = {"status": "deploying", "buildId": str(build.pk)}
+        return success(answer | ({"message": warning} if warning else {}))

@@ -77,7 +77,7 @@ def _read_json(request: HttpRequest, _caller: Caller, file: IO[bytes]) -> Receiv
     given = read_posted(_whole(request), file, most=most, too_large=_too_large())
     asked = validated(PushSerializer, given)
     variables = environment.read(given["envVars"]) if "envVars" in given else None
-    return _received(asked, file, variables)
+    return _received(asked, file, variables, environment.odd_names(given.get("envVars")))
 
 
 def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received:
@@ -91,11 +91,12 @@ def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received
         if left < 0:
             raise _too_large()
         file.write(piece)
-    return _received(asked, file, None)
+    return _received(asked, file, None, "")
 
 
-def _received(asked: Mapping[str, Any], file: IO[bytes], variables: Mapping[str, str] | None) -> Received:
-    push = pushing.Push(archive=file, variables=variables, commit=asked.get("commitHash") or "")
+def _received(asked: Mapping[str, Any], file: IO[bytes], variables: Mapping[str, str] | None, warning: str) -> Received:
+    commit = asked.get("commitHash") or ""
+    push = pushing.Push(archive=file, variables=variables, commit=commit, warning=warning)
     return Received(app_name=asked["appName"], push=push)
 
 

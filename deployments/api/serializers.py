@@ -76,6 +76,7 @@ class PushedSerializer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(["deploying"])
     buildId = serializers.CharField()  # noqa: N815 - the contract's name
+    message = serializers.CharField(required=False, help_text="What of the environment was left out, and why.")
 
 
 class PreparedSerializer(serializers.Serializer[Any]):

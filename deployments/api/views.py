@@ -57,7 +57,8 @@ class StatusView(Endpoint):
         if found.message:
             answer["message"] = found.message
         if found.error:
-            answer["error"] = found.error
+            # Existing tools put a full stop behind it, and a sentence of theirs.
+            answer["error"] = found.error.removesuffix(".")
         return success(answer)
 
 

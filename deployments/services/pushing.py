@@ -27,7 +27,7 @@ from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly, UnknownApp
 from deployments.environment import Environment, split
 from deployments.flytoml import SERVER_URL
-from deployments.models import Build, Deployment
+from deployments.models import Build, BuildLogChunk, Deployment
 from deployments.services import builds, checking, preparation, queue, stored_archives
 from deployments.services.ownership import NoSuchApp, own_app
 
@@ -82,6 +82,8 @@ class Push:
     archive: IO[bytes] = field(repr=False)
     variables: Mapping[str, str] | None = field(default=None, repr=False)
     commit: str = ""
+    # What was left out of it; the build's log begins with that.
+    warning: str = ""
 
 
 def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
@@ -113,7 +115,7 @@ def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Buil
         _store(build, push.archive)
         app = preparation.finish(deployment_id=app.pk, now=now)
         _tell_fly(build, app, environment)
-        _accept(caller, build, environment)
+        _accept(caller, build, environment, warning=push.warning)
     except Exception as error:
         _give_up(build, error.sentence if isinstance(error, ApplicationError) else _CRASHED)
         raise
@@ -170,7 +172,7 @@ def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
         Deployment.objects.filter(pk=app.pk).update(has_own_server_url=True)
 
 
-def _accept(caller: Caller, build: Build, environment: Environment) -> None:
+def _accept(caller: Caller, build: Build, environment: Environment, *, warning: str) -> None:
     """Let the build wait for a worker in place of all that waited before it.
 
     Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled or TookTooLong.
@@ -191,6 +193,10 @@ def _accept(caller: Caller, build: Build, environment: Environment) -> None:
         ):
             canceled = Build.objects.filter(pk=build.pk, state=State.CANCELED).exists()
             raise PushCanceled if canceled else TookTooLong
+        if warning:
+            text = f"{warning}\n"
+            BuildLogChunk.objects.create(build=build, start=0, text=text, created_at=now)
+            Build.objects.filter(pk=build.pk).update(log_length=len(text))
         _record("build.pushed", build, caller, commit=build.commit, bytes=build.archive_bytes)
         queue.enqueue(build.pk)
 

@@ -88,7 +88,10 @@ def test_an_address_that_starts_too_many_logins_has_to_wait(nobody_api):
     assert statuses == [200] * 30 + [429]
     refused = nobody_api.post(PATH)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    assert refused.json() == {"error": "Too many requests. Please wait a moment and try again."}
+    wait = refused["Retry-After"]
+    assert refused.json() == {
+        "error": f"Too many requests. Please try again in {wait} second{'' if wait == '1' else 's'}."
+    }
 
 
 @pytest.mark.django_db(transaction=True)

@@ -71,7 +71,7 @@ def test_a_crash_of_a_page_tells_nothing(client, breaking, alice):
     [
         (Conflict("A build is running already."), 409, "A build is running already."),
         (UpstreamFailed(), 502, "A service we depend on failed. Please try again in a moment."),
-        (TooManyRequests(retry_after=7), 429, "Too many requests. Please wait a moment and try again."),
+        (TooManyRequests(retry_after=7), 429, "Too many requests. Please try again in 7 seconds."),
     ],
 )
 def test_machines_and_people_read_the_same_sentence(client, breaking, alice, error, status, sentence):

@@ -74,13 +74,19 @@ def test_what_is_no_environment_is_refused_and_named(sent, sentence):
         ("A" * 201, "A" * 40),
     ],
 )
-def test_a_name_that_no_shell_would_take_is_refused(name, shown):
-    with pytest.raises(InvalidEnvironment) as refused:
-        environment.read({name: "not-a-secret"})
-    assert refused.value.sentence == (
-        f"envVars: {shown} is not a name for a variable. Use letters, digits and underscores, "
+def test_a_name_that_no_shell_would_take_is_left_out_and_told(name, shown):
+    sent = {name: "not-a-secret", "GOOD": "1"}
+    assert environment.read(sent) == {"GOOD": "1"}
+    assert environment.odd_names(sent) == (
+        f"Left out of the environment: {shown}. A variable's name has letters, digits and underscores, "
         "no digit first, 200 at most."
     )
+
+
+def test_of_many_odd_names_a_few_are_told():
+    told = environment.odd_names({f"{n}": "not-a-secret" for n in range(9)})
+    assert told.startswith("Left out of the environment: 0, 1, 2, 3, 4 and 4 more. ")
+    assert environment.odd_names({"GOOD": "1"}) == environment.odd_names(None) == environment.odd_names([]) == ""
 
 
 def test_ordinary_variables_are_taken_as_they_are():

@@ -97,14 +97,16 @@ def test_a_build_under_way_says_what_is_being_done(alice_api, shop, fields, expe
         (State.CANCELED, "This build was canceled."),
     ],
 )
-def test_a_build_that_failed_or_was_ended_says_why(alice_api, shop, state, error):
+def test_a_build_that_failed_or_was_ended_says_why_and_leaves_the_full_stop_to_the_tool(alice_api, shop, state, error):
     make_build(shop, state=state, commit="0123abc", error=error, step="Not shown any more")
-    assert asked(alice_api) == {"data": {"status": "build_error", "url": shop.url, "commit": "0123abc", "error": error}}
+    assert asked(alice_api) == {
+        "data": {"status": "build_error", "url": shop.url, "commit": "0123abc", "error": error.removesuffix(".")}
+    }
 
 
 def test_a_build_that_failed_without_a_sentence_still_gives_one(alice_api, shop):
     make_build(shop, state=State.FAILED)
-    assert asked(alice_api)["data"]["error"] == "The build failed. Look at its log."
+    assert asked(alice_api)["data"]["error"] == "The build failed. Look at its log"
 
 
 def test_a_live_build_is_running(alice_api, shop):
@@ -116,7 +118,7 @@ def test_the_newest_build_counts_whatever_the_older_ones_were(alice_api, shop):
     make_build(shop, state=State.LIVE, created_at=NOW - timedelta(hours=2), commit="old")
     make_build(shop, state=State.FAILED, created_at=NOW - timedelta(hours=1), error="No.", commit="new")
     assert asked(alice_api)["data"] | {"url": ""} == {
-        "status": "build_error", "url": "", "commit": "new", "error": "No.",
+        "status": "build_error", "url": "", "commit": "new", "error": "No",
     }  # fmt: skip
 
 
