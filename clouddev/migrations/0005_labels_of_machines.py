@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_people_have_a_cache_epoch'),
-        ('clouddev', '0002_wishes_sizes_and_counts'),
+        ('clouddev', '0004_machine_tokens'),
         ('deployments', '0004_labels_of_apps'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
