@@ -152,6 +152,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- The browser -----------------------------------------------------------------------------
 PAGES_UNDER_API = frozenset({"/api/docs", "/api/auth/github/callback", "/api/auth/callback/github"})
+SESSION_ENGINE = "config.core.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_SECURE
 SESSION_COOKIE_NAME = "__Host-session" if IS_SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if IS_SECURE else "csrf"

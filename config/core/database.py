@@ -1,6 +1,10 @@
-"""Reading one row by hand, where the ORM's look-up would be most of the work; and outlasting a restart."""
+"""The connections that threads keep: noticing that one has died, outlasting a restart, and reading one row by hand.
+
+By hand where the ORM's look-up would be most of the work.
+"""
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +46,33 @@ def outlast_restarts(work: Callable[[], Result], *, seconds: float = 60.0) -> Re
             logger.warning("the database went away, trying again: %s", type(error).__name__)
             connection.close()
             time.sleep(_PAUSE_SECONDS)
+
+
+def drop_dead_connection() -> None:
+    """Let go of the thread's kept connection when the other end has closed it, so that the next query opens another.
+
+    Costs no query: PostgreSQL says nothing to those who ask nothing, so what can be read now is the end (or a change
+    of its settings, for which a new connection is as good).
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    raw = database.connection
+    if raw is None or database.in_atomic_block:
+        return
+    if raw.closed or _can_be_read(raw.pgconn.socket):
+        database.close()
+
+
+def require_live_connections() -> None:
+    """The same by a query to each of them, which finds the other end gone without a word, too."""
+    for database in connections.all(initialized_only=True):
+        if database.connection is not None and not database.in_atomic_block and not database.is_usable():
+            database.close()
+
+
+def _can_be_read(descriptor: int) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def fetch_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:

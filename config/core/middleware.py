@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
 from config.core.api import TooLarge, failure, logged_error
+from config.core.database import drop_dead_connection
 from config.core.errors import ApplicationError, Malformed, Unauthenticated
 from config.core.logs import write_access
 from config.core.pages import error_response
@@ -58,6 +59,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
         request_id = begin_request(request)
+        drop_dead_connection()
         try:
             if is_for_machines(request.path):
                 response = _serve_machine(request)

@@ -3,6 +3,7 @@
 import sys
 
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -37,8 +38,11 @@ def forbidden(request: HttpRequest, exception: object = None) -> HttpResponse:  
 
 
 @login_not_required
-def bad_request(request: HttpRequest, exception: object = None) -> HttpResponse:  # noqa: ARG001
+def bad_request(request: HttpRequest, exception: object = None) -> HttpResponse:
     """400; among others for a Host header that is not ours, so nothing here asks for the host."""
+    if isinstance(exception, SessionInterrupted):
+        error = Malformed("You were signed out while this page was on its way. Sign in again.")
+        return error_response(request, error, title="Signed out")
     return error_response(request, Malformed(), title="Bad request")
 
 

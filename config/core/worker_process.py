@@ -6,9 +6,9 @@ procrastinate's own command ends when the database goes away and serves one queu
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,6 +20,7 @@ from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
+from config.core.database import require_live_connections
 from config.core.jobs import stopping
 
 logger = logging.getLogger(__name__)
@@ -35,13 +36,32 @@ _SPARE_THREADS = 4
 _BOUND = "SET idle_in_transaction_session_timeout = '15s'"
 
 
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class JobThreads(ThreadPoolExecutor):
+    """Threads for jobs. Each keeps a connection; one that died since the job before is replaced before the next."""
+
+    def submit(
+        self, call: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """Have it called in one of the threads."""
+
+        def with_live_connections() -> Result:
+            require_live_connections()
+            return call(*args, **kwargs)
+
+        return super().submit(with_live_connections)
+
+
 async def serve(queues: Mapping[str, int]) -> None:
     """Do the jobs of each queue, so many of it at once, until SIGTERM or SIGINT.
 
     Then `config.core.jobs.stopping` is set, and jobs have 45 seconds to come to an end.
     """
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(sum(queues.values()) + _SPARE_THREADS, "job"))
+    loop.set_default_executor(JobThreads(sum(queues.values()) + _SPARE_THREADS, "job"))
     stopped = asyncio.Event()
     connection_created.connect(_bind)
 
