@@ -97,5 +97,5 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             "Machines by state": clouddev.machines_by_state(now=now),
         },
         "events": accounts.latest_events(),
-        "troubled": integrations.troubled_connections(),
+        "troubled": integrations.troubled_connections(now=now),
     }

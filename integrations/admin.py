@@ -5,11 +5,12 @@ from typing import ClassVar
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from config.core.admin import OperatorAdmin
-from integrations.dashboard import TROUBLED
+from integrations.dashboard import is_troubled
 from integrations.models import Connection
 
 
@@ -24,8 +25,8 @@ class AttentionFilter(admin.SimpleListFilter):
         return [("yes", "Failing")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Connection]) -> QuerySet[Connection]:  # noqa: ARG002
-        """Those that need to be connected again or are gone at Nango."""
-        return queryset.filter(TROUBLED) if self.value() == "yes" else queryset
+        """Those that need to be connected again, are gone at Nango, or should be gone and aren't."""
+        return queryset.filter(is_troubled(now=timezone.now())) if self.value() == "yes" else queryset
 
 
 @admin.register(Connection)
@@ -57,6 +58,7 @@ class ConnectionAdmin(OperatorAdmin):
         (None, {"fields": ("connection_id", "integration_id", "provider", "health", "id")}),
         ("Whose", {"fields": ("owner", "organization")}),
         ("What we know", {"fields": ("state", "needs_reconnect", "missing_since", "confirmed_at", "created_at")}),
+        ("Being finished", {"fields": ("claimed_at", "deleting_since", "failures", "try_again_at", "deleted_at")}),
     )
 
     @display(  # type: ignore[untyped-decorator]  # unfold is untyped
@@ -67,10 +69,13 @@ class ConnectionAdmin(OperatorAdmin):
             "missing at Nango": "danger",
             "being made": "info",
             "being deleted": "warning",
+            "not deleted yet": "danger",
         },
     )
     def health(self, connection: Connection) -> str:
         """What an operator should know first."""
+        if connection.is_overdue(now=timezone.now()):
+            return "not deleted yet"
         if connection.state != Connection.State.ACTIVE:
             return {"claiming": "being made", "deleting": "being deleted"}[connection.state]
         if connection.missing_since:

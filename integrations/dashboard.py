@@ -6,14 +6,17 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from config.core.dashboard import Figure
-from integrations.models import Connection
-
-TROUBLED = Q(needs_reconnect=True) | Q(missing_since__isnull=False)
+from integrations.models import Connection, is_overdue
 
 
-def figures(*, now: datetime) -> list[Figure]:  # noqa: ARG001 - every app's figures are as of `now`
+def is_troubled(*, now: datetime) -> Q:
+    """What the connections are that somebody should look at."""
+    return Q(needs_reconnect=True) | Q(missing_since__isnull=False) | is_overdue(now=now)
+
+
+def figures(*, now: datetime) -> list[Figure]:
     """Failing connections, of how many."""
-    counts = Connection.objects.aggregate(all=Count("pk"), troubled=Count("pk", filter=TROUBLED))
+    counts = Connection.objects.aggregate(all=Count("pk"), troubled=Count("pk", filter=is_troubled(now=now)))
     return [
         Figure(
             title="Failing connections",
@@ -26,6 +29,6 @@ def figures(*, now: datetime) -> list[Figure]:  # noqa: ARG001 - every app's fig
     ]
 
 
-def troubled_connections(*, limit: int = 5) -> list[Connection]:
-    """The newest connections that need to be connected again or are gone at Nango, with their owners."""
-    return list(Connection.objects.filter(TROUBLED).select_related("owner")[:limit])
+def troubled_connections(*, now: datetime, limit: int = 5) -> list[Connection]:
+    """The newest connections that need to be connected again, are gone at Nango or won't go, with their owners."""
+    return list(Connection.objects.filter(is_troubled(now=now)).select_related("owner")[:limit])

@@ -13,6 +13,8 @@ from integrations.identifiers import LONGEST_ID
 
 # Far longer than a request may last, and a change that Nango was sent may take to arrive there.
 CLAIM_LASTS = timedelta(minutes=1)
+# A deletion that takes longer is told to the connection's owner and to operators.
+DELETION_LASTS = timedelta(minutes=5)
 
 
 class Person(Protocol):
@@ -55,6 +57,16 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
             models.Q(claim=None) | models.Q(claimed_at=None) | models.Q(claimed_at__lt=now - CLAIM_LASTS)
         )
 
+    def left_behind(self, *, now: datetime) -> "ConnectionQuerySet":
+        """Half made or half deleted by somebody who must be gone by now, the longest waiting first."""
+        claims = models.Q(state=Connection.State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS)
+        deletions = models.Q(state=Connection.State.DELETING)
+        return self.filter(claims | deletions).free(now=now).order_by("claimed_at", "created_at")
+
+    def overdue(self, *, now: datetime) -> "ConnectionQuerySet":
+        """Those that were to be deleted long ago, and are still at Nango as far as we know."""
+        return self.filter(is_overdue(now=now))
+
     def standing(self, *, person: Person, integration_id: str, connection_id: str) -> Standing | None:
         """The state of the person's own connection, None when there is none.
 
@@ -62,6 +74,11 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         """
         row = fetch_row(_STANDING, [CLAIM_LASTS, integration_id, connection_id, person.id])
         return Standing(*row) if row else None
+
+
+def is_overdue(*, now: datetime) -> models.Q:
+    """What the deletions are that should be done by now."""
+    return models.Q(state=Connection.State.DELETING, deleted_at=None, deleting_since__lt=now - DELETION_LASTS)
 
 
 _STANDING = """
@@ -98,6 +115,13 @@ class Connection(models.Model):
     # leaves its claim, and what it sent may still arrive: until then nobody else gets this address.
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When its owner asked to delete it, and since when it is gone at Nango and written down: what an earlier
+    # attempt sent may arrive even then, so a row that is `deleted_at` keeps its address for a while.
+    deleting_since = models.DateTimeField("to be deleted since", null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # How often finishing it failed, and until when that isn't tried again.
+    failures = models.PositiveSmallIntegerField("failed attempts to finish", default=0, db_default=0, editable=False)
+    try_again_at = models.DateTimeField(null=True, blank=True, editable=False)
     needs_reconnect = models.BooleanField(default=False)
     # While a link to renew the connection is out, whoever holds it may do so without our hearing of it.
     reconnecting_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -126,3 +150,8 @@ class Connection(models.Model):
         """Whether this was half made or half deleted by somebody who must be gone by now."""
         unfinished = self.state in {self.State.CLAIMING, self.State.DELETING}
         return unfinished and self.claimed_at is not None and self.claimed_at < now - CLAIM_LASTS
+
+    def is_overdue(self, *, now: datetime) -> bool:
+        """Whether it should be deleted by now, and isn't."""
+        waits = self.state == self.State.DELETING and self.deleted_at is None
+        return waits and self.deleting_since is not None and self.deleting_since < now - DELETION_LASTS

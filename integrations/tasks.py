@@ -1,17 +1,40 @@
 """What workers do for integrations."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from config.core.database import outlast_restarts
-from config.core.jobs import SHORT
+from config.core.errors import Unavailable
+from config.core.jobs import SHORT, nudge
+from integrations.services.finishing import finish_left_behind
 from integrations.services.reconciliation import reconcile_connections
+
+RECONCILE = "integrations.reconcile"
 
 
 @app.periodic(cron="23 * * * *")
-@app.task(name="integrations.reconcile", queue=SHORT, queueing_lock="integrations.reconcile")
-def reconcile(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
-    """Bring our record of connections in line with Nango's, every hour, where there is one."""
-    if settings.NANGO_SECRET_KEY:
+@app.task(name=RECONCILE, queue=SHORT, queueing_lock=RECONCILE)
+def reconcile(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate tells when it was due
+    """Bring our record of connections in line with Nango's, every hour, where there is one.
+
+    While Nango takes no more calls it comes again as soon as Nango says, instead of an hour later.
+    """
+    if not settings.NANGO_SECRET_KEY:
+        return
+    try:
         outlast_restarts(lambda: reconcile_connections(now=timezone.now()))
+    except Unavailable as error:
+        if not error.retry_after:
+            raise
+        nudge(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=error.retry_after))
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="integrations.finish", queue=SHORT, queueing_lock="integrations.finish")
+def finish(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Finish what was left half made or half deleted."""
+    if settings.NANGO_SECRET_KEY:
+        outlast_restarts(lambda: finish_left_behind(now=timezone.now()))

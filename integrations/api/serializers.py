@@ -119,7 +119,7 @@ class IntegrationAnswerSerializer(serializers.Serializer[Any]):
 
 
 class TroubleSerializer(serializers.Serializer[Any]):
-    """Something wrong with a connection; "auth" means that it must be reconnected."""
+    """Something wrong: "auth" means reconnect it, "deletion" that it was to be deleted and is still there."""
 
     type = serializers.CharField()
     log_id = serializers.CharField(allow_blank=True)

@@ -1,5 +1,6 @@
 """Listing a person's connections of one integration."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,19 +8,22 @@ from django.db.models import Q
 
 from accounts.callers import Caller
 from integrations.clients.nango import Connection as Listed
-from integrations.clients.nango import Nango, UnknownIntegration
+from integrations.clients.nango import Nango, Trouble, UnknownIntegration
 from integrations.identifiers import is_integration_id
 from integrations.models import Connection
 from integrations.services.ownership import Claimant, Found, adopt, spend_call
 
 State = Connection.State
+# Among a connection's errors: its owner had it deleted, and it is still there.
+NOT_DELETED_YET = Trouble(type="deletion", log_id="")
 
 
 def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> list[Listed]:
     """The caller's connections of the integration, newest first; none of an unknown one.
 
-    Only what bears the caller's tags is asked for. What is recorded for somebody else, or being
-    deleted, is left out. Raises UnknownIntegration for an id that none can have, and the client's errors.
+    Only what bears the caller's tags is asked for. What is recorded for somebody else, or being deleted, is
+    left out, but a deletion that does not get done is told as an error of the connection. Raises
+    UnknownIntegration for an id that none can have, and the client's errors.
     """
     if not is_integration_id(integration_id):
         raise UnknownIntegration
@@ -36,7 +40,8 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
         # What was recorded meanwhile may have become somebody else's.
         rows = _rows(caller, integration_id, listed)
     _note(listed, rows, caller=caller, now=now)
-    return [item for item in listed if _is_shown(rows.get(item.connection_id), caller)]
+    shown = (_as_shown(item, rows.get(item.connection_id), caller, now=now) for item in listed)
+    return [item for item in shown if item]
 
 
 def _rows(caller: Caller, integration_id: str, listed: list[Listed]) -> dict[str, Connection]:
@@ -47,8 +52,12 @@ def _rows(caller: Caller, integration_id: str, listed: list[Listed]) -> dict[str
     return {row.connection_id: row for row in rows}
 
 
-def _is_shown(row: Connection | None, caller: Caller) -> bool:
-    return row is not None and row.owner_id == caller.id and row.state != State.DELETING
+def _as_shown(item: Listed, row: Connection | None, caller: Caller, *, now: datetime) -> Listed | None:
+    if row is None or row.owner_id != caller.id:
+        return None
+    if row.state != State.DELETING:
+        return item
+    return replace(item, errors=(*item.errors, NOT_DELETED_YET)) if row.is_overdue(now=now) else None
 
 
 def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, now: datetime) -> None:

@@ -19,11 +19,11 @@ from accounts.callers import Caller
 from config.core.errors import ApplicationError, Conflict
 from config.core.outgoing import ServiceFailed, ServiceTimeout
 from config.core.ratelimits import RateLimit
-from integrations.clients.nango import Connection as Listed
 from integrations.clients.nango import Nango, NangoFailed
 from integrations.credentials import Credentials
 from integrations.models import Connection
 from integrations.services import credential_cache
+from integrations.services.deletion import write_down
 from integrations.services.ownership import tags_of
 
 State = Connection.State
@@ -70,7 +70,7 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
     )
     attempt = _claimed(nango, row, now=now)
     try:
-        listed = _listed(nango, integration_id, connection_id)
+        listed = nango.find_connection(integration_id=integration_id, connection_id=connection_id)
         if listed and listed.owner != str(caller.id):
             raise ConnectionIdTaken
     except ApplicationError:
@@ -138,19 +138,16 @@ def _released(nango: Nango, row: Connection, *, now: datetime) -> bool:
     """Whether a row that was left behind was given up: it is old, and Nango has nothing of its owner's."""
     if not row.is_left_behind(now=now):
         return False
-    listed = _listed(nango, row.integration_id, row.connection_id)
+    listed = nango.find_connection(integration_id=row.integration_id, connection_id=row.connection_id)
     if listed and listed.owner == str(row.owner_id):
         return False
-    deleted, _ = Connection.objects.filter(pk=row.pk, state=row.state, claim=row.claim).delete()
-    return deleted == 1
-
-
-def _listed(nango: Nango, integration_id: str, connection_id: str) -> Listed | None:
-    """What Nango has at this address, whosever it is; never its credentials."""
-    for item in nango.list_connections(integration_id=integration_id, connection_id=connection_id):
-        if (item.integration_id, item.connection_id) == (integration_id, connection_id):
-            return item
-    return None
+    same = {"state": row.state, "claim": row.claim, "deleted_at": row.deleted_at}
+    with transaction.atomic():
+        if not Connection.objects.filter(pk=row.pk, **same).delete()[0]:
+            return False
+        if row.state == State.DELETING and row.deleted_at is None:
+            write_down("connection.deleted", row, actor=None)
+    return True
 
 
 def _may_have_been_made(error: ApplicationError) -> bool:

@@ -5,6 +5,7 @@ import uuid
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
 from accounts.audit import Actor, record
 from accounts.callers import Caller
@@ -22,14 +23,22 @@ def delete_connection(*, caller: Caller, integration_id: str, connection_id: str
     """Delete the caller's connection; calling again after a failure finishes it.
 
     Raises UnknownConnection for what is not the caller's, and the client's errors: the connection is
-    then marked as being deleted, and no longer listed or given out.
+    then marked as being deleted, no longer given out, and a worker finishes it.
     """
     nango = Nango.from_settings()
     own = Connection.objects.of(caller).at(integration_id=integration_id, connection_id=connection_id)
+    own = own.filter(deleted_at=None)
     if not own.exists():
         require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     claim = uuid.uuid4()
-    mark = {"state": Connection.State.DELETING, "claim": claim, "claimed_at": now}
+    mark = {
+        "state": Connection.State.DELETING,
+        "deleting_since": Coalesce("deleting_since", now),
+        "claim": claim,
+        "claimed_at": now,
+        "failures": 0,
+        "try_again_at": None,
+    }
     with transaction.atomic():
         alone = own.free(now=now).update(**mark) == 1
         if not alone and not own.update(**mark):
@@ -37,7 +46,7 @@ def delete_connection(*, caller: Caller, integration_id: str, connection_id: str
         # With the mark: a fetch that begins now finds it, what one that began before keeps is not used.
         credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     row = own.filter(claim=claim).first()
-    if row is not None and not _finish(nango, row, actor=caller, alone=alone):
+    if row is not None and not _finish(nango, row, actor=caller, alone=alone, now=now):
         raise UnknownConnection
 
 
@@ -51,10 +60,22 @@ def finish_deletion(nango: Nango, row: Connection, *, now: datetime) -> bool:
     if not left.update(claim=claim, claimed_at=now):
         return False
     row.claim = claim
-    return _finish(nango, row, actor=None, alone=True)
+    return _finish(nango, row, actor=None, alone=True, now=now)
 
 
-def _finish(nango: Nango, row: Connection, *, actor: Actor | None, alone: bool) -> bool:
+def write_down(action: str, row: Connection, *, actor: Actor | None) -> None:
+    """Tell the audit trail what became of a row that is gone, or about to be."""
+    record(
+        action,
+        actor=actor,
+        target_type="Connection",
+        target_id=str(row.pk),
+        organization_id=row.organization_id,
+        details={"integration_id": row.integration_id, "connection_id": row.connection_id},
+    )
+
+
+def _finish(nango: Nango, row: Connection, *, actor: Actor | None, alone: bool, now: datetime) -> bool:
     """Delete at Nango what is marked here, then the row; False when what is there is not the owner's.
 
     Unless this attempt is `alone`, what an earlier one sent may still arrive at Nango. The row then stays
@@ -66,38 +87,31 @@ def _finish(nango: Nango, row: Connection, *, actor: Actor | None, alone: bool) 
         if alone and not may_still_arrive(error):
             Connection.objects.filter(pk=row.pk, claim=row.claim).update(claim=None)
         raise
-    _forget(row, actor=actor, action="connection.deleted" if theirs else "connection.forgotten", alone=alone)
+    action = "connection.deleted" if theirs else "connection.forgotten"
+    _forget(row, actor=actor, action=action, alone=alone, now=now)
     return theirs
 
 
 def _delete_at_nango(nango: Nango, row: Connection) -> bool:
-    listed = [
-        item
-        for item in nango.list_connections(integration_id=row.integration_id, connection_id=row.connection_id)
-        if (item.integration_id, item.connection_id) == (row.integration_id, row.connection_id)
-    ]
-    if any(item.owner != str(row.owner_id) for item in listed):
+    there = nango.find_connection(integration_id=row.integration_id, connection_id=row.connection_id)
+    if there is None:
+        return True
+    if there.owner != str(row.owner_id):
         logger.error("connection %s was to be deleted, but its tags are not its owner's", row.pk)
         return False
-    if listed:
-        try:
-            nango.delete_connection(integration_id=row.integration_id, connection_id=row.connection_id)
-        except UnknownConnection:
-            logger.info("connection %s was deleted at Nango already", row.pk)
+    try:
+        nango.delete_connection(integration_id=row.integration_id, connection_id=row.connection_id)
+    except UnknownConnection:
+        logger.info("connection %s was deleted at Nango already", row.pk)
     return True
 
 
 @transaction.atomic
-def _forget(row: Connection, *, actor: Actor | None, action: str, alone: bool) -> None:
-    held = Connection.objects.filter(pk=row.pk, state=Connection.State.DELETING, claim=row.claim)
-    if alone and not held.delete()[0]:
-        # A later attempt of the owner took over, and writes it down.
-        return
-    record(
-        action,
-        actor=actor,
-        target_type="Connection",
-        target_id=str(row.pk),
-        organization_id=row.organization_id,
-        details={"integration_id": row.integration_id, "connection_id": row.connection_id},
-    )
+def _forget(row: Connection, *, actor: Actor | None, action: str, alone: bool, now: datetime) -> None:
+    """Write the deletion down, which the first of several attempts does, and drop the row where nobody needs it."""
+    marked = Connection.objects.filter(pk=row.pk, state=Connection.State.DELETING)
+    if marked.filter(deleted_at=None).update(deleted_at=now, failures=0, try_again_at=None):
+        write_down(action, row, actor=actor)
+    if alone:
+        # Unless a later attempt of the owner took over: what that sent may still arrive.
+        marked.filter(claim=row.claim).delete()

@@ -6,13 +6,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.audit import record
-from config.core.errors import ApplicationError
 from integrations.clients.nango import Connection as Listed
 from integrations.clients.nango import Nango
-from integrations.models import CLAIM_LASTS, Connection
+from integrations.models import Connection
 from integrations.services import credential_cache
-from integrations.services.deletion import finish_deletion
+from integrations.services.deletion import write_down
+from integrations.services.finishing import finish_left_behind
 from integrations.services.ownership import Found, adopt, claimants, confirm, rows_of
 
 logger = logging.getLogger(__name__)
@@ -52,8 +51,9 @@ def reconcile_connections(*, now: datetime) -> Counts:
         .exclude(created_at__gte=now)
         .update(missing_since=now)
     )
-    counts.released, _ = Connection.objects.filter(state=State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS).delete()
-    _finish_deletions(nango, counts, now=now)
+    finished = finish_left_behind(now=now, most=None, whatever_failed=True)
+    counts.released, counts.deleted = finished.released, finished.deleted
+    counts.unfinished = Connection.objects.filter(state=State.DELETING, deleted_at=None).count()
     return counts
 
 
@@ -101,27 +101,9 @@ def _dropped(*, now: datetime) -> int:
             deleted, _ = gone.filter(pk=row.pk).delete()
             if deleted:
                 credential_cache.drop_of(row.owner_id)
-                record(
-                    "connection.dropped",
-                    actor=None,
-                    target_type="Connection",
-                    target_id=str(row.pk),
-                    organization_id=row.organization_id,
-                    details={"integration_id": row.integration_id, "connection_id": row.connection_id},
-                )
+                write_down("connection.dropped", row, actor=None)
         count += deleted
     return count
-
-
-def _finish_deletions(nango: Nango, counts: Counts, *, now: datetime) -> None:
-    for row in Connection.objects.filter(state=State.DELETING):
-        try:
-            finished = finish_deletion(nango, row, now=now)
-        except ApplicationError as error:
-            logger.warning("connection %s is not deleted yet: %s", row.pk, error)
-            finished = False
-        counts.deleted += finished
-        counts.unfinished += not finished
 
 
 def _address(item: Listed) -> tuple[str, str]:

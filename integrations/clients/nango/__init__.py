@@ -19,6 +19,7 @@ from integrations.clients.nango.shapes import (
     ConnectionWithCredentials,
     ConnectSession,
     Integration,
+    Trouble,
     parsed_moment,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "NangoNotConfigured",
     "NangoRefusesKey",
     "NoMoreConnections",
+    "Trouble",
     "UnknownConnection",
     "UnknownIntegration",
     "parsed_moment",

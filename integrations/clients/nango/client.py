@@ -98,6 +98,13 @@ class Nango:
             if len(page) < self._page_size:
                 return
 
+    def find_connection(self, *, integration_id: str, connection_id: str) -> shapes.Connection | None:
+        """What Nango has at this address, whosever it is, without its credentials."""
+        for found in self.list_connections(integration_id=integration_id, connection_id=connection_id):
+            if (found.integration_id, found.connection_id) == (integration_id, connection_id):
+                return found
+        return None
+
     # https://nango.dev/docs/reference/api/connection/get
     def get_connection(self, *, integration_id: str, connection_id: str) -> shapes.ConnectionWithCredentials:
         """The connection's credentials, refreshed by Nango when they are about to expire.
