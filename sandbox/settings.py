@@ -11,6 +11,7 @@ class Settings:
 
     `rate_limit_per_minute` is None for no limit. `scopes` are those of Nango's API key, with `*`
     as a wild card. Nango refuses `refused_credentials` as if the provider had refused them.
+    While its database is down (`nango_database_down`) Nango finds nothing wrong but the header of each call.
     `webhook_headers` are what a proxy before the receiver would add.
     GitHub's codes live `github_code_seconds`, and `redirect_hosts` may be redirected to beside
     loopback.
@@ -25,5 +26,6 @@ class Settings:
     refresh_backoff_seconds: float = 30.0
     scopes: list[str] = field(default_factory=lambda: ["environment:*"])
     refused_credentials: list[str] = field(default_factory=list)
+    nango_database_down: bool = False
     github_code_seconds: float = 600.0
     redirect_hosts: list[str] = field(default_factory=list)

@@ -8,7 +8,7 @@ from sandbox.control import fly, github, nango, process, turning, webhooks
 def add_routes(app: web.Application) -> None:
     """Mount the control interface at /_sandbox."""
     router = app.router
-    connection = "/_sandbox/nango/connections/{integration}/{connection_id}"
+    connection = "/_sandbox/nango/connections/{integration}/{connection_id:[^/]+}"
     router.add_get("/_sandbox/health", process.health)
     router.add_post("/_sandbox/faults", process.order_faults)
     router.add_get("/_sandbox/faults", process.show_faults)

@@ -42,9 +42,9 @@ class Call:
         """Say whether the API key covers `scope`."""
         return any(fnmatchcase(scope, granted) for granted in self.world.settings.scopes)
 
-    def need_scope(self, scope: str) -> None:
-        """Raise 403 when the API key does not cover `scope`."""
-        if not self.has_scope(scope):
+    def need_scope(self, scope: str, *others: str) -> None:
+        """Raise 403 when the API key covers neither `scope` nor one of the others that suffice."""
+        if not any(map(self.has_scope, (scope, *others))):
             message = f"The API key is missing the scope {scope}"
             raise NangoError(403, "forbidden", message)
 
@@ -52,7 +52,7 @@ class Call:
 Answer = Callable[[Call], web.Response]
 
 
-def with_key(answer: Answer, *, scope: str | None = None, or_session: bool = False) -> Handler:
+def with_key(answer: Answer, *, scope: str | None = None, or_scope: str = "", or_session: bool = False) -> Handler:
     """Make a route for API keys; `or_session` lets the token of a connect session in too."""
 
     async def handler(request: web.Request) -> web.Response:
@@ -65,7 +65,7 @@ def with_key(answer: Answer, *, scope: str | None = None, or_session: bool = Fal
             query = parse_query(request.query)
             call = Call(request=request, world=world, session=session, query=query, body=body)
             if scope and session is None:
-                call.need_scope(scope)
+                call.need_scope(scope, *filter(None, [or_scope]))
             response = answer(call)
         except NangoError as refusal:
             response = refusal.answer()
@@ -138,13 +138,20 @@ def _bearer(request: web.Request) -> str:
         raise NangoError(401, "missing_auth_header", message)
     key = header.split("Bearer ")[-1]
     if not key or header.strip() == "Bearer":
-        message = "Authentication failed. The Authorization header is malformed."
-        raise NangoError(401, "malformed_auth_header", message)
+        raise _malformed_header()
     return key
+
+
+def _malformed_header() -> NangoError:
+    message = "Authentication failed. The Authorization header is malformed."
+    return NangoError(401, "malformed_auth_header", message)
 
 
 def _authenticate(request: web.Request, world: World, *, or_session: bool) -> Session | None:
     key = _bearer(request)
+    if world.settings.nango_database_down:
+        # The look-up of the key fails, and that is what a real one makes of it.
+        raise _malformed_header()
     if or_session and key.startswith(SESSION_PREFIX):
         session = world.nango.session(key)
         if session is None:

@@ -1,5 +1,6 @@
 """Connections: import, patch, metadata and delete."""
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -10,11 +11,13 @@ from sandbox.nango import clock, schemas, shapes
 from sandbox.nango.access import Call
 from sandbox.nango.catalogue import Integration
 from sandbox.nango.connections import find
-from sandbox.nango.errors import NangoError, issue, unknown_integration
+from sandbox.nango.errors import NangoError, unknown_integration
 from sandbox.nango.state import Connection
 from sandbox.nango.tags import full_end_user, tags_of
-from sandbox.nango.validation import check_body, check_query
+from sandbox.nango.validation import check_body, check_path, check_query
 from sandbox.world import World
+
+_LONGEST_KEPT_ID = 255
 
 
 def import_connection(call: Call) -> web.Response:
@@ -25,10 +28,12 @@ def import_connection(call: Call) -> web.Response:
     key = str(body["provider_config_key"])
     integration = call.nango.integrations.get(key)
     if integration is None:
-        raise unknown_integration(404, key)
+        raise NangoError(404, "not_found", f'Integration "{key}" does not exist')
     credentials = cast("dict[str, object]", body["credentials"])
     check_credentials(call.world, integration, credentials)
-    existing = call.nango.connections.get((key, str(body.get("connection_id", ""))))
+    _require_storable(body)
+    sent = body.get("connection_id")
+    existing = call.nango.connections.get((key, str(sent))) if sent is not None else None
     connection = _replace(call, existing, body) if existing else _add(call, integration, body)
     operation = "override" if existing else "creation"
     call.world.webhooks.report(connection, operation=operation, settings=call.world.settings)
@@ -40,8 +45,7 @@ def check_credentials(world: World, integration: Integration, credentials: Mappi
     mode = integration.provider.auth_mode
     if credentials["type"] != mode:
         message = f"credentials type mismatch: {integration.provider.name} needs {mode}"
-        problem = issue("invalid_union", message, ("credentials", "type"))
-        raise NangoError(400, "invalid_body", issues=[problem])
+        raise NangoError(400, "invalid_body", message)
     refused = world.settings.refused_credentials
     if any(value in refused for value in credentials.values()):
         raise NangoError(400, "connection_test_failed", "The provider refused the credentials")
@@ -49,7 +53,7 @@ def check_credentials(world: World, integration: Integration, credentials: Mappi
 
 def patch_connection(call: Call) -> web.Response:
     """PATCH /connections/{connection_id}: `tags` replaces the whole set."""
-    check_query(schemas.pair_query, call.query)
+    check_address(call)
     check_body(schemas.patch_body, call.body)
     connection = find(call)
     body = cast("dict[str, object]", call.body)
@@ -75,13 +79,26 @@ def merge_metadata(call: Call) -> web.Response:
 
 def delete_connection(call: Call) -> web.Response:
     """DELETE /connections/{connection_id}: whatever is unknown gives 400, and no webhook is sent."""
-    check_query(schemas.pair_query, call.query)
+    check_address(call)
     try:
         connection = find(call)
     except NangoError:
         raise NangoError(400, "unknown_connection", "Unknown connection") from None
     call.nango.remove(connection)
     return json_answer({"success": True})
+
+
+def check_address(call: Call) -> None:
+    """Raise the 400 of a query or an id that no connection is found by."""
+    check_query(schemas.pair_query, call.query)
+    check_path(schemas.connection_in_path, {"connectionId": call.request.match_info["connection_id"]})
+
+
+def _require_storable(body: Mapping[str, object]) -> None:
+    """Raise 500 for what PostgreSQL refuses to keep: nobody looked at it before."""
+    kept = json.dumps([body.get(name) for name in ("connection_id", "connection_config", "metadata", "tags")])
+    if "\\u0000" in kept or len(str(body.get("connection_id", ""))) > _LONGEST_KEPT_ID:
+        raise NangoError(500, "server_error", "Failed to import the connection")
 
 
 def _add(call: Call, integration: Integration, body: Mapping[str, object]) -> Connection:

@@ -1,5 +1,6 @@
 """What happens when a person has connected: by page, or headless by the frontend's routes."""
 
+import uuid
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlencode
@@ -50,6 +51,15 @@ def complete(
     return connection
 
 
+def deny(world: World, session: Session, integration: Integration) -> None:
+    """What happens when the person says no at the provider: a webhook of a creation that failed, without tags.
+
+    Also when a connection was to be renewed, which then bears that connection's id.
+    """
+    connection_id = session.reconnects[1] if session.reconnects else str(uuid.uuid4())
+    world.webhooks.report_denied(integration, connection_id, settings=world.settings)
+
+
 def with_api_key(call: Call) -> web.Response:
     """POST /api-auth/api-key/{key}?connect_session_token=…."""
     return _headless(call, mode="API_KEY", schema=schemas.api_key_body)
@@ -65,7 +75,9 @@ def with_oauth(call: Call) -> web.Response:
     session, integration = _session_and_integration(call)
     if integration.provider.auth_mode != "OAUTH2":
         raise NangoError(400, "invalid_auth_mode", "The integration does not use OAuth")
-    query = urlencode({"session_token": session.token, "integration": integration.unique_key})
+    query = urlencode(
+        {"session_token": session.token, "integration": integration.unique_key, "apiURL": f"{call.origin}/nango"}
+    )
     return found(f"{call.origin}/nango/connect/?{query}")
 
 
@@ -108,7 +120,7 @@ def _renew(world: World, session: Session, *, credentials: dict[str, object], co
     assert session.reconnects is not None
     connection = world.nango.connections.get(session.reconnects)
     if connection is None:
-        raise NangoError(400, "unknown_connection", "The connection was deleted")
+        raise NangoError(400, "invalid_connection", "The connection was deleted")
     connection.credentials = credentials
     if credentials["type"] in ("API_KEY", "BASIC"):
         connection.metadata = {}

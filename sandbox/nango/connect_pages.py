@@ -1,4 +1,7 @@
-"""The page behind a connect link: a person picks an integration and presses Connect."""
+"""The page behind a connect link: a person picks an integration and presses Connect.
+
+The real page is a program of its own that asks Nango's cloud, unless the link names another Nango in `apiURL`.
+"""
 
 from html import escape
 from urllib.parse import quote
@@ -8,7 +11,7 @@ from aiohttp import web
 from sandbox.answers import html_answer
 from sandbox.nango.catalogue import Integration
 from sandbox.nango.changes import check_credentials
-from sandbox.nango.completion import allowed_integration, complete
+from sandbox.nango.completion import allowed_integration, complete, deny
 from sandbox.nango.errors import NangoError
 from sandbox.nango.state import Session, oauth2_credentials
 from sandbox.pages import hidden_fields, message_page, page
@@ -20,6 +23,8 @@ _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 async def show(request: web.Request) -> web.Response:
     """Ask which account to connect, or for its credentials."""
     world = request.app[WORLD]
+    if request.query.get("apiURL", "").rstrip("/") != _api_url(request):
+        return _asked_elsewhere()
     session = world.nango.session(request.query.get("session_token", ""))
     if session is None:
         return _expired()
@@ -30,7 +35,7 @@ async def show(request: web.Request) -> web.Response:
     if not asked and len(allowed) == 1:
         asked = allowed[0].unique_key
     if not asked:
-        return _show_choice(session, allowed)
+        return _show_choice(request, session, allowed)
     try:
         return _show_form(session, allowed_integration(world, session, asked))
     except NangoError:
@@ -38,7 +43,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def submit(request: web.Request) -> web.Response:
-    """Take the form and connect."""
+    """Take the form and connect; scripts that fill it in need no `apiURL`."""
     world = request.app[WORLD]
     sent = {name: str(value) for name, value in (await request.post()).items()}
     form = {**request.query, **sent}
@@ -49,6 +54,9 @@ async def submit(request: web.Request) -> web.Response:
         integration = allowed_integration(world, session, form.get("integration") or _only_one(session))
     except NangoError:
         return _message("Not possible", "This link does not allow that integration.", status=400)
+    if "deny" in form:
+        deny(world, session, integration)
+        return _message("Not connected", "You said no at the provider. You may close this window.", status=200)
     try:
         _connect(world, session, integration, form)
     except NangoError as refusal:
@@ -56,6 +64,15 @@ async def submit(request: web.Request) -> web.Response:
         return _show_form(session, integration, problem=problem, status=400)
     sentence = f"{integration.display_name} is connected, you may close this window."
     return _message("Connected", sentence, status=200)
+
+
+def _api_url(request: web.Request) -> str:
+    return f"{request.url.origin()}/nango"
+
+
+def _asked_elsewhere() -> web.Response:
+    sentence = "This page asks Nango's cloud, which doesn't know the link. It must name this Nango: add &apiURL=…"
+    return _message("This link does not work here", sentence, status=401)
 
 
 def _only_one(session: Session) -> str:
@@ -66,7 +83,7 @@ def _only_one(session: Session) -> str:
 _SENTENCES = {
     "invalid_body": "Please fill in the form.",
     "connection_test_failed": "The provider refused these credentials.",
-    "unknown_connection": "This connection was deleted.",
+    "invalid_connection": "This connection was deleted.",
 }
 
 
@@ -93,10 +110,11 @@ def _credentials(integration: Integration, form: dict[str, str]) -> dict[str, ob
     return {"type": mode}
 
 
-def _show_choice(session: Session, allowed: list[Integration]) -> web.Response:
+def _show_choice(request: web.Request, session: Session, allowed: list[Integration]) -> web.Response:
     links = "\n".join(
         f'<a class="button" href="/nango/connect/?session_token={quote(session.token)}'
-        f'&amp;integration={quote(item.unique_key, safe="")}">{escape(item.display_name)}</a>'
+        f'&amp;integration={quote(item.unique_key, safe="")}&amp;apiURL={quote(_api_url(request), safe="")}">'
+        f"{escape(item.display_name)}</a>"
         for item in allowed
     )
     content = f"<nav>{links}</nav>" if links else "<p>There is nothing to connect.</p>"
@@ -106,6 +124,7 @@ def _show_choice(session: Session, allowed: list[Integration]) -> web.Response:
 
 def _show_form(session: Session, integration: Integration, *, problem: str = "", status: int = 200) -> web.Response:
     carried = {"session_token": session.token, "integration": integration.unique_key}
+    is_asked_there = integration.provider.auth_mode == "OAUTH2"
     verb = "Reconnect" if session.reconnects else "Connect"
     complaint = f'<p class="error" role="alert">{escape(problem)}</p>' if problem else ""
     note = _NOTES.get(integration.provider.auth_mode, "")
@@ -115,6 +134,7 @@ def _show_form(session: Session, integration: Integration, *, problem: str = "",
 {hidden_fields(carried)}
 {_FIELDS.get(integration.provider.auth_mode, "")}
 <button class="main">Connect</button>
+{'<button name="deny" value="yes">Say no at the provider</button>' if is_asked_there else ""}
 </form>"""
     title = f"{verb} {integration.display_name}"
     text = page(service="Nango", title=title, content=content)

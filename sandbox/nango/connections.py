@@ -11,7 +11,7 @@ from sandbox.nango.errors import NangoError, unknown_integration
 from sandbox.nango.refresh import refresh_if_needed
 from sandbox.nango.state import Connection
 from sandbox.nango.tags import lowered
-from sandbox.nango.validation import check_query, is_true
+from sandbox.nango.validation import check_path, check_query, is_true
 
 _MOST_WITHOUT_LIMIT = 10_000
 _READ_CREDENTIALS = "environment:connections:read_credentials"
@@ -36,6 +36,7 @@ def list_connections(call: Call) -> web.Response:
 def get_connection(call: Call) -> web.Response:
     """GET /connections/{connection_id}?provider_config_key=…: refreshes tokens that are due."""
     check_query(schemas.detail_query, call.query)
+    check_path(schemas.connection_in_path, {"connectionId": call.request.match_info["connection_id"]})
     asks_for_secrets = ("force_refresh", "refresh_token", "refresh_github_app_jwt_token")
     if any(is_true(call.query.get(name)) for name in asks_for_secrets):
         call.need_scope(_READ_CREDENTIALS)

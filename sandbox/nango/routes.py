@@ -10,6 +10,7 @@ from sandbox.pages import message_page
 
 _LIST = "environment:connections:list"
 _READ = "environment:connections:read"
+_READ_CREDENTIALS = "environment:connections:read_credentials"
 _CREATE = "environment:connections:create"
 _UPDATE = "environment:connections:update"
 _DELETE = "environment:connections:delete"
@@ -35,7 +36,8 @@ def unmatched() -> web.Response:
 
 
 def _api() -> list[tuple[str, str, Handler]]:
-    one = "/connections/{connection_id}"
+    # Without a pattern of its own aiohttp finds no id with a brace in it.
+    one = "/connections/{connection_id:[^/]+}"
     return [
         (
             "GET",
@@ -53,7 +55,7 @@ def _api() -> list[tuple[str, str, Handler]]:
         ("POST", "/connections", with_key(changes.import_connection, scope=_CREATE)),
         ("POST", "/connections/metadata", with_key(changes.set_metadata, scope=_UPDATE)),
         ("PATCH", "/connections/metadata", with_key(changes.merge_metadata, scope=_UPDATE)),
-        ("GET", one, with_key(connections.get_connection, scope=_READ)),
+        ("GET", one, with_key(connections.get_connection, scope=_READ, or_scope=_READ_CREDENTIALS)),
         ("PATCH", one, with_key(changes.patch_connection, scope=_UPDATE)),
         ("DELETE", one, with_key(changes.delete_connection, scope=_DELETE)),
         ("POST", "/connect/sessions", with_key(sessions.create_session, scope=_SESSIONS)),

@@ -21,16 +21,19 @@ from sandbox.nango.validation import (
 )
 
 _UNIQUE_KEY = re.compile(r"[a-zA-Z0-9~:.@ _-]+")
-_UNIQUE_KEYS = re.compile(r"[a-zA-Z0-9~:.@ _,-]+")
+# What the routes of one connection find it by; an import takes anything.
+_ADDRESS = re.compile(r"""[a-zA-Z0-9,.;:=+~[\]|@${}"'\\/_ -]+""")
 
 _free = mapping(anything)
 _connection_id = text(least=1, most=255)
+_addressable = text(least=1, most=255, form=_ADDRESS)
 _unique_key = text(least=1, most=255, form=_UNIQUE_KEY)
 _token = text(least=1, most=16 * 1024)
 _secret = text(most=1024)
 
 no_query = record()
 pair_query = record({"provider_config_key": _unique_key})
+connection_in_path = record({"connectionId": _addressable})
 
 
 def _include(value: object, path: Path) -> list[Issue]:
@@ -50,7 +53,7 @@ integration_query = record(optional={"include": _include})
 list_query = record(
     optional={
         "connectionId": _connection_id,
-        "integrationId": text(least=1, form=_UNIQUE_KEYS),
+        "integrationId": text(least=1),
         "search": text(least=1, most=255),
         "limit": whole_number(least=1, most=2000),
         "page": whole_number(least=0),
@@ -93,7 +96,6 @@ _CREDENTIALS: dict[str, Check] = {
             "refresh_token": _token,
             "expires_at": moment,
             "config_override": record(optional={"client_id": text(), "client_secret": text()}),
-            "raw": _free,
         },
     ),
     "OAUTH2_CC": record(
@@ -134,7 +136,7 @@ def import_body(value: object, path: Path) -> list[Issue]:
     return record(
         {"provider_config_key": _unique_key, "credentials": _credentials},
         {
-            "connection_id": _connection_id,
+            "connection_id": text(),
             "metadata": _free,
             "connection_config": _free,
             "tags": tags,
@@ -155,7 +157,7 @@ def session_body(value: object, path: Path) -> list[Issue]:
     return issues
 
 
-reconnect_body = record({"connection_id": _connection_id, "integration_id": _unique_key}, _session_extras)
+reconnect_body = record({"connection_id": _addressable, "integration_id": _unique_key}, _session_extras)
 
 
 def _credentials(value: object, path: Path) -> list[Issue]:

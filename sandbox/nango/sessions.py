@@ -32,8 +32,7 @@ def create_reconnect_session(call: Call) -> web.Response:
     address = (str(body["integration_id"]), str(body["connection_id"]))
     if address not in call.nango.connections:
         field = "connection_id" if address[0] in call.nango.integrations else "integration_id"
-        problem = issue("custom", f"The {field} does not exist", (field,))
-        raise NangoError(400, "invalid_body", issues=[problem])
+        raise NangoError(400, "invalid_body", f"The {field} does not exist")
     _check_integrations(call, body, [])
     return _open(call, body, allowed=[address[0]], reconnects=address)
 
@@ -42,7 +41,12 @@ def show_session(call: Call) -> web.Response:
     """GET /connect/session."""
     assert call.session is not None
     session = call.session
-    shown: dict[str, object] = {"end_user": session.end_user, "tags": session.tags}
+    # It says nothing of the tags.
+    shown: dict[str, object] = {
+        "endUser": session.end_user,
+        "connectUISettings": {"showWatermark": True, "defaultTheme": "system"},
+        "websocketsPath": "/",
+    }
     if session.allowed:
         shown["allowed_integrations"] = session.allowed
     if session.defaults:

@@ -5,6 +5,7 @@ import re
 from sandbox.nango import clock
 from sandbox.nango.state import Connection
 
+_RAW = ("access_token", "refresh_token", "expires_at")
 _REFRESH_TOKEN = re.compile(r"refresh[_\- ]?token\Z", re.IGNORECASE)
 
 
@@ -45,8 +46,11 @@ def detailed(connection: Connection, *, credentials: dict[str, object]) -> dict[
 
 
 def imported(connection: Connection) -> dict[str, object]:
-    """Show a connection as the answer to its import, whose times have another spelling."""
-    shown = detailed(connection, credentials=credentials_of(connection, with_refresh_token=False))
+    """Show a connection as the answer to its import: refresh token and all, its times in another spelling."""
+    credentials = credentials_of(connection, with_refresh_token=True)
+    if credentials.get("type") == "OAUTH2":
+        credentials = {**credentials, "raw": {name: credentials[name] for name in _RAW if name in credentials}}
+    shown = detailed(connection, credentials=credentials)
     shown["created_at"] = clock.zulu(connection.created)
     shown["updated_at"] = clock.zulu(connection.updated)
     shown["last_fetched_at"] = None

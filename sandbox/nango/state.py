@@ -96,7 +96,7 @@ class Nango:
         moment = created or clock.now()
         connection = Connection(
             id=self._last_number,
-            connection_id=connection_id or str(uuid.uuid4()),
+            connection_id=str(uuid.uuid4()) if connection_id is None else connection_id,
             integration=integration,
             credentials=credentials,
             tags={},

@@ -73,7 +73,8 @@ def _check_tag(key: str, value: object, path: Path) -> list[Issue]:
     if not _KEY.fullmatch(key):
         issues.append(issue("invalid_key", "Invalid key in record", here))
     if key.lower() == "end_user_email" and not issues:
-        issues += email(value, here)
+        # The complaint is about the tags as a whole.
+        issues += email(value, path)
     return issues
 
 

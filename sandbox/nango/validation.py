@@ -13,7 +13,9 @@ Path = tuple[str, ...]
 Check = Callable[[object, Path], list[Issue]]
 
 _NESTED = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+\Z")
+_EMAIL = re.compile(
+    r"(?!\.)(?!.*\.\.)[A-Za-z0-9_'+\-.]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z]{2,}\Z", re.ASCII
+)
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "enabled"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "disabled"})
 
@@ -43,6 +45,12 @@ def check_body(check: Check, body: object) -> None:
     """Raise the 400 of a body that `check` refuses."""
     if issues := check(body, ()):
         raise NangoError(400, "invalid_body", issues=issues)
+
+
+def check_path(check: Check, parts: object) -> None:
+    """Raise the 400 of a path whose variable parts `check` refuses."""
+    if issues := check(parts, ()):
+        raise NangoError(400, "invalid_uri_params", issues=issues)
 
 
 def is_true(value: object) -> bool:

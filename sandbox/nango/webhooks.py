@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 import aiohttp
 import orjson
 
+from sandbox.nango.catalogue import Integration
 from sandbox.nango.state import Connection
 from sandbox.nango.tags import EndUser
 from sandbox.settings import Settings
@@ -47,10 +48,21 @@ class Webhooks:
         error: Mapping[str, str] | None = None,
     ) -> None:
         """Send what happened to a connection, in the background."""
-        url = connection.webhook_url_override or settings.webhook_url
+        body = _auth_body(connection, operation=operation, end_user=end_user, error=error)
+        self._send(body, url=connection.webhook_url_override or settings.webhook_url, settings=settings)
+
+    def report_denied(self, integration: Integration, connection_id: str, *, settings: Settings) -> None:
+        """Send that a person said no at the provider: no tags tell who that was."""
+        body = {
+            **_auth_event(integration, connection_id, operation="creation"),
+            "success": False,
+            "error": {"type": "access_denied", "description": "The person denied access"},
+        }
+        self._send(body, url=settings.webhook_url, settings=settings)
+
+    def _send(self, body: Mapping[str, object], *, url: str, settings: Settings) -> None:
         if not settings.webhooks or not url:
             return
-        body = _auth_body(connection, operation=operation, end_user=end_user, error=error)
         raw = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         delivery = Delivery(url=url, body=body, headers=sign(raw, key=settings.signing_key) | settings.webhook_headers)
         self.deliveries.append(delivery)
@@ -114,24 +126,29 @@ def _auth_body(
     end_user: EndUser | None,
     error: Mapping[str, str] | None,
 ) -> dict[str, object]:
-    provider = connection.integration.provider
     body: dict[str, object] = {
-        "authMode": provider.auth_mode,
-        "connectionId": connection.connection_id,
-        "environment": "dev",
-        "from": "nango",
-        "operation": operation,
-        "provider": provider.name,
-        "providerConfigKey": connection.integration.unique_key,
+        **_auth_event(connection.integration, connection.connection_id, operation=operation),
         "success": error is None,
         "tags": dict(connection.tags),
-        "type": "auth",
     }
     if end_user is not None:
         body["endUser"] = _legacy_end_user(end_user)
     if error is not None:
         body["error"] = dict(error)
     return body
+
+
+def _auth_event(integration: Integration, connection_id: str, *, operation: str) -> dict[str, object]:
+    return {
+        "authMode": integration.provider.auth_mode,
+        "connectionId": connection_id,
+        "environment": "dev",
+        "from": "nango",
+        "operation": operation,
+        "provider": integration.provider.name,
+        "providerConfigKey": integration.unique_key,
+        "type": "auth",
+    }
 
 
 def _legacy_end_user(end_user: EndUser) -> dict[str, object]:

@@ -94,3 +94,29 @@ def test_without_read_credentials_a_connection_has_none(sandbox_process: Sandbox
 def test_an_unknown_path_falls_through_to_a_page(nango: NangoClient, method: str, path: str) -> None:
     answer = nango(method, path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_without_its_database_nango_finds_fault_with_the_header(
+    sandbox_process: SandboxProcess, nango: NangoClient
+) -> None:
+    sandbox_process.settings(nango_database_down=True)
+    for method, path in (("GET", "/connections"), ("GET", "/integrations"), ("POST", "/connect/sessions")):
+        answer = nango(method, path, {} if method == "POST" else None)
+        assert (answer.status, answer.code) == (401, "malformed_auth_header")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "status", "credentials"),
+    [
+        (["environment:connections:read"], 200, {}),
+        (["environment:connections:read_credentials"], 200, {"type": "API_KEY", "apiKey": "sandbox-acme-key"}),
+        (["environment:connections:list"], 403, None),
+    ],
+)
+def test_the_scope_of_credentials_alone_lets_one_read_a_connection(
+    sandbox_process: SandboxProcess, nango: NangoClient, scopes: list[str], status: int, credentials: object
+) -> None:
+    sandbox_process.seed(integration="acme", connection_id="c1")
+    sandbox_process.settings(scopes=scopes)
+    answer = nango("GET", "/connections/c1?provider_config_key=acme")
+    assert (answer.status, answer.json.get("credentials")) == (status, credentials)

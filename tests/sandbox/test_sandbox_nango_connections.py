@@ -43,10 +43,11 @@ def test_an_integration_is_listed_without_its_auth_mode(sandbox_process: Sandbox
 
 
 @pytest.mark.parametrize(
-    ("connection_id", "status"), [("x" * 255, 201), ("x" * 256, 400), ("🦊" * 127, 201), ("🦊" * 128, 400)]
+    ("key", "status"), [("x" * 1024, 201), ("x" * 1025, 400), ("🦊" * 512, 201), ("🦊" * 512 + "x", 400)]
 )
-def test_lengths_are_counted_in_utf_16_units(nango: NangoClient, connection_id: str, status: int) -> None:
-    assert nango("POST", "/connections", {**ACME, "connection_id": connection_id}).status == status
+def test_lengths_are_counted_in_utf_16_units(nango: NangoClient, key: str, status: int) -> None:
+    credentials = {"type": "API_KEY", "apiKey": key}
+    assert nango("POST", "/connections", {**ACME, "credentials": credentials}).status == status
 
 
 def test_one_integration_shows_more_when_asked(nango: NangoClient) -> None:
@@ -176,12 +177,48 @@ def test_a_detail_names_what_is_wrong(
     assert (answer.status, answer.code) == (status, code)
 
 
-def test_an_id_with_any_characters_is_one_path_segment(nango: NangoClient) -> None:
-    odd = "a/b?provider_config_key=slack#'@%41 ü"
+def test_an_id_of_the_known_characters_is_one_path_segment(nango: NangoClient) -> None:
+    odd = "aZ0,.;:=+~[]|@${}\"'\\/_ -"
     assert nango("POST", "/connections", {**ACME, "connection_id": odd}).status == 201
     path = f"/connections/{quote(odd, safe='')}?provider_config_key=acme"
     assert nango("GET", path).json["connection_id"] == odd
     assert nango("DELETE", path).status == 200
+
+
+@pytest.mark.parametrize("odd", ["a%b", "a?b", "a#b", "a&b", "a*", "a!", "a(", "a<", "a^", "a`", "\u00e9", "\u200b"])
+def test_an_import_takes_ids_by_which_nothing_is_found_again(nango: NangoClient, odd: str) -> None:
+    assert nango("POST", "/connections", {**ACME, "connection_id": odd}).status == 201
+    assert ids(nango("GET", "/connections")) == [odd]
+    path = f"/connections/{quote(odd, safe='')}?provider_config_key=acme"
+    for method, body in (("GET", None), ("DELETE", None), ("PATCH", {})):
+        answer = nango(method, path, body)
+        assert (answer.status, answer.code) == (400, "invalid_uri_params")
+
+
+def test_an_import_takes_the_empty_id_and_fails_at_what_cannot_be_kept(nango: NangoClient) -> None:
+    assert nango("POST", "/connections", {**ACME, "connection_id": ""}).status == 201
+    assert ids(nango("GET", "/connections")) == [""]
+    for change in (
+        {"connection_id": "x" * 256},
+        {"connection_id": "a\0"},
+        {"connection_config": {"a": "\0"}},
+        {"tags": {"end_user_display_name": "a\0"}},
+    ):
+        answer = nango("POST", "/connections", {**ACME, **change})
+        assert (answer.status, answer.code) == (500, "server_error")
+
+
+def test_an_integration_of_odd_characters_has_no_connections(nango: NangoClient) -> None:
+    assert nango("GET", f"/connections?integrationId={quote('a#é', safe='')}").json == {"connections": []}
+
+
+def test_an_import_by_oauth_takes_no_raw_and_answers_with_all_it_has(nango: NangoClient) -> None:
+    tokens = {"type": "OAUTH2", "access_token": "at", "refresh_token": "rt"}
+    body = {"provider_config_key": "salesforce", "connection_id": "c1", "credentials": tokens}
+    refused = nango("POST", "/connections", {**body, "credentials": {**tokens, "raw": {}}})
+    assert (refused.status, refused.code) == (400, "invalid_body")
+    made = nango("POST", "/connections", body).json["credentials"]
+    assert (made["refresh_token"], made["raw"]["refresh_token"]) == ("rt", "rt")
 
 
 @pytest.mark.parametrize(
@@ -192,18 +229,24 @@ def test_an_id_with_any_characters_is_one_path_segment(nango: NangoClient) -> No
         ({"credentials": {"type": "API_KEY", "apiKey": "k" * 1025}}, 400, "invalid_body"),
         ({"credentials": {"type": "JWT"}}, 400, "invalid_body"),
         ({"credentials": {"type": "BASIC", "username": "u", "password": ""}}, 400, "invalid_body"),
-        ({"connection_id": ""}, 400, "invalid_body"),
+        ({"connection_id": 7}, 400, "invalid_body"),
         ({"tags": {"a": 1}}, 400, "invalid_body"),
         ({"tags": {f"k{i}": "v" for i in range(11)}}, 400, "invalid_body"),
         ({"tags": {"A": "1", "a": "2"}}, 400, "invalid_body"),
         ({"webhook_url_override": "http://127.0.0.1/hook"}, 400, "invalid_body"),
-        ({"provider_config_key": "nothing"}, 404, "unknown_provider_config"),
+        ({"provider_config_key": "nothing"}, 404, "not_found"),
     ],
 )
 def test_an_import_is_checked_strictly(nango: NangoClient, change: dict[str, object], status: int, code: str) -> None:
     answer = nango("POST", "/connections", {**ACME, **change})
     assert (answer.status, answer.code) == (status, code)
     assert nango("GET", "/connections").json == {"connections": []}
+
+
+def test_an_import_of_the_wrong_kind_is_refused_with_a_message_only(nango: NangoClient) -> None:
+    credentials = {"type": "BASIC", "username": "u", "password": ""}
+    refused = nango("POST", "/connections", {**ACME, "credentials": credentials}).json["error"]
+    assert set(refused) == {"code", "message"}
 
 
 def test_an_import_is_tested_against_the_provider(sandbox_process: SandboxProcess, nango: NangoClient) -> None:

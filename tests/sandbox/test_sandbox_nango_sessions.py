@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -20,6 +21,11 @@ def press(nango: NangoClient, token: str, integration: str, **fields: str) -> An
     sent = {"session_token": token, "integration": integration, **fields}
     response = nango.pool.request("POST", f"{nango.base}/connect/", fields=sent, encode_multipart=False)
     return Answer(response.status, response.headers, response.data.decode())
+
+
+def opened(nango: NangoClient, session: Any) -> str:
+    """The link as it opens on a Nango of one's own: the page asks the cloud unless it is told whom to ask."""
+    return f"{session['connect_link']}&apiURL={quote(nango.base, safe='')}"
 
 
 def look(nango: NangoClient, link: str) -> Answer:
@@ -37,7 +43,11 @@ def connections(sandbox_process: SandboxProcess) -> Any:
         ({}, []),
         ({"tags": {}, "connection_id": "mine"}, []),
         ({"tags": {"end_user_id": ""}}, ["tags", "end_user_id"]),
-        ({"tags": {"end_user_email": "nobody"}}, ["tags", "end_user_email"]),
+        ({"tags": {"end_user_email": "nobody"}}, ["tags"]),
+        ({"tags": {"end_user_email": "a!b@example.com"}}, ["tags"]),
+        ({"tags": {"end_user_email": "alice'@example.com"}}, ["tags"]),
+        ({"tags": {"end_user_email": "alice@example.xn--p1ai"}}, ["tags"]),
+        ({"tags": {"end_user_email": "alice@localhost"}}, ["tags"]),
         ({"tags": {}, "allowed_integrations": ["acme", "nothing"]}, ["allowed_integrations", "1"]),
         ({"tags": {}, "webhook_url_override": "http://localhost/hook"}, ["webhook_url_override"]),
         ({"end_user": {"email": "a@example.com"}}, ["end_user", "id"]),
@@ -68,30 +78,45 @@ def test_a_token_sees_its_session_until_it_is_revoked(nango: NangoClient) -> Non
     assert nango("GET", "/connections", headers=headers).code == "invalid_secret_key_format"
     assert nango("DELETE", "/connect/session", headers=headers).status == 204
     assert nango("GET", "/connect/session", headers=headers).code == "unknown_connect_session_token"
-    assert look(nango, session["connect_link"]).status == 401
+    assert look(nango, opened(nango, session)).status == 401
+
+
+def test_the_page_asks_the_cloud_unless_the_link_names_this_nango(nango: NangoClient) -> None:
+    session = nango.open_session(tags=TAGS, allowed_integrations=["acme"])
+    for more in ("", "&apiURL=https%3A%2F%2Fapi.nango.dev"):
+        page = look(nango, session["connect_link"] + more)
+        assert (page.status, "asks Nango&#x27;s cloud" in page.text) == (401, True)
+    assert look(nango, opened(nango, session)).status == 200
+
+
+def test_a_session_says_who_it_is_for_and_nothing_of_its_tags(nango: NangoClient) -> None:
+    headers = {"Authorization": f"Bearer {nango.open_session(tags=TAGS)['token']}"}
+    shown = nango("GET", "/connect/session", headers=headers).json["data"]
+    assert {"endUser", "connectUISettings", "websocketsPath"} <= set(shown)
+    assert "u-1" not in str(shown)
 
 
 def test_an_expired_session_has_its_own_page(sandbox_process: SandboxProcess, nango: NangoClient) -> None:
     session = nango.open_session(tags=TAGS)
     sandbox_process.control("POST", f"/nango/sessions/{session['token']}", {"expires_in": -1})
-    page = look(nango, session["connect_link"])
+    page = look(nango, opened(nango, session))
     assert (page.status, "does not work any more" in page.text) == (401, True)
     assert press(nango, session["token"], "acme", api_key="k").status == 401
     assert connections(sandbox_process) == {}
 
 
 def test_the_page_lets_choose_unless_there_is_one(nango: NangoClient) -> None:
-    several = look(nango, nango.open_session(tags=TAGS, allowed_integrations=["acme", "slack"])["connect_link"])
+    several = look(nango, opened(nango, nango.open_session(tags=TAGS, allowed_integrations=["acme", "slack"])))
     assert ("Acme" in several.text, "Slack" in several.text, "Linear" in several.text) == (True, True, False)
     assert "<form" not in several.text
-    one = look(nango, nango.open_session(tags=TAGS, allowed_integrations=["postgres"])["connect_link"])
+    one = look(nango, opened(nango, nango.open_session(tags=TAGS, allowed_integrations=["postgres"])))
     assert ('name="username"' in one.text, 'name="password"' in one.text) == (True, True)
     assert "<script" not in one.text + several.text
 
 
 def test_the_page_refuses_what_the_session_does_not_allow(sandbox_process: SandboxProcess, nango: NangoClient) -> None:
     session = nango.open_session(tags=TAGS, allowed_integrations=["acme"])
-    assert look(nango, session["connect_link"] + "&integration=slack").status == 400
+    assert look(nango, opened(nango, session) + "&integration=slack").status == 400
     assert press(nango, session["token"], "slack").status == 400
     assert press(nango, session["token"], "nothing").status == 400
     assert connections(sandbox_process) == {}
@@ -195,7 +220,39 @@ def test_a_reconnect_wants_a_connection_that_exists(sandbox_process: SandboxProc
     sandbox_process.seed(integration="acme", connection_id="c1")
     for pair in ({"connection_id": "c2", "integration_id": "acme"}, {"connection_id": "c1", "integration_id": "slack"}):
         answer = nango("POST", "/connect/sessions/reconnect", pair)
-        assert (answer.status, answer.code) == (400, "invalid_body")
+        assert (answer.status, answer.code, "errors" in answer.json["error"]) == (400, "invalid_body", False)
+    pair = {"connection_id": "caf\u00e9", "integration_id": "acme"}
+    sandbox_process.seed(integration="acme", connection_id="caf\u00e9")
+    assert nango("POST", "/connect/sessions/reconnect", pair).code == "invalid_body"
+
+
+def test_a_connection_that_is_deleted_meanwhile_is_not_renewed(
+    sandbox_process: SandboxProcess, nango: NangoClient
+) -> None:
+    sandbox_process.seed(integration="acme", connection_id="c1")
+    pair = {"connection_id": "c1", "integration_id": "acme"}
+    token = nango("POST", "/connect/sessions/reconnect", pair).json["data"]["token"]
+    nango("DELETE", "/connections/c1?provider_config_key=acme")
+    answer = nango("POST", f"/api-auth/api-key/acme?connect_session_token={token}", {"apiKey": "k"}, headers={})
+    assert (answer.status, answer.code) == (400, "invalid_connection")
+
+
+@pytest.mark.parametrize("session", ["new", "renewing"])
+def test_somebody_who_says_no_is_a_creation_that_failed_without_tags(
+    sandbox_process: SandboxProcess, nango: NangoClient, receiver: Receiver, session: str
+) -> None:
+    sandbox_process.seed(integration="salesforce", connection_id="c1", tags=TAGS)
+    pair = {"connection_id": "c1", "integration_id": "salesforce", "tags": TAGS}
+    if session == "renewing":
+        token = nango("POST", "/connect/sessions/reconnect", pair).json["data"]["token"]
+    else:
+        token = nango.open_session(tags=TAGS)["token"]
+    assert "Not connected" in press(nango, token, "salesforce", deny="yes").text
+    sandbox_process.webhooks()
+    (told,) = receiver.bodies
+    assert (told["operation"], told["success"], "tags" in told) == ("creation", False, False)
+    assert (told["connectionId"] == "c1") == (session == "renewing")
+    assert list(connections(sandbox_process)) == ["c1"]
 
 
 @pytest.mark.parametrize("tags", [{}, TAGS])
