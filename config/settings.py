@@ -224,6 +224,8 @@ USERSESSIONS_TRACK_ACTIVITY = True
 
 # --- Nango -----------------------------------------------------------------------------------
 NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")
+# Where people's browsers reach that Nango; its page for connecting asks the cloud unless the link says whom.
+NANGO_CONNECT_API_URL = env.url("NANGO_CONNECT_API_URL", "")
 NANGO_SECRET_KEY = env.secret("NANGO_SECRET_KEY", "")
 NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
 NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 120, at_least=1)

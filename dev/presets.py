@@ -24,6 +24,7 @@ _GITHUB = {
 }
 _NANGO = {
     "NANGO_SERVER_URL": "{sandbox}/nango",
+    "NANGO_CONNECT_API_URL": "{sandbox}/nango",
     "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
     "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
 }
@@ -35,6 +36,9 @@ _FLY = {
     "FLY_ORG": "sandbox",
     "FLYCTL": str(Path(__file__).resolve().parents[1] / "sandbox" / "bin" / "flyctl"),
 }
+
+# What leads to one service each: its settings go together, or a key reaches somebody else's server.
+SERVICES = {"GitHub": tuple(_GITHUB), "Nango": tuple(_NANGO), "Fly": tuple(_FLY)}
 
 
 def is_set(name: str, environment: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from config.core.admin import OperatorAdmin
 from integrations.dashboard import is_troubled
-from integrations.models import Connection
+from integrations.models import Connection, StrangeConnection
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -81,3 +81,15 @@ class ConnectionAdmin(OperatorAdmin):
         if connection.missing_since:
             return "missing at Nango"
         return "needs reconnect" if connection.needs_reconnect else "working"
+
+
+@admin.register(StrangeConnection)
+class StrangeConnectionAdmin(OperatorAdmin):
+    """What Nango lists and nobody can use: it has to be put right in Nango's dashboard, or its database."""
+
+    empty_list_text: ClassVar[str] = "Every connection that Nango listed last time can be used."
+    list_display = ("connection_id", "integration_id", "reason", "first_seen_at", "seen_at")
+    list_filter = (("integration_id", admin.AllValuesFieldListFilter), "first_seen_at")
+    search_fields = ("connection_id", "integration_id")
+    search_help_text = "Connection or integration"
+    fields = ("connection_id", "integration_id", "reason", "first_seen_at", "seen_at")

@@ -2,9 +2,12 @@
 
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name
+
+from integrations.identifiers import CLOUD_HOST
 
 
 @register
@@ -32,6 +35,23 @@ def nango_webhooks_can_be_checked(app_configs: object, **_kwargs: Any) -> list[C
             "when they are listed, and renewed credentials only when the kept ones run out.",
             hint="Copy the webhook signing key from Nango, and give Nango the address PUBLIC_URL/webhooks/nango.",
             id="crayon.W022",
+        )
+    ]
+
+
+@register
+def nango_can_be_reached_from_browsers(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """The page for connecting runs in the browser and asks Nango's cloud unless the link names another Nango."""
+    if not settings.NANGO_SECRET_KEY or settings.NANGO_CONNECT_API_URL:
+        return []
+    if urlsplit(settings.NANGO_SERVER_URL).hostname == CLOUD_HOST:
+        return []
+    return [
+        Warning(
+            "NANGO_CONNECT_API_URL is not set: links for connecting an account name NANGO_SERVER_URL, which people's "
+            "browsers may not reach.",
+            hint="Set it to the address under which browsers reach this Nango, even if it is the same.",
+            id="crayon.W025",
         )
     ]
 

@@ -6,7 +6,7 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from config.core.dashboard import Figure
-from integrations.models import Connection, is_overdue
+from integrations.models import Connection, StrangeConnection, is_overdue
 
 
 def is_troubled(*, now: datetime) -> Q:
@@ -15,8 +15,17 @@ def is_troubled(*, now: datetime) -> Q:
 
 
 def figures(*, now: datetime) -> list[Figure]:
-    """Failing connections, of how many."""
+    """Failing connections, of how many, and what Nango lists that can't be used, if anything."""
     counts = Connection.objects.aggregate(all=Count("pk"), troubled=Count("pk", filter=is_troubled(now=now)))
+    strange = StrangeConnection.objects.count()
+    unusable = Figure(
+        title="Unusable connections",
+        value=strange,
+        note="listed by Nango",
+        path=reverse("admin:integrations_strangeconnection_changelist"),
+        icon="help",
+        tone="warning",
+    )
     return [
         Figure(
             title="Failing connections",
@@ -25,7 +34,8 @@ def figures(*, now: datetime) -> list[Figure]:
             path=f"{reverse('admin:integrations_connection_changelist')}?attention=yes",
             icon="link_off",
             tone="danger" if counts["troubled"] else "",
-        )
+        ),
+        *([unusable] if strange else []),
     ]
 
 

@@ -155,3 +155,30 @@ class Connection(models.Model):
         """Whether it should be deleted by now, and isn't."""
         waits = self.state == self.State.DELETING and self.deleted_at is None
         return waits and self.deleting_since is not None and self.deleting_since < now - DELETION_LASTS
+
+
+class StrangeConnection(models.Model):
+    """A connection at Nango that this server can't use, for operators: with ids that no route finds, say.
+
+    Only Nango's dashboard or its database can do something about it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    integration_id = models.CharField(max_length=LONGEST_ID, blank=True)
+    connection_id = models.CharField(max_length=LONGEST_ID, blank=True)
+    reason = models.CharField("what is wrong", max_length=100)
+    first_seen_at = models.DateTimeField()
+    seen_at = models.DateTimeField("last seen at Nango")
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-first_seen_at", "-pk")
+        verbose_name = "connection that can't be used"
+        verbose_name_plural = "connections that can't be used"
+        constraints = (
+            models.UniqueConstraint(fields=["integration_id", "connection_id"], name="strange_connection_is_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.integration_id}: {self.connection_id}"

@@ -10,9 +10,7 @@ from config.core.database import outlast_restarts
 from config.core.errors import Unavailable
 from config.core.jobs import SHORT, nudge
 from integrations.services.finishing import finish_left_behind
-from integrations.services.reconciliation import reconcile_connections
-
-RECONCILE = "integrations.reconcile"
+from integrations.services.reconciliation import RECONCILE, reconcile_connections
 
 
 @app.periodic(cron="23 * * * *")

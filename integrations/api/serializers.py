@@ -8,7 +8,14 @@ from rest_framework import serializers
 
 from config.core.api import TextField
 from integrations.credentials import APIKeyCredentials, BasicCredentials
-from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id, length_at_nango
+from integrations.identifiers import (
+    ADDRESSABLE_RULE,
+    LONGEST_ID,
+    is_addressable,
+    is_connection_id,
+    is_integration_id,
+    length_at_nango,
+)
 
 _LONGEST_SECRET = 1024
 
@@ -38,6 +45,17 @@ class ConnectionIdField(TextField):
         value = super().to_internal_value(data)
         if not is_connection_id(value):
             raise serializers.ValidationError("This is not a connection id.")
+        return value
+
+
+class NewConnectionIdField(ConnectionIdField):
+    """The id of a connection to be made."""
+
+    def to_internal_value(self, data: object) -> str:
+        """The id, when a connection that has it is found again."""
+        value = super().to_internal_value(data)
+        if not is_addressable(value):
+            raise serializers.ValidationError(ADDRESSABLE_RULE)
         return value
 
 
@@ -102,9 +120,11 @@ class CredentialsSerializer(serializers.Serializer[Any]):
                 raise serializers.ValidationError("Give either username and password, or apiKey.")
 
 
-class NewConnectionSerializer(ConnectionAddressSerializer):
+class NewConnectionSerializer(serializers.Serializer[Any]):
     """A connection to make, with its credentials."""
 
+    integration_id = IntegrationIdField()
+    connection_id = NewConnectionIdField()
     credentials = CredentialsSerializer()
     connection_config = ObjectField(required=False)
 

@@ -1,5 +1,6 @@
 """Listing a person's connections of one integration."""
 
+import logging
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from integrations.clients.nango import Nango, Trouble, UnknownIntegration
 from integrations.identifiers import is_integration_id
 from integrations.models import Connection
 from integrations.services.ownership import Claimant, Found, adopt, spend_call
+
+logger = logging.getLogger(__name__)
 
 State = Connection.State
 # Among a connection's errors: its owner had it deleted, and it is still there.
@@ -28,18 +31,24 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     if not is_integration_id(integration_id):
         raise UnknownIntegration
     spend_call(caller)
+    pages = list(Nango.from_settings().pages_of_connections(owner=str(caller.id), integration_id=integration_id))
     listed = [
         item
-        for item in Nango.from_settings().list_connections(owner=str(caller.id), integration_id=integration_id)
+        for page in pages
+        for item in page.connections
         if item.owner == str(caller.id) and item.integration_id == integration_id
     ]
+    strange = {item.connection_id for page in pages for item in page.strange}
+    if strange:
+        logger.warning("%s of a person's connections of %s can't be read", len(strange), integration_id)
     rows = _rows(caller, integration_id, listed)
     new = [item for item in listed if item.connection_id not in rows]
     if new:
         adopt((_found(item, caller) for item in new), found_by="list", actor=caller, now=now)
         # What was recorded meanwhile may have become somebody else's.
         rows = _rows(caller, integration_id, listed)
-    _note(listed, rows, caller=caller, now=now)
+    # What can't be read is there all the same.
+    _note(listed, {name: row for name, row in rows.items() if name not in strange}, caller=caller, now=now)
     shown = (_as_shown(item, rows.get(item.connection_id), caller, now=now) for item in listed)
     return [item for item in shown if item]
 

@@ -16,7 +16,7 @@ from integrations.clients.nango import (
     UnknownConnection,
     parsed_moment,
 )
-from integrations.identifiers import is_connection_id, is_integration_id
+from integrations.identifiers import is_addressable, is_integration_id
 from integrations.models import Connection, Standing
 from integrations.services import credential_cache
 from integrations.services.ownership import require_own, spend_call
@@ -36,13 +36,23 @@ class ReconnectNeeded(Conflict):
     )
 
 
+class RenewalRefused(ReconnectNeeded):
+    """409: the service did not renew the credentials. Nango tells a service that is down like one that said no."""
+
+    default = (
+        "The service did not renew this connection's credentials: it revoked them, or it is out of order just now. "
+        "Try again in a few minutes. If it stays so, reconnect the connection: ask POST /api/nango/connect-session "
+        "with its integration_id and connection_id for a link, and open that."
+    )
+
+
 def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str, fresh: bool, now: datetime) -> bytes:
     """The connection's credentials as JSON: `{"token", "connectionConfig", "raw"}`.
 
     `fresh` passes by what was kept from an earlier call. Raises UnknownConnection for what is not the
     caller's, ReconnectNeeded, and the client's errors.
     """
-    if not is_integration_id(integration_id) or not is_connection_id(connection_id):
+    if not is_integration_id(integration_id) or not is_addressable(connection_id):
         raise UnknownConnection
     place = credential_cache.place_of(caller, integration_id=integration_id, connection_id=connection_id)
     if place and not fresh and (kept := credential_cache.look_up(place)) is not None:
@@ -102,7 +112,7 @@ def _ask(  # noqa: PLR0913 - a connection has two ids
         if rejected.owner is not None:
             _require_tagged(rejected.owner, caller, own)
         _note(own, needs_reconnect=True)
-        raise ReconnectNeeded from rejected
+        raise RenewalRefused from rejected
     _require_tagged(found.owner, caller, own)
     return found
 

@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Q
 
@@ -18,7 +16,7 @@ from accounts.callers import Caller
 from accounts.models import Membership
 from config.core.ratelimits import RateLimit
 from integrations.clients.nango import OWNER_TAG, Nango, UnknownConnection
-from integrations.identifiers import cut_for_nango
+from integrations.identifiers import cut_for_nango, is_email_for_nango
 from integrations.models import Connection, Standing
 
 logger = logging.getLogger(__name__)
@@ -59,7 +57,7 @@ def tags_of(caller: Caller) -> dict[str, str]:
         OWNER_TAG: str(caller.id),
         "organization_id": str(caller.organization_id),
         "end_user_display_name": cut_for_nango(caller.display_name.strip(), most=_LONGEST_TAG),
-        "end_user_email": caller.email if _is_address(caller.email) else "",
+        "end_user_email": caller.email if is_email_for_nango(caller.email) else "",
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -234,12 +232,3 @@ def _uuid(text: str) -> uuid.UUID | None:
 
 def _uuids(texts: Iterable[str]) -> set[uuid.UUID]:
     return {found for text in texts if (found := _uuid(text))}
-
-
-def _is_address(text: str) -> bool:
-    """Whether Nango takes it for an e-mail address: one that it doubts would fail the whole call."""
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return text.isascii() and len(text) <= _LONGEST_TAG

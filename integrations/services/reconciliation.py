@@ -1,14 +1,15 @@
 """Bringing our record of connections in line with all that Nango has."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
 from integrations.clients.nango import Connection as Listed
-from integrations.clients.nango import Nango
-from integrations.models import Connection
+from integrations.clients.nango import Nango, Strange
+from integrations.models import Connection, StrangeConnection
 from integrations.services import credential_cache
 from integrations.services.deletion import write_down
 from integrations.services.finishing import finish_left_behind
@@ -17,6 +18,8 @@ from integrations.services.ownership import Found, adopt, claimants, confirm, ro
 logger = logging.getLogger(__name__)
 
 State = Connection.State
+RECONCILE = "integrations.reconcile"
+_LONGEST_REASON = 100
 
 
 @dataclass
@@ -24,6 +27,7 @@ class Counts:
     """What a reconciliation did. `unfinished` deletions are tried again by the next one."""
 
     seen: int = 0
+    strange: int = 0
     adopted: int = 0
     disputed: int = 0
     unowned: int = 0
@@ -43,7 +47,9 @@ def reconcile_connections(*, now: datetime) -> Counts:
     """
     nango, counts = Nango.from_settings(), Counts()
     for page in nango.pages_of_connections():
-        _take(page, counts, now=now)
+        _take(page.connections, counts, now=now)
+        _note_strange(page.strange, counts, now=now)
+    StrangeConnection.objects.exclude(seen_at=now).delete()
     counts.dropped = _dropped(now=now)
     counts.missing = (
         Connection.objects.filter(state=State.ACTIVE, missing_since=None)
@@ -80,6 +86,28 @@ def _take(page: tuple[Listed, ...], counts: Counts, *, now: datetime) -> None:
             there.append(row)
     counts.adopted += adopt(new, found_by="reconciliation", actor=None, now=now)
     _confirm(there, now=now)
+
+
+def _note_strange(items: Sequence[Strange], counts: Counts, *, now: datetime) -> None:
+    """Keep what can't be read for operators to see. A connection of ours that it is, is there all the same."""
+    counts.strange += len(items)
+    seen = [
+        StrangeConnection(
+            integration_id=item.integration_id, connection_id=item.connection_id, reason=item.reason[:_LONGEST_REASON],
+            first_seen_at=now, seen_at=now,
+        )
+        for item in {(item.integration_id, item.connection_id): item for item in items}.values()
+    ]  # fmt: skip
+    StrangeConnection.objects.bulk_create(
+        seen,
+        update_conflicts=True,
+        unique_fields=["integration_id", "connection_id"],
+        update_fields=["reason", "seen_at"],
+    )
+    there = rows_of([(item.integration_id, item.connection_id) for item in items])
+    Connection.objects.filter(pk__in=[row.pk for row in there.values()], state=State.ACTIVE).update(
+        confirmed_at=now, missing_since=None
+    )
 
 
 def _confirm(rows: list[Connection], *, now: datetime) -> None:

@@ -8,22 +8,25 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record
-from config.core.errors import Malformed, Unauthenticated, Unavailable
+from config.core.errors import ApplicationError, Malformed, Unauthenticated, Unavailable
+from config.core.jobs import SHORT, nudge
 from integrations.clients.nango import OWNER_TAG, Nango
-from integrations.identifiers import LONGEST_ID, is_connection_id, is_integration_id
+from integrations.identifiers import LONGEST_ID, is_addressable, is_integration_id
 from integrations.models import Connection, ConnectionQuerySet
 from integrations.services import credential_cache
 from integrations.services.ownership import Found, adopt, claimants, event_of, is_tagged, rows_of
+from integrations.services.reconciliation import RECONCILE
 
 logger = logging.getLogger(__name__)
 
+_LOOK_AGAIN_SECONDS = 60
 _UNTROUBLED = {"needs_reconnect": False, "missing_since": None}
 
 
@@ -63,7 +66,7 @@ def _take(event: Mapping[str, object], *, now: datetime) -> str:
     integration_id, connection_id = event.get("providerConfigKey"), event.get("connectionId")
     if not (isinstance(integration_id, str) and is_integration_id(integration_id)):
         return "ignored"
-    if not (isinstance(connection_id, str) and is_connection_id(connection_id)):
+    if not (isinstance(connection_id, str) and is_addressable(connection_id)):
         return "ignored"
     credential_cache.drop(integration_id=integration_id, connection_id=connection_id)
     rows = Connection.objects.at(integration_id=integration_id, connection_id=connection_id)
@@ -89,9 +92,7 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
         logger.warning("a connection of %s was made for nobody we know", integration_id)
         return 0
     known = rows_of([(integration_id, connection_id)])
-    if not known and not is_tagged(
-        Nango.from_settings(), owner=tagged[0], integration_id=integration_id, connection_id=connection_id
-    ):
+    if not known and not _is_there(tagged[0], integration_id, connection_id):
         # Webhooks come late and again: one must not bring back what was deleted meanwhile.
         logger.warning("a webhook tells of a connection of %s that is not there", integration_id)
         return 0
@@ -99,6 +100,19 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
     name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""
     found = Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)
     return adopt([found], found_by="webhook", actor=None, now=now)
+
+
+def _is_there(owner: str, integration_id: str, connection_id: str) -> bool:
+    """Whether Nango has the connection as the owner's. Raises the client's errors.
+
+    Nango sends a webhook three times within some ten seconds, so what can't be looked up now is found by comparing all.
+    """
+    try:
+        return is_tagged(Nango.from_settings(), owner=owner, integration_id=integration_id, connection_id=connection_id)
+    except ApplicationError as error:
+        seconds = getattr(error, "retry_after", None) or _LOOK_AGAIN_SECONDS
+        nudge(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=seconds))
+        raise
 
 
 @transaction.atomic

@@ -26,7 +26,8 @@ def refresh_if_needed(world: World, connection: Connection, *, force: bool) -> N
         return
     if connection.refresh == "exhausted" and not force:
         raise _refused(424, connection, "The refresh limit is reached. Reconnect.")
-    if connection.refresh != "ok":
+    # A token that was imported is none of the providers' that are played here.
+    if connection.refresh != "ok" or not str(connection.credentials["refresh_token"]).startswith("sandbox-"):
         raise _fail(world, connection)
     _renew(connection)
 

@@ -17,6 +17,7 @@ from dev.beside import noted, with_noted
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.postgres import address_of_running
+from dev.presets import server_environment
 from dev.state import FolderLock
 from tests.dev.dev_process import KEPT_VARIABLES, ROOT, Dev, RunDev
 from tests.dev.newcomer import Browser, CommandLine
@@ -133,3 +134,38 @@ def test_a_damaged_note_is_named(folder: Path) -> None:
     (folder / "running.json").write_text("[")
     with pytest.raises(DevelopmentError, match=f"{folder}/running.json is damaged"):
         with_noted({"DEV_STATE": str(folder)})
+
+
+REAL = {
+    "NANGO_SERVER_URL": "https://nango.example.com",
+    "NANGO_SECRET_KEY": "11111111-1111-4111-8111-111111111111",
+    "NANGO_CONNECT_API_URL": "https://nango.example.com",
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"NANGO_SERVER_URL": REAL["NANGO_SERVER_URL"]}, REAL])
+def test_beside_a_make_dev_on_a_nango_of_ones_own_that_one_is_used_whole(folder: Path, given: dict[str, str]) -> None:
+    with noted(options(folder), REAL):
+        found = with_noted({"DEV_STATE": str(folder), **given})
+        environment = server_environment(Options.read(found), found)
+    assert {name: environment[name] for name in REAL} == REAL
+    assert "NANGO_WEBHOOK_SIGNING_KEY" not in environment, "the sandbox's is of no use there"
+
+
+@pytest.mark.parametrize(
+    ("running", "given"),
+    [
+        ({}, REAL),
+        ({}, {"NANGO_SECRET_KEY": REAL["NANGO_SECRET_KEY"]}),
+        (REAL, {**REAL, "NANGO_SERVER_URL": "https://other.example.com"}),
+        (REAL, {"NANGO_SECRET_KEY_FILE": "/run/secrets/key"}),
+        ({}, {"FLY_API_TOKEN": "not-a-secret"}),
+        ({}, {"GITHUB_CLIENT_ID": "not-ours"}),
+    ],
+)
+def test_another_nango_than_that_of_make_dev_is_refused(
+    folder: Path, running: dict[str, str], given: dict[str, str]
+) -> None:
+    with noted(options(folder), running), pytest.raises(DevelopmentError, match="runs on another") as refused:
+        with_noted({"DEV_STATE": str(folder), **given})
+    assert not any(value in str(refused.value) for value in given.values())

@@ -81,7 +81,7 @@ def test_what_vanishes_meanwhile_is_deleted(alice, alice_api, connect, sandbox):
     assert not Connection.objects.exists()
 
 
-@pytest.mark.parametrize("trap", ["mine?provider_config_key=postgres#", "mine/../other", "mine%2F"])
+@pytest.mark.parametrize("trap", ["mine/../other", "mine/"])
 def test_an_id_deletes_that_very_connection(alice, bob, alice_api, connect, sandbox, trap):
     connect(alice, "acme", connection_id=trap)
     connect(bob, "postgres", connection_id="mine")

@@ -9,6 +9,11 @@ from integrations.models import Connection
 from tests.integrations.conftest import at_nango, own
 
 NOT_FOUND = {"error": "Connection not found"}
+REFUSED = {
+    "error": "The service did not renew this connection's credentials: it revoked them, or it is out of order "
+    "just now. Try again in a few minutes. If it stays so, reconnect the connection: ask "
+    "POST /api/nango/connect-session with its integration_id and connection_id for a link, and open that."
+}
 RECONNECT = {
     "error": "This connection's credentials no longer work. Reconnect it: ask POST /api/nango/connect-session "
     "with its integration_id and connection_id for a link, and open that."
@@ -148,7 +153,7 @@ def test_the_same_id_under_two_integrations_is_two_connections(alice, charlie, a
     assert credentials(charlie_api, "main", "postgres").status_code == 200
 
 
-@pytest.mark.parametrize("trap", ["mine?provider_config_key=acme#", "mine/../theirs", "mine%2Ftheirs", "mi ne\"'@é"])
+@pytest.mark.parametrize("trap", ["mine/../theirs", "mi ne\"'@", "a;b", "{a}[b]|$~", "a\\b=c+d"])
 def test_an_id_reaches_nango_whole(alice, alice_api, connect, trap):
     connect(alice, "acme", connection_id=trap)
 
@@ -160,7 +165,15 @@ def test_an_id_cannot_point_at_another_connection(alice, charlie, charlie_api, c
     own(charlie, "x?provider_config_key=postgres#")
 
     assert credentials(charlie_api, "x?provider_config_key=postgres#").json() == NOT_FOUND
-    assert calls() == ["GET /connections/x?provider_config_key=postgres#"]
+    assert calls() == []
+
+
+@pytest.mark.parametrize("odd", ["a%2Fb", "a?b", "a#b", "caf\u00e9", "a\u200bb"])
+def test_an_id_that_nango_cannot_look_up_is_not_there(alice, alice_api, connect, calls, odd):
+    connect(alice, connection_id=odd)
+
+    assert credentials(alice_api, odd).json() == NOT_FOUND
+    assert calls() == []
 
 
 @pytest.mark.parametrize("integration", ["acme%3Fx%3D1%23", "%00", "a%2Cb", "caf%C3%A9", "a" * 256, "acme%23"])
@@ -218,7 +231,7 @@ def test_rejected_credentials_ask_for_a_reconnect(alice, alice_api, connect, ref
     first, backing_off = (credentials(alice_api, connection_id, "slack") for _ in range(2))
 
     assert first.status_code == backing_off.status_code == 409
-    assert first.json() == backing_off.json() == RECONNECT
+    assert first.json() == backing_off.json() == REFUSED
     assert Connection.objects.get().needs_reconnect
 
 

@@ -42,3 +42,18 @@ def test_no_key_is_repeated_in_a_warning(settings):
 
     assert len(told) == 2
     assert "not-a-uuid-but-secret" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("key", "server", "connect", "ids"),
+    [
+        ("", "http://nango:3003", "", []),
+        (KEY, "https://api.nango.dev", "", []),
+        (KEY, "http://nango:3003", "https://nango.example.com", []),
+        (KEY, "http://nango:3003", "", ["crayon.W025"]),
+    ],
+)
+def test_a_missing_public_address_of_ones_own_nango_is_told(settings, key, server, connect, ids):
+    settings.NANGO_SECRET_KEY, settings.NANGO_SERVER_URL, settings.NANGO_CONNECT_API_URL = key, server, connect
+
+    assert [message.id for message in checks.nango_can_be_reached_from_browsers(None)] == ids

@@ -1,6 +1,7 @@
 """Reading Nango's answers: the body when it is one, the right error when it is not."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ from integrations.clients.nango.errors import (
     CredentialsNotAccepted,
     ImportRefused,
     NangoFailed,
+    NangoLacksScope,
+    NangoRefusesKey,
     NoMoreConnections,
     UnknownIntegration,
 )
@@ -22,6 +25,10 @@ REFUSED_KEY = frozenset({401, 403})
 REJECTED = frozenset({"invalid_credentials", "connection_refresh_backoff"})
 # The same fact has a status and code of its own on each route; all come as JSON, unlike a wrong address.
 UNKNOWN = frozenset({"not_found", "unknown_connection", "unknown_provider_config"})
+_BAD_REQUEST, _FORBIDDEN = 400, 403
+_HEADER_REFUSED = "malformed_auth_header"
+_SCOPE = re.compile(r"environment:[a-z_]{1,40}(?::[a-z_]{1,40})?")
+_LONGEST_MESSAGE = 500
 _NOT_ACCEPTED = frozenset({"connection_test_failed", "connection_validation_failed"})
 _USUAL_WINDOW_SECONDS = 60
 Shape = TypeVar("Shape")
@@ -51,21 +58,38 @@ def failure(answer: Answer) -> NangoFailed:
 def import_failure(answer: Answer) -> ApplicationError:
     """The error for a connection that was not made."""
     found = code(answer)
-    if found == "unknown_provider_config":
+    if found in UNKNOWN:
         return UnknownIntegration()
     if found in _NOT_ACCEPTED:
         return CredentialsNotAccepted()
-    if found == "invalid_body":
-        logger.warning("Nango refused an import because of %s", sorted(_complaints(answer)))
-        return ImportRefused()
     if found == "resource_capped":
         return NoMoreConnections()
+    if answer.status == _BAD_REQUEST and found:
+        # Often there is a message only, which may repeat what was sent.
+        logger.warning("Nango refused an import: %s %s", found[:60], sorted(_complaints(answer)))
+        return ImportRefused()
     return failure(answer)
+
+
+def key_failure(answer: Answer) -> ApplicationError:
+    """The error for an answer that refuses our key: its fault, or that of a Nango that can't look it up."""
+    if code(answer) == _HEADER_REFUSED:
+        # Our header is well formed; this is what comes of a database that is down.
+        return failure(answer)
+    message = _error(answer).get("message")
+    scope = _SCOPE.search(message[:_LONGEST_MESSAGE]) if isinstance(message, str) else None
+    logger.error("Nango refuses our key: %s %s %s", answer.status, code(answer)[:60], scope[0] if scope else "")
+    return NangoLacksScope(scope[0]) if scope and answer.status == _FORBIDDEN else NangoRefusesKey()
 
 
 def complains_about(answer: Answer, *fields: str) -> bool:
     """Whether the body was refused because of one of these fields."""
     return code(answer) == "invalid_body" and not _complaints(answer).isdisjoint(fields)
+
+
+def complains_of_nothing_else_than(answer: Answer, *fields: str) -> bool:
+    """Whether the body was refused because of these fields, or without naming any, as what isn't there is."""
+    return code(answer) == "invalid_body" and _complaints(answer) <= set(fields)
 
 
 def owner_of_rejected(answer: Answer) -> str | None:

@@ -3,7 +3,9 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
@@ -12,18 +14,20 @@ from integrations.clients.nango import answers, shapes
 from integrations.clients.nango.errors import (
     CredentialsRejected,
     NangoFailed,
+    NangoLacksScope,
     NangoNotConfigured,
-    NangoRefusesKey,
     UnknownConnection,
     UnknownIntegration,
 )
 from integrations.clients.nango.pause import Pause
 from integrations.credentials import Credentials
-from integrations.identifiers import is_connection_id, is_integration_id
+from integrations.identifiers import CLOUD_HOST, is_addressable, is_integration_id
 
 logger = logging.getLogger(__name__)
 
 _PAGE_SIZE = 1000
+_API_URL = "apiURL"
+_CREDENTIALS_SCOPE = "environment:connections:read_credentials"
 
 
 class Nango:
@@ -34,7 +38,18 @@ class Nango:
     of a request.
     """
 
-    def __init__(self, *, base_url: str, secret_key: str, budget: float = 5.0, page_size: int = _PAGE_SIZE) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        secret_key: str,
+        connect_api_url: str = "",
+        budget: float = 5.0,
+        page_size: int = _PAGE_SIZE,
+    ) -> None:
+        is_cloud = urlsplit(base_url).hostname == CLOUD_HOST
+        self._connect_api_url = "" if is_cloud else connect_api_url or base_url
+        self._auth_modes: dict[str, str] = {}
         self.fingerprint = hashlib.sha256(f"{base_url}\0{secret_key}".encode()).hexdigest()[:16]
         self._page_size = page_size
         self._pause = Pause(f"nango-pause:{self.fingerprint}")
@@ -49,6 +64,7 @@ class Nango:
         return _shared(
             settings.NANGO_SERVER_URL,
             settings.NANGO_SECRET_KEY,
+            settings.NANGO_CONNECT_API_URL,
             settings.OUTGOING_PROXY_URL,
             settings.OUTGOING_CA_FILE,
         )
@@ -68,15 +84,18 @@ class Nango:
         """The connections that meet every given filter, newest first, without credentials.
 
         `owner` is the exact value of the tag `end_user_id`; it finds connections made with the older
-        `end_user` too. An unknown integration has no connections.
+        `end_user` too. An unknown integration has no connections. What can't be read is left out.
         """
         pages = self.pages_of_connections(owner=owner, integration_id=integration_id, connection_id=connection_id)
-        return tuple(found for page in pages for found in page)
+        return tuple(found for page in pages for found in page.connections)
 
     def pages_of_connections(
         self, *, owner: str | None = None, integration_id: str | None = None, connection_id: str | None = None
-    ) -> Iterator[tuple[shapes.Connection, ...]]:
-        """The same, page by page as they are asked for; offsets shift when something changes meanwhile."""
+    ) -> Iterator[shapes.Page]:
+        """The same, page by page as they are asked for; offsets shift when something changes meanwhile.
+
+        Each tells of what can't be read as well.
+        """
         filters = {
             f"tags[{shapes.OWNER_TAG}]": owner,
             "integrationId": integration_id,
@@ -95,26 +114,39 @@ class Nango:
             page = answers.read(answer, shapes.connections)
             yield page
             number += 1
-            if len(page) < self._page_size:
+            if page.size < self._page_size:
                 return
 
     def find_connection(self, *, integration_id: str, connection_id: str) -> shapes.Connection | None:
-        """What Nango has at this address, whosever it is, without its credentials."""
-        for found in self.list_connections(integration_id=integration_id, connection_id=connection_id):
-            if (found.integration_id, found.connection_id) == (integration_id, connection_id):
-                return found
+        """What Nango has at this address, whosever it is, without its credentials.
+
+        Raises NangoFailed when there is something that can't be read, since it is somebody's.
+        """
+        wanted = (integration_id, connection_id)
+        for page in self.pages_of_connections(integration_id=integration_id, connection_id=connection_id):
+            for found in page.connections:
+                if (found.integration_id, found.connection_id) == wanted:
+                    return found
+            if page.strange:
+                logger.error("Nango has a connection at an address in question that can't be read")
+                raise NangoFailed
         return None
 
     # https://nango.dev/docs/reference/api/connection/get
     def get_connection(self, *, integration_id: str, connection_id: str) -> shapes.ConnectionWithCredentials:
         """The connection's credentials, refreshed by Nango when they are about to expire.
 
-        Raises UnknownConnection, or CredentialsRejected when the provider refused to refresh them.
+        Raises UnknownConnection, CredentialsRejected when the provider refused to refresh them, or
+        NangoLacksScope: Nango then answers as if there were none.
         """
         path, query = _address(integration_id, connection_id)
         answer = self._call("GET", path, query=query)
         if answer.ok:
-            return answers.read(answer, shapes.connection_with_credentials)
+            found = answers.read(answer, shapes.connection_with_credentials)
+            if not found.credentials and self._auth_mode_of(found.provider) != "NONE":
+                logger.error("Nango keeps credentials from us: our key lacks %s", _CREDENTIALS_SCOPE)
+                raise NangoLacksScope(_CREDENTIALS_SCOPE)
+            return found
         # Some providers' refusals come with a status of their own, so the code decides.
         if answers.code(answer) in answers.REJECTED:
             raise CredentialsRejected(owner=answers.owner_of_rejected(answer))
@@ -171,7 +203,7 @@ class Nango:
         body = {"tags": dict(tags), "allowed_integrations": [integration_id]}
         answer = self._call("POST", "/connect/sessions", json=body)
         if answer.ok:
-            return answers.read(answer, shapes.connect_session)
+            return self._session(answer)
         if answers.complains_about(answer, "allowed_integrations"):
             raise UnknownIntegration
         raise answers.failure(answer)
@@ -187,12 +219,35 @@ class Nango:
         body = {"integration_id": integration_id, "connection_id": connection_id, "tags": dict(tags)}
         answer = self._call("POST", "/connect/sessions/reconnect", json=body)
         if answer.ok:
-            return answers.read(answer, shapes.connect_session)
-        if answers.complains_about(answer, "connection_id", "integration_id"):
+            return self._session(answer)
+        if answers.complains_of_nothing_else_than(answer, "connection_id", "integration_id"):
             raise UnknownConnection
         if answers.code(answer) in answers.UNKNOWN:
             raise UnknownConnection
         raise answers.failure(answer)
+
+    def _session(self, answer: Answer) -> shapes.ConnectSession:
+        session = answers.read(answer, shapes.connect_session)
+        return replace(session, connect_link=self.connect_link(session.connect_link))
+
+    # https://github.com/NangoHQ/nango/issues/5432
+    def connect_link(self, link: str) -> str:
+        """The link to Nango's page for connecting, told whom to ask: by itself it asks Nango's cloud."""
+        parts = urlsplit(link)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        if not self._connect_api_url or any(name == _API_URL for name, _ in query):
+            return link
+        return urlunsplit(parts._replace(query=urlencode([*query, (_API_URL, self._connect_api_url)])))
+
+    # https://nango.dev/docs/reference/api/providers/get
+    def _auth_mode_of(self, provider: str) -> str:
+        """How connections of the provider are authorized, "" when Nango knows no such provider."""
+        if provider not in self._auth_modes:
+            answer = self._call("GET", f"/providers/{segment(provider)}") if provider else None
+            if answer and not answer.ok and answers.code(answer) not in answers.UNKNOWN:
+                raise answers.failure(answer)
+            self._auth_modes[provider] = answers.read(answer, shapes.provider_auth_mode) if answer and answer.ok else ""
+        return self._auth_modes[provider]
 
     def _call(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = (), json: object = None) -> Answer:
         """Send, unless Nango asked us to wait.
@@ -206,19 +261,18 @@ class Nango:
             logger.warning("Nango's rate limit is used up")
             raise self._pause.begin(answers.seconds_to_wait(answer))
         if answer.status in answers.REFUSED_KEY and answers.code(answer) not in answers.REJECTED:
-            logger.error("Nango refuses our key: %s %s", answer.status, answers.code(answer))
-            raise NangoRefusesKey
+            raise answers.key_failure(answer)
         return answer
 
 
 def _address(integration_id: str, connection_id: str) -> tuple[str, list[tuple[str, str]]]:
     """Path and query of one connection; ids that Nango can't have are unknown without asking."""
-    if not is_integration_id(integration_id) or not is_connection_id(connection_id):
+    if not is_integration_id(integration_id) or not is_addressable(connection_id):
         raise UnknownConnection
     return f"/connections/{segment(connection_id)}", [("provider_config_key", integration_id)]
 
 
 @lru_cache(maxsize=8)
-def _shared(base_url: str, secret_key: str, *_transport: str) -> Nango:
+def _shared(base_url: str, secret_key: str, connect_api_url: str, *_transport: str) -> Nango:
     # `_transport` are settings that the client's pool reads itself: other ones need another client.
-    return Nango(base_url=base_url, secret_key=secret_key)
+    return Nango(base_url=base_url, secret_key=secret_key, connect_api_url=connect_api_url)

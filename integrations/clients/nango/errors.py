@@ -15,6 +15,13 @@ class NangoRefusesKey(Unavailable):
     default = "Nango does not accept this server's key: its operator must check NANGO_SECRET_KEY."
 
 
+class NangoLacksScope(NangoRefusesKey):
+    """503: our key is good, but not for this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This server's key for Nango lacks the scope {scope}: its operator must add it in Nango.")
+
+
 class NangoBusy(Unavailable):
     """503: Nango's rate limit is used up; `retry_after` says for how long."""
 

@@ -3,9 +3,14 @@
 Every reader raises Unreadable when a field is missing or of another kind.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from integrations.identifiers import LONGEST_ID, is_addressable, is_integration_id
+
+logger = logging.getLogger(__name__)
 
 OWNER_TAG = "end_user_id"
 Fields = Mapping[str, object]
@@ -53,10 +58,33 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Strange:
+    """An entry of a list that can't be used: its ids as far as they are there, and what is wrong."""
+
+    connection_id: str
+    integration_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the list of connections: what can be read of it, and what can't."""
+
+    connections: tuple[Connection, ...] = ()
+    strange: tuple[Strange, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many entries it had."""
+        return len(self.connections) + len(self.strange)
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionWithCredentials:
     """A connection's credentials, in the shape of its auth mode, and whose tags it has."""
 
     owner: str
+    provider: str
     credentials: Fields = field(repr=False)
     connection_config: Fields = field(repr=False)
 
@@ -71,13 +99,41 @@ class ConnectSession:
 
 
 def integrations(body: object) -> tuple[Integration, ...]:
-    """The answer of `GET /integrations`."""
-    return tuple(_integration(item) for item in items(an_object(body, "body"), "data"))
+    """The answer of `GET /integrations`, without what can't be read of it: one entry must not hide the others."""
+    found: list[Integration] = []
+    listed = items(an_object(body, "body"), "data")
+    for item in listed:
+        try:
+            found.append(_integration(item))
+        except Unreadable as error:
+            logger.warning("an integration of Nango's can't be read: %s", error)
+    if listed and not found:
+        raise Unreadable("data")
+    return tuple(found)
 
 
-def connections(body: object) -> tuple[Connection, ...]:
-    """The answer of `GET /connections`."""
-    return tuple(_connection(item) for item in items(an_object(body, "body"), "connections"))
+def connections(body: object) -> Page:
+    """The answer of `GET /connections`; whatever one entry is, the others can be read.
+
+    Where no entry has its two ids this is no list of connections.
+    """
+    found: list[Connection] = []
+    strange: list[Strange] = []
+    for item in items(an_object(body, "body"), "connections"):
+        try:
+            found.append(_connection(item))
+        except Unreadable as error:
+            fields = item if isinstance(item, dict) else {}
+            connection_id, integration_id = map(_printable, map(fields.get, ("connection_id", "provider_config_key")))
+            strange.append(Strange(connection_id, integration_id, str(error)))
+    if strange and not found and not any(item.connection_id and item.integration_id for item in strange):
+        raise Unreadable("connections: " + strange[0].reason)
+    return Page(tuple(found), tuple(strange))
+
+
+def provider_auth_mode(body: object) -> str:
+    """Of `GET /providers/{provider}`: how its connections are authorized."""
+    return text(an_object(an_object(body, "body").get("data"), "data"), "auth_mode")
 
 
 def address(body: object) -> tuple[str, str]:
@@ -105,9 +161,14 @@ def _integration(item: object) -> Integration:
 def _connection(item: object) -> Connection:
     fields = an_object(item, "connections")
     metadata = fields.get("metadata")
+    connection_id, integration_id = text(fields, "connection_id"), text(fields, "provider_config_key")
+    if not is_addressable(connection_id):
+        raise Unreadable("connection_id: no route of Nango's finds it")
+    if not is_integration_id(integration_id):
+        raise Unreadable("provider_config_key: no route of Nango's finds it")
     return Connection(
-        connection_id=text(fields, "connection_id"),
-        integration_id=text(fields, "provider_config_key"),
+        connection_id=connection_id,
+        integration_id=integration_id,
         provider=text(fields, "provider"),
         owner=owner(fields),
         organization=_tag(fields, "organization_id"),
@@ -122,6 +183,7 @@ def connection_with_credentials(body: object) -> ConnectionWithCredentials:
     fields = an_object(body, "body")
     return ConnectionWithCredentials(
         owner=owner(fields),
+        provider=optional_text(fields, "provider"),
         credentials=an_object(fields.get("credentials"), "credentials"),
         connection_config=an_object(fields.get("connection_config"), "connection_config"),
     )
@@ -203,6 +265,11 @@ def parsed_moment(value: object) -> datetime | None:
 def _tag(fields: Fields, name: str) -> str:
     tags = fields.get("tags")
     return "" if tags is None else optional_text(an_object(tags, "tags"), name)
+
+
+def _printable(value: object) -> str:
+    """An id as it may be shown and kept, "" when it is none."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_ID] if isinstance(value, str) else ""
 
 
 def _trouble(item: object) -> Trouble:
