@@ -7,7 +7,7 @@ from typing import Protocol
 
 from django.db import models
 
-from accounts.models import Organization, User
+from accounts.models import AccessToken, Organization, User
 from config.core.database import fetch_row
 from integrations.identifiers import LONGEST_ID
 
@@ -155,6 +155,30 @@ class Connection(models.Model):
         """Whether it should be deleted by now, and isn't."""
         waits = self.state == self.State.DELETING and self.deleted_at is None
         return waits and self.deleting_since is not None and self.deleting_since < now - DELETION_LASTS
+
+
+class ConnectLink(models.Model):
+    """A page of ours by which one person, and nobody else, goes on to Nango's page for connecting an account.
+
+    Whoever has Nango's own link attaches what they connect to the person that it was made for, so it is sealed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    sealed_link = models.BinaryField(editable=False)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    # The tool that asked: when its token ends, so does the link.
+    asked_with = models.ForeignKey(AccessToken, on_delete=models.CASCADE, related_name="+")
+    integration_id = models.CharField(max_length=LONGEST_ID)
+    # The connection to be renewed, "" for a new one.
+    connection_id = models.CharField(max_length=LONGEST_ID, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.integration_id} for {self.owner_id}"
 
 
 class StrangeConnection(models.Model):

@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app
 from config.core.database import outlast_restarts
 from config.core.errors import Unavailable
 from config.core.jobs import SHORT, nudge
+from integrations.services.connect_links import forget_old
 from integrations.services.finishing import finish_left_behind
 from integrations.services.reconciliation import RECONCILE, reconcile_connections
 
@@ -36,3 +37,10 @@ def finish(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Finish what was left half made or half deleted."""
     if settings.NANGO_SECRET_KEY:
         outlast_restarts(lambda: finish_left_behind(now=timezone.now()))
+
+
+@app.periodic(cron="37 * * * *")
+@app.task(name="integrations.forget_links", queue=SHORT, queueing_lock="integrations.forget_links")
+def forget_links(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Delete links to connect an account whose time is over."""
+    outlast_restarts(lambda: forget_old(now=timezone.now()))

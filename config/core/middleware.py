@@ -32,6 +32,13 @@ _PAGE_POLICY = (
 _ADMIN_POLICY = _PAGE_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
+
+
+def page_policy(*, form_action: str) -> str:
+    """The policy of a page with a form whose answer leads to this origin: browsers hold the redirect to it as well."""
+    return _PAGE_POLICY.format(github=form_action)
+
+
 _MACHINE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

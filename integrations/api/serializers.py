@@ -166,7 +166,10 @@ class CredentialsAnswerSerializer(serializers.Serializer[Any]):
 
 
 class ConnectSessionAnswerSerializer(serializers.Serializer[Any]):
-    """A link to open within half an hour. Keep it secret: it connects accounts in the caller's name."""
+    """A link that the caller opens in a browser within half an hour, signed in as themselves.
+
+    `token` names the link, and opens nothing by itself.
+    """
 
     token = serializers.CharField()
     connectLink = serializers.CharField()  # noqa: N815 - the contract's name

@@ -1,15 +1,22 @@
-"""Giving a person a link on which they connect, or reconnect, an account."""
+"""Giving a person a link on which they connect, or reconnect, an account.
 
+The link is to a page of ours, and its token is ours: with Nango's somebody could be led to connect their account to
+another person.
+"""
+
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 
 from accounts.audit import record
 from accounts.callers import Caller
 from config.core.ratelimits import RateLimit
 from integrations.clients.nango import ConnectSession, Nango
 from integrations.models import Connection
-from integrations.services import credential_cache
+from integrations.services import connect_links, credential_cache
 from integrations.services.ownership import require_own, require_tagged_at_nango, tags_of
 
 SESSIONS = RateLimit("connect-sessions", "30/minute")
@@ -28,9 +35,10 @@ def create_connect_session(
     SESSIONS.spend(str(caller.id))
     if connection_id is None:
         session = nango.create_connect_session(integration_id=integration_id, tags=tags_of(caller))
-        record("connect_session.created", actor=caller, organization_id=caller.organization_id,
-               target_type="Integration", target_id=integration_id)  # fmt: skip
-        return session
+        with transaction.atomic():
+            record("connect_session.created", actor=caller, organization_id=caller.organization_id,
+                   target_type="Integration", target_id=integration_id)  # fmt: skip
+            return _through_our_page(caller, session, integration_id, None, now=now)
     own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
     # A session would give the connection the caller's tags, so those that it bears must be theirs already.
     require_tagged_at_nango(nango, caller=caller, integration_id=integration_id, connection_id=connection_id)
@@ -39,9 +47,21 @@ def create_connect_session(
     session = nango.create_reconnect_session(
         integration_id=integration_id, connection_id=connection_id, tags=tags_of(caller)
     )
-    record("connection.reconnect_started", actor=caller, organization_id=caller.organization_id,
-           target_type="Connection", target_id=str(own.id))  # fmt: skip
-    return session
+    with transaction.atomic():
+        record("connection.reconnect_started", actor=caller, organization_id=caller.organization_id,
+               target_type="Connection", target_id=str(own.id))  # fmt: skip
+        return _through_our_page(caller, session, integration_id, connection_id, now=now)
+
+
+def _through_our_page(
+    caller: Caller, session: ConnectSession, integration_id: str, connection_id: str | None, *, now: datetime
+) -> ConnectSession:
+    """The session as the caller gets it: its token and its link lead to our page."""
+    token = connect_links.make(
+        caller=caller, integration_id=integration_id, connection_id=connection_id, session=session, now=now
+    )
+    link = f"{settings.PUBLIC_URL}{reverse('connect', query={'link': token})}"
+    return replace(session, token=token, connect_link=link)
 
 
 @transaction.atomic

@@ -9,12 +9,15 @@ from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from accounts.callers import caller_of
 from accounts.models import AccessToken, AuditEvent, CLILogin, Membership, Organization, User
 from accounts.services import cli_login
 from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment, Discrepancy, FlyApp
 from deployments.services import queue
-from integrations.models import Connection
+from integrations.clients.nango import ConnectSession
+from integrations.models import Connection, StrangeConnection
+from integrations.services import connect_links
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
@@ -36,6 +39,7 @@ _ROWS: dict[str, Any] = {
     "deployments/discrepancy": Discrepancy,
     "deployments/flyapp": FlyApp,
     "integrations/connection": Connection,
+    "integrations/strangeconnection": StrangeConnection,
     "procrastinate/procrastinatejob": ProcrastinateJob,
 }
 
@@ -59,6 +63,7 @@ class Scene:
             organization=self.alice.personal_organization,
             created_at=timezone.now(),
         )
+        StrangeConnection.objects.create(reason="connection_id", first_seen_at=timezone.now(), seen_at=timezone.now())
         AuditEvent.objects.create(at=timezone.now(), action="user.signed_up")
         self.app = make_deployment(self.alice, "shop")
         self.build = make_build(self.app)
@@ -81,10 +86,19 @@ class Scene:
             "{machine}": str(self.machine.pk),
             "{job}": str(job.pk),
             "{jti}": str(make_webhook_token(self.machine, self.alice).pk),
+            "{link}": self._link(),
+            "{nango}": "https://connect.example.com/?session_token=t",
             "{dev}": self.machine.fly_app_id,
             "{dev_ui}": f"{self.machine.url}/dev/__auth/callback",
             "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
         }
+
+    def _link(self) -> str:
+        now = timezone.now()
+        session = ConnectSession("t", "https://connect.example.com/?session_token=t", now + timedelta(minutes=30))
+        return connect_links.make(
+            caller=caller_of(self.token, now=now), integration_id="acme", connection_id=None, session=session, now=now
+        )
 
     def say(self, text: str, **more: str) -> str:
         for word, meaning in {**self.words, **more}.items():

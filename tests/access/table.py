@@ -59,7 +59,7 @@ SERVER_CALLS: dict[str, list[Call]] = {
     "api/docs/openapi.json": [Call("GET", "/api/docs/openapi.json", public(200))],
 }
 
-_HOME = "/account/apps"
+_HOME, _NO_LINK = "/account/apps", {"{link}": "0" * 64}
 _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
 
@@ -93,6 +93,16 @@ SERVER_PAGES: dict[str, list[Visit]] = {
                 200, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), "/auth/cli?cli_code={code}")
             ),
             form={"cli_code": "{code}", "decision": "approve"},
+        ),
+    ],
+    "connect/": [
+        Visit("GET", "/connect/?link={link}", signed_in("/connect/%3Flink%3D{link}", 404, alice=200), absent=_NO_LINK),
+        Visit(
+            "POST",
+            "/connect/",
+            signed_in("/connect/", 404, alice="{nango}"),
+            form={"link": "{link}"},
+            absent=_NO_LINK,
         ),
     ],
     "account/apps": [Visit("GET", _HOME, signed_in(_HOME, 200))],

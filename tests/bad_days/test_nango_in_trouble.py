@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import urllib3
 from django.utils import timezone
 
 from integrations.models import Connection
@@ -21,7 +20,6 @@ AWAY = {"error": "Nango can't be reached right now. Please try again in a moment
 SLOW = {"error": "Nango did not answer in time. Please try again in a moment."}
 FAILED = {"error": "Nango failed. Please try again in a moment."}
 BUSY = {"error": "Nango takes no more requests for the moment. Please try again shortly."}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 QUESTIONS: dict[str, Callable[[Tool], Any]] = {
     "integrations": lambda tool: tool.integrations(),
     "connections": lambda tool: tool.connections(),
@@ -213,8 +211,8 @@ def test_a_connect_session_whose_answer_was_lost_is_asked_for_again_and_works(sa
     sandbox.faults(target="nango", match="POST /connect/sessions", drop="after", times=2)
     assert told(alices.connect()) == (502, AWAY)
 
-    link = alices.connect().json()["data"]["connectLink"]
-    urllib3.request("POST", link, body="api_key=not-a-secret-key", headers=FORM)
+    assert alices.connect().status == 200
+    sandbox.press_connect(api_key="not-a-secret-key")
     sandbox.webhooks()
 
     assert len(alices.connections().json()["data"]) == 1

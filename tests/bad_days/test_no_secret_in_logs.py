@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import urllib3
 from django.db import connection
 
 from accounts.models import AuditEvent
@@ -16,7 +15,6 @@ from tests.bad_days.web import WebBrowser, approve, check, start_login
 from tests.gunicorn_process import GunicornProcess
 from tests.hostile.wire import request, send
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 API_KEY, PASSWORD = "not-a-secret-api-key-5f0c", "not-a-secret-password-77ab"
 REFUSED = "not-a-secret-refused-19de"
 SHORTEST = 8
@@ -70,7 +68,9 @@ class Journey:
     def connect(self, tool: Tool) -> None:
         session = tool.post("/api/nango/connect-session", {"integration_id": "salesforce"}).json()["data"]
         self.secrets["token of the connect session"] = session["token"]
-        urllib3.request("POST", session["connectLink"], body="x=1", headers=FORM)
+        self.secrets["Nango's own"] = list(self.sandbox.state()["nango"]["sessions"])[-1]
+        assert self.browser.get(session["connectLink"].removeprefix(self.server.url)).status == 200
+        self.sandbox.press_connect()
         self.sandbox.webhooks()
         (made,) = tool.get("/api/integrations/salesforce/connections").json()["data"]
         answer = tool.get(f"/api/credentials/salesforce?connection_id={made['connection_id']}").json()["data"]

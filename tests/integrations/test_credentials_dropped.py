@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import urllib3
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -17,7 +16,6 @@ from integrations.services import credential_cache
 from integrations.services.reconciliation import reconcile_connections
 from tests.integrations.conftest import credentials, event, own, place_of
 
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 NOT_FOUND = {"error": "Connection not found"}
 
 
@@ -139,9 +137,9 @@ def test_a_dropped_row_drops_what_is_kept(alice, kept):
 
 
 def test_nothing_is_kept_while_a_link_to_reconnect_is_out(alice_api, kept, sandbox, calls):
-    link = alice_api.post("/api/nango/connect-session", {"integration_id": "acme", "connection_id": kept}).json()
+    alice_api.post("/api/nango/connect-session", {"integration_id": "acme", "connection_id": kept})
     assert credentials(alice_api, kept).json()["data"]["token"] == "sandbox-acme-key"
-    urllib3.request("POST", link["data"]["connectLink"], body="api_key=renewed", headers=FORM)
+    sandbox.press_connect(api_key="renewed")
 
     assert credentials(alice_api, kept).json()["data"]["token"] == "renewed"
 

@@ -1,0 +1,106 @@
+"""The page between a tool's link and Nango's: it is for the person whose tool asked, and for nobody else.
+
+Nango's own link works for whoever opens it, and attaches what they connect to the person it was made for. So it
+never leaves this server but to that person's own browser, after they were told who asked and pressed the button.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.audit import record
+from accounts.callers import Caller
+from accounts.models import User
+from config.core.crypto import digest, keyring, random_hex
+from config.core.errors import NotFound
+from integrations.clients.nango import ConnectSession
+from integrations.models import ConnectLink
+
+_TOKEN_LENGTH = 64
+
+
+class NoSuchLink(NotFound):
+    """404: unknown, somebody else's, used, over, or its tool is signed out; these are not told apart."""
+
+    default = (
+        "A link to connect an account is for the person whose tool asked for it. It works once, and for half an hour. "
+        "Ask your tool for a new one, and sign in here as yourself."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A link that works for who is looking at it, and where its button leads."""
+
+    link: ConnectLink
+    tool: str
+    target: str
+
+
+def make(
+    *, caller: Caller, integration_id: str, connection_id: str | None, session: ConnectSession, now: datetime
+) -> str:
+    """Keep Nango's link for the caller; gives the token of ours."""
+    token = random_hex(_TOKEN_LENGTH)
+    row = ConnectLink(
+        digest=digest(token),
+        owner_id=caller.id,
+        organization_id=caller.organization_id,
+        asked_with_id=caller.token_id,
+        integration_id=integration_id,
+        connection_id=connection_id or "",
+        created_at=now,
+        expires_at=session.expires_at,
+    )
+    row.sealed_link = keyring().seal(session.connect_link.encode(), place=_place(row))
+    row.save(force_insert=True)
+    return token
+
+
+def find(*, token: str, user: User, now: datetime) -> Asked:
+    """The link of this token, if it works for this person now. Changes nothing. Raises NoSuchLink."""
+    row = (
+        ConnectLink.objects.filter(
+            digest=digest(token),
+            owner=user,
+            used_at=None,
+            expires_at__gt=now,
+            asked_with__revoked_at=None,
+            asked_with__expires_at__gt=now,
+            organization__suspended_at=None,
+            organization__memberships__user=user,
+        )
+        .select_related("asked_with")
+        .first()
+    )
+    if row is None or not user.is_active:
+        raise NoSuchLink
+    target = keyring().open(bytes(row.sealed_link), place=_place(row)).decode()
+    return Asked(link=row, tool=row.asked_with.label, target=target)
+
+
+@transaction.atomic
+def follow(*, token: str, user: User, now: datetime) -> str:
+    """Use the link up; gives Nango's, for this person's browser alone. Raises NoSuchLink."""
+    asked = find(token=token, user=user, now=now)
+    if not ConnectLink.objects.filter(pk=asked.link.pk, used_at=None).update(used_at=now):
+        raise NoSuchLink
+    record(
+        "connect_link.followed",
+        actor=user,
+        organization_id=asked.link.organization_id,
+        target_type="Integration",
+        target_id=asked.link.integration_id,
+        details={"connection_id": asked.link.connection_id, "asked_with": str(asked.link.asked_with_id)},
+    )
+    return asked.target
+
+
+def forget_old(*, now: datetime) -> int:
+    """Delete the links whose time is over; gives how many."""
+    return ConnectLink.objects.filter(expires_at__lt=now).delete()[0]
+
+
+def _place(row: ConnectLink) -> str:
+    return f"connect-link:{row.pk}"
