@@ -1,4 +1,4 @@
-"""All settings, read from the environment and loud on a bad value. The README has the table."""
+"""All settings, read from the environment and loud on a bad value. docs/settings.md has the table."""
 
 import os
 import sys

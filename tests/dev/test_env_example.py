@@ -83,12 +83,12 @@ def test_the_example_marks_exactly_the_secrets_as_readable_from_a_file() -> None
     assert marked == SECRETS
 
 
-def test_the_readme_table_has_every_setting_and_no_other() -> None:
-    assert readme_table().keys() == SETTINGS
+def test_the_table_has_every_setting_and_no_other() -> None:
+    assert table().keys() == SETTINGS
 
 
-def test_the_readme_table_shows_the_defaults_of_the_code() -> None:
-    shown = {name: cell.removesuffix(", file") for name, cell in readme_table().items()}
+def test_the_table_shows_the_defaults_of_the_code() -> None:
+    shown = {name: cell.removesuffix(", file") for name, cell in table().items()}
     assert {name: shown[name] for name in DEFAULTS} == {
         name: f"`{value}`" if value else shown[name] if name in SAID_IN_WORDS else "none"
         for name, value in DEFAULTS.items()
@@ -96,10 +96,10 @@ def test_the_readme_table_shows_the_defaults_of_the_code() -> None:
     assert {name for name, cell in shown.items() if cell == "required"} == REQUIRED
 
 
-def readme_table() -> dict[str, str]:
-    """The second column of the README's table by the first."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Settings")[2].partition("\n## ")[0]
-    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+def table() -> dict[str, str]:
+    """The second column of the table by the first."""
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
     return {row[1].strip().strip("`"): row[2].strip() for row in rows}
 
 
