@@ -31,7 +31,7 @@ SELECT t.id, t.expires_at, t.revoked_at, t.last_used_at,
 class InvalidToken(Unauthenticated):
     """401: the token is unknown, expired or revoked; the three are not told apart."""
 
-    default = "This access token is not valid or has expired. Log in again."
+    default = "This access token is not valid or has expired. Run `crayon logout`, then `crayon login`."
 
 
 class Suspended(Forbidden):
@@ -51,7 +51,7 @@ class Waiting(Forbidden):
 class NotAMember(Forbidden):
     """403: the person left the organization that the token is for."""
 
-    default = "You are no longer a member of this token's organization. Log in again."
+    default = "You are no longer a member of this token's organization. Run `crayon logout`, then `crayon login`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,10 @@ class CheckView(Endpoint):
         public=True,
     )
     def get(self, request: Request) -> HttpResponse:
-        """Tell what became of the login; the token comes with `approved`, until the login is over."""
+        """Tell what became of the login; the token comes with `approved`, until the login is over.
+
+        One poll hears `denied`; the login is `expired` then.
+        """
         asked = query(request)
         status = cli_login.check(
             code=required(asked, "code", at_most=_LONGEST_CODE),

@@ -88,6 +88,7 @@ class CLILogin(Client):
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="cli_logins")
+    denial_told_at = models.DateTimeField(null=True, editable=False)
     token = models.ForeignKey(AccessToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     sealed_token = models.BinaryField(null=True, editable=False)
 

@@ -7,6 +7,7 @@ yields: a lost answer can be asked for again, and the database alone can't produ
 
 import hmac
 import re
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -152,8 +153,8 @@ def deny(*, login: CLILogin, user: User, now: datetime) -> None:
 def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus:
     """What became of a login; hands the token out while the login is valid.
 
-    An unknown code is "expired". Raises WrongSecret, and TooManyRequests for hasty polling or for
-    too many wrong guesses.
+    An unknown code is "expired", and so is a denied login once a poll has heard of it. Raises WrongSecret, and
+    TooManyRequests for hasty polling or for too many wrong guesses.
     """
     row = fetch_row(_FIND, [code])
     if row is None:
@@ -171,7 +172,7 @@ def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus
     if state == CLILogin.State.PENDING:
         return LoginStatus("pending")
     if state == CLILogin.State.DENIED:
-        return LoginStatus("denied")
+        return _tell_denial(login_id, now)
     return _collect(CLILogin(pk=login_id), secret, now)
 
 
@@ -192,12 +193,18 @@ def _collect(reference: CLILogin, secret: str, now: datetime) -> LoginStatus:
     first = claimed.update(state=CLILogin.State.COLLECTED)
     login = CLILogin.objects.select_related("decided_by", "token").filter(pk=reference.pk).first()
     if login is None or login.decided_by is None or not login.decided_by.is_active:
-        return LoginStatus("denied")
+        return _tell_denial(reference.pk, now)
     if first:
         return LoginStatus("approved", _make_token(login, login.decided_by, secret, now))
     if login.sealed_token is None or login.token is None or login.token.revoked_at is not None:
         return LoginStatus("expired")
     return LoginStatus("approved", _open_token(login, secret))
+
+
+def _tell_denial(login_id: uuid.UUID, now: datetime) -> LoginStatus:
+    """One poll hears "denied", every later one "expired": there are tools that forget a code on "expired" alone."""
+    first = CLILogin.objects.filter(pk=login_id, denial_told_at=None).update(denial_told_at=now)
+    return LoginStatus("denied" if first else "expired")
 
 
 def _make_token(login: CLILogin, user: User, secret: str, now: datetime) -> str:

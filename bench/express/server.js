@@ -42,7 +42,7 @@ async function requireCaller(request, response, next) {
   );
   const [row] = rows;
   if (!row || row.revoked_at || row.expires_at <= new Date() || !row.is_active) {
-    return response.status(401).json({ error: "This access token is not valid or has expired. Log in again." });
+    return response.status(401).json({ error: "This access token is not valid or has expired. Run `crayon logout`, then `crayon login`." });
   }
   request.caller = row;
   next();

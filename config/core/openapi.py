@@ -11,7 +11,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _ERRORS = {
     400: "The request can't be read, or a field is missing or malformed.",
-    401: "No token, or one that doesn't work.",
+    401: "No token, or one that doesn't work. On the command line: `crayon logout`, then `crayon login`.",
     403: "Known, but not allowed.",
     404: "Absent, or not visible to this caller.",
     405: "The address exists, the method doesn't.",

@@ -18,7 +18,7 @@ from tests.conftest import APIClient, token_of
 pytestmark = pytest.mark.django_db
 PATH = "/api/auth/logout"
 MISSING = {"error": "Sign in first: send an access token as `Authorization: Bearer <token>`."}
-INVALID = {"error": "This access token is not valid or has expired. Log in again."}
+INVALID = {"error": "This access token is not valid or has expired. Run `crayon logout`, then `crayon login`."}
 CHALLENGE = 'Bearer realm="crayon"'
 CHALLENGE_AFTER_A_TOKEN = 'Bearer realm="crayon", error="invalid_token"'
 
@@ -127,7 +127,7 @@ def test_a_token_of_a_suspended_organization_is_refused(alice, alice_api):
 def test_a_token_of_an_organization_one_has_left_is_refused(alice, alice_api):
     Membership.objects.filter(user=alice).delete()
     answer = alice_api.post(PATH)
-    sentence = "You are no longer a member of this token's organization. Log in again."
+    sentence = "You are no longer a member of this token's organization. Run `crayon logout`, then `crayon login`."
     assert (answer.status_code, answer.json()) == (403, {"error": sentence})
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import AccessToken, AuditEvent, CLILogin
 from accounts.services import cli_login, people, tokens
 from config.core.crypto import CannotOpen, derived_keyring, digest, keyring
+from tests.accounts.browsing import text_of
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient
 
@@ -70,6 +71,32 @@ def test_a_denied_login_says_so(nobody_api, started, alice):
     answer = check(nobody_api, code, secret)
     assert (answer.status_code, answer.json()) == (200, {"data": {"status": "denied"}})
     assert not AccessToken.objects.exists()
+
+
+def test_a_denied_login_is_expired_once_the_cli_knows(nobody_api, started, alice, alices):
+    code, secret = started()
+    cli_login.deny(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())
+    check(nobody_api, code, secret)
+    for _ in range(3):
+        answer = check(nobody_api, code, secret)
+        assert (answer.status_code, answer.json()) == (200, {"data": {"status": "expired"}})
+    # The person's page goes on to say what they did.
+    assert "denied" in text_of(alices.get("/auth/cli", cli_code=code)).lower()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_polls_at_once_after_a_denial_one_hears_of_it(nobody_api, started, alice):
+    code, secret = started()
+    cli_login.deny(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())
+    answers = at_once(*[lambda: check(nobody_api, code, secret).json()["data"]["status"] for _ in range(8)])
+    assert sorted(answers) == ["denied"] + ["expired"] * 7
+
+
+def test_a_wrong_secret_learns_nothing_of_a_denial_and_takes_nothing_from_its_cli(nobody_api, started, alice):
+    code, secret = started()
+    cli_login.deny(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())
+    assert check(nobody_api, code, "0" * 32).status_code == 403
+    assert check(nobody_api, code, secret).json() == {"data": {"status": "denied"}}
 
 
 @pytest.mark.parametrize("decide", [None, cli_login.approve, cli_login.deny])
@@ -152,7 +179,8 @@ def test_a_token_that_was_revoked_is_not_given_out_again(nobody_api, approved, a
 
 def test_signing_out_everywhere_ends_an_approval_that_was_not_picked_up(nobody_api, approved, alice):
     people.revoke_everything(user=alice, by=alice, now=timezone.now())
-    assert check(nobody_api, *approved).json() == {"data": {"status": "denied"}}
+    answers = [check(nobody_api, *approved).json()["data"] for _ in range(2)]
+    assert answers == [{"status": "denied"}, {"status": "expired"}]
     assert not AccessToken.objects.exists()
 
 
@@ -161,7 +189,8 @@ def test_a_person_suspended_in_between_gets_nothing(nobody_api, approved, alice,
     if collected:
         check(nobody_api, *approved)
     people.suspend(user=alice, by=None)
-    assert check(nobody_api, *approved).json() == {"data": {"status": "denied"}}
+    answers = [check(nobody_api, *approved).json()["data"] for _ in range(3)]
+    assert answers == [{"status": "denied"}, {"status": "expired"}, {"status": "expired"}]
     assert AccessToken.objects.count() == collected
 
 
