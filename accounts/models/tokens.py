@@ -56,10 +56,15 @@ class AccessToken(Client):
     objects = AccessTokenQuerySet.as_manager()
 
     class Meta:
-        """Newest first; expiry is indexed for pruning."""
+        """Newest first; both ways of ending are indexed for pruning."""
 
         ordering = ("-created_at",)
-        indexes = (models.Index(fields=["expires_at"]),)
+        indexes = (
+            models.Index(fields=["expires_at"]),
+            models.Index(
+                fields=["revoked_at"], name="access_token_revoked", condition=models.Q(revoked_at__isnull=False)
+            ),
+        )
 
     def __str__(self) -> str:
         return self.label

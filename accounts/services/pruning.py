@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import AccessToken, CLILogin
 from accounts.services import cli_login
+from config.core.deleting import delete_in_batches
 
 # Operators may still want to see a failed login of this morning, or a token revoked last week.
 _LOGINS_STAY = timedelta(days=1)
@@ -28,10 +29,12 @@ def prune(*, now: datetime) -> Pruned:
     """Delete CLI logins a day after their end, tokens a month after theirs, and expired browser sessions."""
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     cli_login.erase_what_is_over(now=now)
-    sessions = Session.objects.filter(expire_date__lt=now).delete()[0]
-    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
+    sessions = delete_in_batches(Session.objects.filter(expire_date__lt=now))
+    # NOT EXISTS: beyond what fits into the database's working memory, NOT IN reads the one table for each row of the
+    # other.
+    delete_in_batches(UserSession.objects.filter(~Exists(Session.objects.filter(pk=OuterRef("session_key")))))
     return Pruned(
-        logins=CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY).delete()[0],
-        tokens=AccessToken.objects.filter(ended).delete()[0],
+        logins=delete_in_batches(CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY)),
+        tokens=delete_in_batches(AccessToken.objects.filter(ended)),
         sessions=sessions,
     )

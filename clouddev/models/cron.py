@@ -107,6 +107,7 @@ class CronRun(models.Model):
         constraints = (models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),)
         indexes = (
             models.Index(fields=["next_step_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),
+            models.Index(fields=["finished_at"], name="cron_run_finished"),
         )
 
     def __str__(self) -> str:

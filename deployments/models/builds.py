@@ -28,7 +28,7 @@ class BuildQuerySet(models.QuerySet["Build"]):
 
     def waiting(self) -> "BuildQuerySet":
         """Those that a worker may take; a push that is still arriving isn't one."""
-        return self.filter(state=Build.State.QUEUED).exclude(accepted_at=None)
+        return self.filter(state=Build.State.QUEUED, finished_at=None).exclude(accepted_at=None)
 
     def deserted(self) -> "BuildQuerySet":
         """Those whose worker has not been heard of for so long that it must be gone, by the database's clock."""
@@ -106,6 +106,9 @@ class Build(Attempted):
             models.Index(fields=["deployment", "-created_at"]),
             models.Index("deployment", *LATEST_FIRST, name="build_latest"),
             models.Index(fields=["created_at"], name="build_unfinished", condition=models.Q(finished_at=None)),
+            models.Index(fields=["finished_at"], name="build_finished"),
+            # What is over and has its archive still.
+            models.Index(fields=["finished_at"], name="build_archive_left", condition=~models.Q(archive="")),
         )
 
     def __str__(self) -> str:

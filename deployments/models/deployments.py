@@ -61,6 +61,9 @@ class Deployment(models.Model):
 
         ordering = ("app_name",)
         constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="deployment_called_once_per_owner"),)
+        indexes = (
+            models.Index(fields=["created_at"], name="deployment_unfinished", condition=~models.Q(state="ready")),
+        )
 
     def __str__(self) -> str:
         return self.app_name

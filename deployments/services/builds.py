@@ -135,8 +135,8 @@ def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> N
     One that a worker takes at this moment is left to it. A push that is still arriving is left to its own end: when
     it is accepted it takes the place of whatever waits then, so that the last one accepted is built.
     """
-    for build in Build.objects.waiting().filter(deployment=deployment, finished_at=None):
-        waits = Build.objects.waiting().filter(pk=build.pk, finished_at=None)
+    for build in Build.objects.waiting().filter(deployment=deployment):
+        waits = Build.objects.waiting().filter(pk=build.pk)
         if waits.update(state=Build.State.CANCELED, error=SUPERSEDED, finished_at=now, sealed_environment=None):
             audit.record(
                 "build.superseded",

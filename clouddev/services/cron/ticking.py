@@ -1,8 +1,8 @@
 """Noticing that jobs are due, and runs that nobody is at. Runs every few seconds on one of the workers."""
 
 import logging
+import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, QuerySet
@@ -11,6 +11,7 @@ from clouddev import schedules
 from clouddev.models import CronJob, CronRun, Machine
 from clouddev.services.cron import queue
 from clouddev.services.cron.jobs import pause
+from config.core.deleting import delete_in_batches
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ def tick(*, now: datetime) -> None:
     Of the times that were missed while no worker ran, or while the machine had enough to do, the first one is made up
     for.
     """
-    for job in CronJob.objects.due(now=now).exclude(machine__in=_occupied()).order_by("next_run_at")[:_AT_ONCE]:
+    # A list: of a subquery the database reads all of it for each job, once it is long.
+    occupied = list(_occupied())
+    for job in CronJob.objects.due(now=now).exclude(machine__in=occupied).order_by("next_run_at")[:_AT_ONCE]:
         try:
             _fire(job, now)
         except schedules.BadTimeZone:
@@ -44,13 +47,13 @@ def sweep(*, now: datetime) -> None:
 
 def forget_old_runs(*, now: datetime) -> int:
     """Delete runs that ended long ago; says how many."""
-    return CronRun.objects.filter(finished_at__lt=now - KEPT).delete()[0]
+    return delete_in_batches(CronRun.objects.filter(finished_at__lt=now - KEPT))
 
 
-def _occupied() -> QuerySet[CronRun, Any]:
+def _occupied() -> QuerySet[CronRun, uuid.UUID]:
     """Machines that have as many runs under way as they may; their jobs stay due, and keep nobody's waiting."""
     counted = CronRun.objects.unfinished().values("job__machine").annotate(count=Count("pk"))
-    return counted.filter(count__gte=MOST_UNDER_WAY).values("job__machine")
+    return counted.filter(count__gte=MOST_UNDER_WAY).values_list("job__machine", flat=True)
 
 
 def _fire(job: CronJob, now: datetime) -> None:
