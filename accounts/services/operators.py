@@ -89,12 +89,12 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
     """
     power.require_superuser(by=by, what="make somebody an operator")
     is_staff = is_staff or is_superuser
-    same = User.objects.filter(pk=user.pk, is_staff=is_staff, is_superuser=is_superuser)
-    if same.exists():
-        return False
-    if user.pk == by.pk:
+    other = User.objects.filter(pk=user.pk).exclude(is_staff=is_staff, is_superuser=is_superuser)
+    if user.pk == by.pk and other.exists():
         raise NotYourself("You can't change your own role. Ask another superuser.")
-    User.objects.filter(pk=user.pk).update(is_staff=is_staff, is_superuser=is_superuser)
+    # Of two at once one changes it, and writes it down.
+    if not other.update(is_staff=is_staff, is_superuser=is_superuser):
+        return False
     audit.record(
         "operator.role_changed",
         actor=by,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from accounts import audit
@@ -96,18 +97,19 @@ def browser_sessions(*, user: User, current_key: str | None) -> list[SignedInBro
 @transaction.atomic
 def end_browser_session(*, session_id: int, user: User) -> None:
     """Sign one browser of the person out. Raises NoSuchApp when they have no such session."""
-    session = UserSession.objects.filter(pk=session_id, user=user).first()
-    if session is None:
+    listed = UserSession.objects.filter(pk=session_id, user=user)
+    session = listed.first()
+    # Of two at once one ends it, and writes it down.
+    if session is None or not listed.delete()[0]:
         raise NoSuchApp
-    session.end()
+    SessionStore().delete(session.session_key)
     audit.record("browser_session.ended", actor=user, target_type="UserSession", target_id=str(session_id))
 
 
 @transaction.atomic
 def end_own_browser_session(*, session_key: str | None, user: User) -> None:
     """Sign the browser with this session out, as its person asked; its row in their list goes with it."""
-    SessionStore(session_key).delete()
-    listed = UserSession.objects.filter(session_key=session_key or "", user=user).first()
-    if listed is not None:
-        listed.delete()
-    audit.record("user.signed_out", actor=user, target=user)
+    ended, _ = Session.objects.filter(session_key=session_key or "").delete()
+    UserSession.objects.filter(session_key=session_key or "", user=user).delete()
+    if ended:
+        audit.record("user.signed_out", actor=user, target=user)

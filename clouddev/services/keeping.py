@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts import audit
 from clouddev.models import Machine
+from clouddev.services.access import NoSuchMachine
 from clouddev.services.running import require_there
 from config.core.errors import Malformed
 
@@ -17,13 +18,20 @@ _SKEW = timedelta(minutes=5)
 def keep_alive(*, machine: Machine, until: datetime | None, actor: audit.Actor, now: datetime) -> None:
     """Have it neither stopped nor deleted for being idle before `until`; None takes that back.
 
-    Raises Malformed for a time that is over or more than 30 days away, and NotReady.
+    Raises Malformed for a time that is over or more than 30 days away, NoSuchMachine and NotReady.
     """
     require_there(machine)
     if until is not None and not now < until <= now + LONGEST + _SKEW:
         raise Malformed(f"until: Give a time within the next {LONGEST.days} days.")
     with transaction.atomic():
+        # It may have been destroyed since it was looked up.
+        there = Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first()
+        if there is None:
+            raise NoSuchMachine
+        require_there(there)
         Machine.objects.filter(pk=machine.pk).update(keep_alive_until=until, warned_at=None)
+        if there.keep_alive_until == until:
+            return
         audit.record(
             "machine.kept_alive" if until else "machine.let_go",
             actor=actor,

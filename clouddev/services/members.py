@@ -71,7 +71,8 @@ def add_member(*, machine: Machine, login: str, role: str | None, actor: audit.A
         member = machine.members.filter(user=user).first()
         if member is None and machine.members.count() >= _MOST:
             raise TooManyMembers
-        role = role or (member.role if member else Role.MEMBER)
+        before = member.role if member else None
+        role = role or before or Role.MEMBER
         if member is not None and role not in {member.role, Role.OWNER}:
             _require_dispensable(machine, member)
         member, made = Member.objects.update_or_create(
@@ -80,8 +81,9 @@ def add_member(*, machine: Machine, login: str, role: str | None, actor: audit.A
             defaults={"role": role},
             create_defaults={"role": role, "linux_user": linux_user_of(user.pk), "created_at": now},
         )
-        action = "machine.member_added" if made else "machine.member_changed"
-        _record(action, machine, actor, login=login, role=role)
+        if made or role != before:
+            action = "machine.member_added" if made else "machine.member_changed"
+            _record(action, machine, actor, login=login, role=role)
     return member
 
 

@@ -83,6 +83,9 @@ def save_policy(*, policy: IdlePolicy, by: User) -> None:
     """Save an organization's idle policy, new or changed. Raises SuperusersOnly."""
     require_power(by=by, over=_people_of(policy.organization))
     is_new = policy.pk is None
+    wanted = {name: getattr(policy, name) for name in _NUMBERS}
+    if not is_new and IdlePolicy.objects.filter(pk=policy.pk).values(*_NUMBERS).first() == wanted:
+        return
     policy.save()
     _record("idle_policy.made" if is_new else "idle_policy.changed", policy, by)
 
@@ -91,8 +94,9 @@ def save_policy(*, policy: IdlePolicy, by: User) -> None:
 def delete_policy(*, policy: IdlePolicy, by: User) -> None:
     """Delete an organization's idle policy. Raises SuperusersOnly."""
     require_power(by=by, over=_people_of(policy.organization))
-    _record("idle_policy.deleted", policy, by)
-    policy.delete()
+    # Of two at once one deletes it, and writes it down.
+    if IdlePolicy.objects.filter(pk=policy.pk).delete()[0]:
+        _record("idle_policy.deleted", policy, by)
 
 
 def _concerned(token: WebhookToken) -> set[uuid.UUID]:

@@ -8,7 +8,9 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent
+from accounts.services import people, tokens
 from tests.accounts.browsing import Browser, form_of, text_of
+from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +129,22 @@ def test_ending_a_browser_signs_it_out_at_once(alices, browser_of, alice):
     assert AuditEvent.objects.get().action == "browser_session.ended"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_end_a_browser_at_once_one_does_and_writes_it_down(alice, browser_of):
+    browser_of(alice).get(PATH)
+    session_id = _sessions().get().pk
+
+    def end():
+        try:
+            tokens.end_browser_session(session_id=session_id, user=alice)
+        except tokens.NoSuchApp:
+            return "gone"
+        return "ended"
+
+    assert sorted(at_once(*[end] * 4)) == ["ended", "gone", "gone", "gone"]
+    assert AuditEvent.objects.get().action == "browser_session.ended"
+
+
 def test_nobody_ends_anothers_browser(alices, charlies):
     alices.get(PATH)
     page = charlies.get(PATH)
@@ -171,6 +189,23 @@ def test_signing_out_is_recorded_and_takes_the_browser_off_the_list_at_once(alic
     assert (event.action, event.actor_id, event.address) == ("user.signed_out", alice.pk, "127.0.0.1")
     assert not _sessions().filter(session_key=key).exists()
     assert "from 127.0.0.1" not in text_of(other.get(PATH))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signing_out_many_times_at_once_is_recorded_once(alice, browser_of):
+    browser = browser_of(alice)
+    browser.get(PATH)
+    key = browser.client.cookies["session"].value
+    at_once(*[lambda: tokens.end_own_browser_session(session_key=key, user=alice)] * 4)
+    assert AuditEvent.objects.get().action == "user.signed_out"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_sign_out_everywhere_at_once_each_counts_what_it_ended_itself(alice, browser_of):
+    for _ in range(3):
+        browser_of(alice).get(PATH)
+    ended = at_once(*[lambda: people.revoke_everything(user=alice, by=alice, now=timezone.now())] * 3)
+    assert sorted(ended) == [0, 0, 3]
 
 
 def test_a_stranger_who_signs_out_leaves_no_row(browser):

@@ -5,6 +5,8 @@ from django.contrib.messages import get_messages
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, User
+from accounts.services import operators as accounts_operators
+from tests.accounts.threads import at_once
 from tests.conftest import APIClient, make_person, token_of
 from tests.operators import PASSWORD, browser_of, make_operator
 
@@ -194,6 +196,15 @@ def test_a_superuser_makes_a_person_an_operator_and_writes_nothing_else(operator
     event = AuditEvent.objects.get(action="operator.role_changed")
     assert (event.actor_label, event.target_id) == ("Operator", str(alice.pk))
     assert event.details == {"is_staff": True, "is_superuser": False}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_give_a_person_a_role_at_once_one_does_and_writes_it_down(operator, alice):
+    outcomes = at_once(
+        *[lambda: accounts_operators.set_role(user=alice, is_staff=True, is_superuser=False, by=operator)] * 4
+    )
+    assert sorted(outcomes) == [False, False, False, True]
+    assert AuditEvent.objects.filter(action="operator.role_changed").count() == 1
 
 
 def test_an_operator_who_is_no_superuser_makes_nobody_an_operator(second, alice):

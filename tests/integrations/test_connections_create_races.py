@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from integrations.clients.nango import Nango
 from integrations.models import Connection
 from tests.integrations.conftest import at_nango, own
 
@@ -142,6 +143,23 @@ def test_a_stale_claim_of_which_nango_has_nothing_is_released(alice, charlie, ch
 
     assert create(charlie_api).status_code == 200
     assert Connection.objects.get().owner == charlie
+
+
+def test_a_stale_claim_that_its_owner_takes_up_again_meanwhile_is_not_released(
+    alice, charlie_api, sandbox, monkeypatch
+):
+    row = claimed(alice, minutes=3)
+    real = Nango.list_connections
+
+    def take_up_meanwhile(self, **asked):
+        listed = real(self, **asked)
+        Connection.objects.filter(pk=row.pk).update(claim=uuid.uuid4(), claimed_at=timezone.now())
+        return listed
+
+    monkeypatch.setattr(Nango, "list_connections", take_up_meanwhile)
+
+    assert create(charlie_api).json() == TAKEN
+    assert Connection.objects.get().owner == alice
 
 
 def test_a_stale_claim_that_was_made_stays_its_makers(alice, charlie_api, connect):

@@ -1,5 +1,6 @@
 """Managing the cron jobs of a machine: every member may."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,13 +107,15 @@ def change_job(  # noqa: PLR0913 - the same
 ) -> CronJob:
     """Change what isn't None (or KEEP). Runs start in the caller's name from now on.
 
-    So nobody can have something of their own started in another's name. Raises NoSuchJob, BadSchedule, BadTimeZone.
+    So nobody can have something of their own started in another's name. What changes nothing leaves the next time as
+    it is, too. Raises NoSuchJob, BadSchedule, BadTimeZone.
     """
     with transaction.atomic():
         found = CronJob.objects.for_member(caller).filter(pk=job_id)
         job = found.select_for_update(of=("self",)).select_related("machine").first()
         if job is None:
             raise NoSuchJob
+        before = _settings_of(job)
         if expression is not None:
             job.cron_expression = schedules.parse(expression)
         if timezone is not None:
@@ -123,8 +126,10 @@ def change_job(  # noqa: PLR0913 - the same
         if paused is not None:
             job.paused_at = (job.paused_at or now) if paused else None
             job.paused_reason = (job.paused_reason or BY_HAND) if paused else ""
-        job.next_run_at = _next_time(job, now)
-        job.created_by_id, job.updated_at = caller.id, now
+        job.created_by_id = caller.id
+        if _settings_of(job) == before:
+            return job
+        job.next_run_at, job.updated_at = _next_time(job, now), now
         job.save()
         record("cron_job.changed", job, caller)
     return job
@@ -134,8 +139,10 @@ def delete_job(*, caller: Caller, job_id: uuid.UUID) -> None:
     """Delete a job with its runs; a workflow that runs goes on on the machine. Raises NoSuchJob."""
     with transaction.atomic():
         job = _job(caller, job_id)
+        # Of two at once one deletes it, and writes it down.
+        if not CronJob.objects.filter(pk=job.pk).delete()[0]:
+            raise NoSuchJob
         record("cron_job.deleted", job, caller)
-        job.delete()
 
 
 def list_runs(*, person: Person, job_id: uuid.UUID, before: uuid.UUID | None) -> list[CronRun]:
@@ -173,6 +180,12 @@ def _job(person: Person, job_id: uuid.UUID) -> CronJob:
     if job is None:
         raise NoSuchJob
     return job
+
+
+def _settings_of(job: CronJob) -> tuple[object, ...]:
+    """What members change of a job. The input as JSON, since in Python `true` and 1 are equal."""
+    told = json.dumps(job.input, sort_keys=True)
+    return job.cron_expression, job.timezone, told, job.paused_at, job.created_by_id
 
 
 def _next_time(job: CronJob, now: datetime) -> datetime:

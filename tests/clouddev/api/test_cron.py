@@ -14,6 +14,7 @@ from clouddev.services.cron.jobs import MOST_JOBS
 from tests.clouddev.api.asking import NO_MACHINE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, make_job, make_run
+from tests.conftest import APIClient, token_of
 from tests.deployments.at_fly import at_once
 
 pytestmark = pytest.mark.django_db
@@ -250,6 +251,23 @@ def test_what_is_not_named_stays(alice_api, studio):
     assert actions() == ["cron_job.changed"]
 
 
+def test_a_change_to_what_is_there_already_changes_and_records_nothing(alice_api, alice, studio):
+    job = make_job(studio, by=alice)
+    before = CronJob.objects.values().get()
+    same = b'{"cronExpression": "0 * * * *", "timezone": "UTC", "input": {"n": 1}, "paused": false}'
+    assert change(alice_api, job, same).status_code == 200
+    assert CronJob.objects.values().get() == before
+    assert actions() == []
+
+
+def test_an_input_that_is_equal_in_python_alone_is_another_one(alice_api, studio):
+    job = make_job(studio)
+    assert change(alice_api, job, b'{"input": {"n": true}}').json()["data"]["input"] == {"n": True}
+    job.refresh_from_db()
+    assert job.input["n"] is True
+    assert actions() == ["cron_job.changed"]
+
+
 def test_an_input_may_become_null(alice_api, studio):
     job = make_job(studio)
     assert change(alice_api, job, b'{"input": null}').json()["data"]["input"] is None
@@ -299,6 +317,15 @@ def test_a_job_is_deleted_with_its_runs(bob_api, bob, studio):
     assert not CronRun.objects.exists()
     assert AuditEvent.objects.get(action="cron_job.deleted").actor_id == bob.pk
     assert said(delete(bob_api, job.pk)) == (404, NO_JOB)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_delete_a_job_at_once_one_does_and_writes_it_down(alice, studio):
+    job = make_job(studio)
+    apis = [APIClient(token_of(alice)) for _ in range(4)]
+    answers = at_once(4, lambda number: said(delete(apis[number], job.pk)))
+    assert sorted(answers, key=str) == [(200, {"data": {"deleted": True}}), *[(404, NO_JOB)] * 3]
+    assert actions() == ["cron_job.deleted"]
 
 
 def test_runs_are_told_whole(bob_api, studio):

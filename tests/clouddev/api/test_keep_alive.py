@@ -6,6 +6,10 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from clouddev.models import Machine
+from clouddev.services.access import NoSuchMachine
+from clouddev.services.keeping import keep_alive
+from clouddev.services.running import NotReady
 from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
 
@@ -94,3 +98,29 @@ def test_null_takes_it_back(alice_api, studio):
     studio.refresh_from_db()
     assert studio.keep_alive_until is None
     assert AuditEvent.objects.filter(action="machine.let_go").count() == 1
+
+
+def test_asking_for_what_is_so_already_is_recorded_once(alice_api, studio):
+    body = asking(days=1)
+    answers = [said(alice_api.post(PATH, body)) for _ in range(2)]
+    assert answers[0] == answers[1]
+    alice_api.post(PATH, {"appName": "studio", "until": None})
+    alice_api.post(PATH, {"appName": "studio", "until": None})
+    assert list(AuditEvent.objects.order_by("id").values_list("action", flat=True)) == [
+        "machine.kept_alive",
+        "machine.let_go",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"),
+    [
+        (lambda row: row.update(state="destroying"), NotReady),
+        (lambda row: row.delete(), NoSuchMachine),
+    ],
+)
+def test_what_is_destroyed_meanwhile_is_not_kept_and_nothing_is_recorded(alice, studio, meanwhile, refusal):
+    meanwhile(Machine.objects.filter(pk=studio.pk))
+    with pytest.raises(refusal):
+        keep_alive(machine=studio, until=None, actor=alice, now=timezone.now())
+    assert not AuditEvent.objects.exists()

@@ -184,6 +184,12 @@ def test_adding_again_changes_the_role(alice_api, bob_api, studio):
     assert AuditEvent.objects.filter(action="machine.member_changed").count() == 2
 
 
+def test_adding_a_member_again_as_what_they_are_records_nothing(alice_api, studio):
+    assert add(alice_api, "bob").json()["data"]["role"] == "member"
+    assert add(alice_api, "bob", role="member").json()["data"]["role"] == "member"
+    assert not AuditEvent.objects.exists()
+
+
 @pytest.mark.parametrize(("has_other_owner", "refusal"), [(False, LAST_OWNER), (True, THEIRS)])
 def test_whose_machine_it_is_stays_an_owner(alice_api, bob, studio, has_other_owner, refusal):
     if has_other_owner:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import AuditEvent
 from clouddev.services import members, tokens
 from clouddev.services.tokens import LOOKS
 from tests.clouddev.api.asking import said
@@ -48,6 +49,17 @@ def test_a_machine_hears_which_of_its_tokens_were_revoked_before_their_time(nobo
     answer = nobody_api.get(PATH, app=studio.fly_app_id)
     assert said(answer) == (200, {"data": {"jtis": [str(token.pk) for token in own]}})
     assert answer["Cache-Control"] == "public, max-age=60"
+
+
+def test_a_token_that_is_over_is_not_revoked_any_more(alice, studio):
+    now = timezone.now()
+    for over in (make_webhook_token(studio, alice, expires_at=now), make_webhook_token(studio, alice, **revoked())):
+        revoked_at = over.revoked_at
+        with pytest.raises(tokens.AlreadyRevoked):
+            tokens.revoke_webhook_token(jti=over.pk, actor=alice, now=now)
+        over.refresh_from_db()
+        assert over.revoked_at == revoked_at
+    assert not AuditEvent.objects.exists()
 
 
 def test_an_error_is_not_kept(nobody_api):

@@ -9,7 +9,7 @@ from accounts.models import AuditEvent
 from clouddev import schedules
 from clouddev.models import CronJob, CronRun
 from clouddev.services import cron
-from clouddev.services.cron import queue
+from clouddev.services.cron import jobs, queue
 from clouddev.services.cron.ticking import KEPT, MOST_UNDER_WAY
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, enqueued, make_job, make_run
@@ -146,6 +146,32 @@ def test_a_job_that_is_changed_while_it_is_looked_at_waits_for_its_new_time(stud
     job.refresh_from_db()
     assert job.next_run_at == NOON + 5 * HOUR
     assert not CronRun.objects.exists()
+
+
+def test_a_job_that_gets_another_schedule_meanwhile_goes_on_by_that_one(studio, monkeypatch):
+    """Though it is due at the same time under both."""
+    job = make_job(studio)
+    real = schedules.next_after
+
+    def change_meanwhile(*args):
+        CronJob.objects.filter(pk=job.pk).update(cron_expression="0 12 * * *", updated_at=NOON)
+        return real(*args)
+
+    monkeypatch.setattr(schedules, "next_after", change_meanwhile)
+    cron.tick(now=NOON)
+    assert not CronRun.objects.exists()
+    monkeypatch.undo()
+    cron.tick(now=NOON)
+    job.refresh_from_db()
+    assert (CronRun.objects.get().due_at, job.next_run_at) == (NOON, NOON + 24 * HOUR)
+
+
+def test_a_job_that_a_member_has_paused_stays_as_they_left_it(studio):
+    job = make_job(studio, paused_at=NOON - HOUR, paused_reason="Paused by a member.")
+    jobs.pause(job=job, reason="There is no time zone UTC any more.", now=NOON)
+    job.refresh_from_db()
+    assert (job.paused_at, job.paused_reason) == (NOON - HOUR, "Paused by a member.")
+    assert not AuditEvent.objects.exists()
 
 
 # --- the sweep ------------------------------------------------------------------------------------

@@ -306,3 +306,14 @@ def test_stopping_and_starting_right_away_works_at_flys_pace(workshop, workers, 
     assert answer.json() == {"data": {"status": "starting", "started": 1}}
     wait_for(lambda: state_at_fly(sandbox, machine) == "started", "it runs again", seconds=50)
     wait_for(lambda: started_by() == [alice.pk], "that is recorded", seconds=20)
+
+
+def test_an_earlier_wish_that_fails_takes_nothing_from_a_later_one_of_the_same(studio, alice):
+    now = timezone.now()
+    first, second = (
+        wishes.record(machine=studio, wanted=Machine.Wanted.STARTED, actor=alice, now=now + number * SECOND)
+        for number in range(2)
+    )
+    wishes.give_up(first, "The machine could not be started.")
+    studio.refresh_from_db()
+    assert (studio.wanted_at, studio.error) == (second.at, "")
