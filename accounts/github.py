@@ -18,9 +18,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 
-from accounts.signin import SignInTwice
+from accounts.signin import LastingRefusal, SignInRefused, SignInTwice, WrongCallback, WrongGitHubSettings
 from config.core.errors import Unavailable
-from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
+from config.core.outgoing import Answer, Service, ServiceFailed, ServiceTimeout
 from config.core.pages import error_response
 from config.core.requests import own_path
 
@@ -29,6 +29,13 @@ _OK = 200
 _SECONDS = 10.0
 _LONGEST_ANSWER_BYTES = 1 << 20
 _TOKEN_PATH = "/login/oauth/access_token"  # noqa: S105 - a path
+# The application may not do this, or there is no such path or application: a wrong address or a rule at GitHub.
+_LASTING = frozenset({403, 404})
+_ERROR_NAME = re.compile(r"[a-z_]{1,60}")
+_WRONG_SETTINGS: dict[str, type[Unavailable]] = {
+    "incorrect_client_credentials": WrongGitHubSettings,
+    "redirect_uri_mismatch": WrongCallback,
+}
 _LAST_ID = 2**63 - 1
 # Letters, digits and hyphens; an underscore in the logins of companies that manage their accounts.
 _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -59,9 +66,7 @@ class GitHubClient(OAuth2Client):  # type: ignore[misc]  # allauth is untyped
         }
         body = _ask(_github(settings.GITHUB_URL, accept="application/json"), "POST", _TOKEN_PATH, form=form)
         if not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
-            # The error's name only: the rest of the answer is GitHub's own business.
-            name = body.get("error") if isinstance(body, dict) else None
-            raise OAuth2Error(f"GitHub gave no access token: {name}")
+            raise _no_token(body.get("error") if isinstance(body, dict) else None)
         # The token is used at once and not kept, so nothing else of the answer matters.
         return {"access_token": body["access_token"]}
 
@@ -108,18 +113,35 @@ def _github(base_url: str, *, accept: str, token: str = "") -> Service:
     )
 
 
+def _no_token(name: object) -> Exception:
+    """What to raise for GitHub's refusal of a code. It names the error only: the rest is GitHub's own business."""
+    if not isinstance(name, str) or not _ERROR_NAME.fullmatch(name):
+        name = "no error's name"
+    message = f"GitHub answered {_OK} for {_TOKEN_PATH} with {name} in place of an access token"
+    if wrong := _WRONG_SETTINGS.get(name):
+        return LastingRefusal(message, wrong())
+    return OAuth2Error(message)
+
+
 def _ask(service: Service, method: str, path: str, **parts: Any) -> object:
     """The answer's JSON. Raises ProviderException, which allauth expects, for all that goes wrong."""
     try:
         answer = service.call(method, path, **parts)
     except (ServiceFailed, ServiceTimeout) as error:
         raise ProviderException(f"GitHub gave no answer for {path}") from error
+    if answer.status in _LASTING and not _is_over_its_limit(answer):
+        raise LastingRefusal(f"GitHub answered {answer.status} for {path}", SignInRefused())
     if answer.status != _OK:
         raise ProviderException(f"GitHub answered {answer.status} for {path}")
     body = answer.json()
     if body is None:
         raise ProviderException("GitHub's answer is not JSON")
     return body
+
+
+def _is_over_its_limit(answer: Answer) -> bool:
+    """Whether GitHub says no for a while only, which it does with 403, too."""
+    return "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
 
 
 def _profile(answer: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
-from allauth.socialaccount.providers.base import AuthError
+from allauth.socialaccount.providers.base import AuthError, ProviderException
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from accounts.services import people
-from config.core.errors import ApplicationError, Conflict, Malformed, UpstreamFailed, UpstreamTimeout
+from config.core.errors import ApplicationError, Conflict, Malformed, Unavailable, UpstreamFailed, UpstreamTimeout
 from config.core.outgoing import ServiceTimeout
 from config.core.pages import error_response
 from config.core.requests import client_address
@@ -37,6 +37,41 @@ class SignInTimeout(UpstreamTimeout):
     """504: GitHub took too long."""
 
     default = "GitHub did not answer in time. Please try to sign in again in a moment."
+
+
+class SignInRefused(UpstreamFailed):
+    """502: GitHub refuses this server, and will the next time, too."""
+
+    default = (
+        "GitHub refuses this server, and trying again won't change that. Tell an operator of this server: its log says "
+        "what GitHub answered."
+    )
+
+
+class WrongGitHubSettings(Unavailable):
+    """503: GitHub doesn't know this server's application, or knows it otherwise than the settings say."""
+
+    default = (
+        "GitHub doesn't accept this server's GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET, so nobody can sign in with it. "
+        "Tell an operator of this server."
+    )
+
+
+class WrongCallback(Unavailable):
+    """503: GitHub has another callback for this server's application."""
+
+    default = (
+        "GitHub has another callback for this server's application than PUBLIC_URL/api/auth/github/callback, so nobody "
+        "can sign in with it. Tell an operator of this server."
+    )
+
+
+class LastingRefusal(ProviderException):  # type: ignore[misc]  # allauth is untyped
+    """What GitHub refuses until somebody sets it right; `shown` says so to the person."""
+
+    def __init__(self, message: str, shown: ApplicationError) -> None:
+        super().__init__(message)
+        self.shown = shown
 
 
 class SignInLost(Malformed):
@@ -133,12 +168,19 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         extra_context: object = None,  # noqa: ARG002
     ) -> None:
         """Show our own page for each way in which a sign-in fails."""
-        shown = _sign_in_error(error, exception)
-        logger.warning("sign-in failed: %s: %s", type(shown).__name__, type(exception).__name__)
+        shown = _REFUSED_AT_ONCE.get(request.GET.get("error", "")) or _sign_in_error(error, exception)
+        # An exception's words are ours, with GitHub's path, status and the name that it gives the error.
+        logger.warning("sign-in failed: %s: %s", type(shown).__name__, exception or error)
         raise ImmediateHttpResponse(error_response(request, shown, title="Sign-in failed"))
 
 
+# What GitHub sends the browser back with, before anybody has approved anything.
+_REFUSED_AT_ONCE = {"redirect_uri_mismatch": WrongCallback(), "application_suspended": SignInRefused()}
+
+
 def _sign_in_error(error: str | None, exception: Exception | None) -> ApplicationError:
+    if isinstance(exception, LastingRefusal):
+        return exception.shown
     if exception is not None:
         return SignInTimeout() if isinstance(exception.__cause__, ServiceTimeout) else SignInFailed()
     return SignInCanceled() if error == AuthError.CANCELLED else SignInLost()

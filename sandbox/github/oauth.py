@@ -61,7 +61,10 @@ async def authorize(request: web.Request) -> web.Response:
         )
     login = form.get("login", "").strip()
     if not is_login(login):
-        sentence = "A login has letters, digits and single hyphens, at most 39 characters."
+        sentence = (
+            "A login has letters, digits and single hyphens, at most 39 characters; one that a company manages ends "
+            "with an underscore and the company's short name of 3 to 8 letters and digits."
+        )
         return html_answer(_form(form, hint=login, error=sentence), status=422)
     return _back(form, code=_issue_code(world, form, login=login).code)
 

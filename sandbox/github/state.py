@@ -10,8 +10,10 @@ CLIENT_ID = "sandbox-github-client"
 CLIENT_SECRET = "sandbox-github-secret"
 TEAM = "crayon-team"
 
-# Letters, digits and single hyphens, not at either end, at most 39 characters.
-_LOGIN = re.compile(r"(?=.{1,39}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\Z")
+# Letters, digits and single hyphens, not at either end, at most 39 characters. A company that manages its people's
+# accounts (Enterprise Managed Users) has its short name, of letters and digits, at the end of each: name_company.
+# https://docs.github.com/enterprise-cloud@latest/admin/concepts/identity-and-access-management/username-considerations-for-external-authentication
+_LOGIN = re.compile(r"(?=.{1,39}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:_[A-Za-z0-9]{3,8})?\Z")
 _FIRST_MADE_ID = 10_000_000
 
 

@@ -14,6 +14,8 @@ from tests.accounts.browsing import Browser, asked_of_github, text_of
 pytestmark = pytest.mark.django_db
 NOT_CONFIRMED = "GitHub did not confirm who you are. Please try to sign in again in a moment."
 TOO_SLOW = "GitHub did not answer in time. Please try to sign in again in a moment."
+REFUSED = "GitHub refuses this server, and trying again won't change that. Tell an operator of this server"
+WRONG_SETTINGS = "GitHub doesn't accept this server's GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET"
 LOST = "This sign-in took too long or began in another browser. Please start again."
 TOKEN, USER, EMAILS = "POST /login/oauth/access_token", "GET /user$", "GET /user/emails"
 
@@ -72,8 +74,8 @@ def test_who_cancels_at_github_reads_that_nothing_was_changed(github, browser):
     [
         {"status": 500},
         {"status": 401},
-        {"status": 403},
-        {"status": 404},
+        {"status": 403, "headers": {"Retry-After": "60"}},
+        {"status": 403, "headers": {"X-RateLimit-Remaining": "0"}},
         {"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}},
         {"drop": "before"},
         {"drop": "after"},
@@ -88,6 +90,55 @@ def test_github_failing_at_any_leg_signs_nobody_in(github, browser, leg, fault):
     page = browser.sign_in("alice")
     assert (page.status_code, NOT_CONFIRMED in text_of(page)) == (502, True)
     assert "Unicorn" not in text_of(page)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_github_refuses_for_good_is_told_as_such_and_logged_with_path_and_status(
+    github, browser, leg, status, caplog
+):
+    github.faults(target="github", match=leg, times=0, status=status)
+    page = browser.sign_in("alice")
+    assert (page.status_code, REFUSED in text_of(page), "again in a moment" in text_of(page)) == (502, True, False)
+    path = leg.split()[1].rstrip("$")
+    assert f"sign-in failed: SignInRefused: GitHub answered {status} for {path}" in caplog.text
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_a_wrong_client_secret_is_named_and_never_shown(github, browser, settings, caplog):
+    back = browser.approve_at_github(browser.go_to_github(), login="alice")
+    provider = settings.SOCIALACCOUNT_PROVIDERS["github"]
+    wrong = {**provider["APP"], "secret": "wrong-7f3a"}
+    settings.SOCIALACCOUNT_PROVIDERS = {"github": {**provider, "APP": wrong}}
+    page = browser.client.get(back)
+    assert (page.status_code, WRONG_SETTINGS in text_of(page)) == (503, True)
+    assert "200 for /login/oauth/access_token with incorrect_client_credentials" in caplog.text
+    assert "wrong-7f3a" not in caplog.text + text_of(page)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        ("redirect_uri_mismatch", 503, "GitHub has another callback for this server's application"),
+        ("application_suspended", 502, "GitHub refuses this server"),
+    ],
+)
+def test_an_application_that_github_does_not_let_ask_is_told_as_such(github, browser, error, status, sentence):
+    state = asked_of_github(browser.go_to_github())["state"]
+    page = browser.client.get("/api/auth/github/callback", {"error": error, "state": state})
+    assert (page.status_code, sentence in text_of(page)) == (status, True)
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+@pytest.mark.parametrize("name", ["a token: ghp_1", "X" * 2000, ["a"], "bad\nline"], ids=repr)
+def test_nothing_that_github_writes_reaches_the_log_as_it_is(github, browser, name, caplog):
+    github.faults(
+        target="github", match=TOKEN, status=200, body=json.dumps({"error": name}), content_type="application/json"
+    )
+    assert browser.sign_in("alice").status_code == 502
+    assert "with no error's name in place of an access token" in caplog.text
 
 
 @pytest.mark.usefixtures("nobody_came_in")

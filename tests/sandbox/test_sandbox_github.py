@@ -54,8 +54,12 @@ def test_cancel_goes_back_without_a_code(github: GitHubClient) -> None:
 
 
 def test_it_asks_again_for_a_login_that_cannot_be(github: GitHubClient) -> None:
-    for login in ("", "-a", "a--b", "a b", "a" * 40):
+    for login in ("", "-a", "a--b", "a b", "a" * 40, "_acme", "a_", "a_b_acme", "a_ac", "a_too-long", "a_123456789"):
         assert github.press(login=login).status == 422
+
+
+def test_a_login_that_a_company_manages_is_a_person(github: GitHubClient) -> None:
+    assert github.api("/user", github.token_for("dora-x_acme")).json["login"] == "dora-x_acme"
 
 
 def test_a_code_is_good_once(github: GitHubClient) -> None:
