@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('clouddev', '0002_wishes_sizes_and_counts'),
+        ('clouddev', '0003_wishes_that_were_promised'),
     ]
 
     operations = [
