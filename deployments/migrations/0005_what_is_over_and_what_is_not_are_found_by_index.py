@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_access_tokens_are_found_by_revocation'),
-        ('deployments', '0002_latest_builds_and_hand_overs'),
+        ('deployments', '0004_labels_of_apps'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

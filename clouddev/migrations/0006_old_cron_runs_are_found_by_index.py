@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('clouddev', '0003_wishes_that_were_promised'),
+        ('clouddev', '0005_labels_of_machines'),
     ]
 
     operations = [
