@@ -118,9 +118,9 @@ def _no_token(name: object) -> Exception:
     if not isinstance(name, str) or not _ERROR_NAME.fullmatch(name):
         name = "no error's name"
     message = f"GitHub answered {_OK} for {_TOKEN_PATH} with {name} in place of an access token"
-    if wrong := _WRONG_SETTINGS.get(name):
-        return LastingRefusal(message, wrong())
-    return OAuth2Error(message)
+    wrong = _WRONG_SETTINGS.get(name)
+    error: Exception = LastingRefusal(message, wrong()) if wrong else OAuth2Error(message)
+    return error
 
 
 def _ask(service: Service, method: str, path: str, **parts: Any) -> object:
