@@ -54,7 +54,8 @@ class ListedMachineSerializer(serializers.Serializer[Any]):
     )
     fly_state = serializers.CharField(
         help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the machine `creating`, "
-        "`error` or `destroying`. It is some seconds old at most; while Fly can't be asked, up to about 75 seconds."
+        "`error` or `destroying`, and `error` when Fly has lost it. It is some seconds old at most; while Fly can't be "
+        "asked, up to about 75 seconds."
     )
     notice = serializers.CharField(
         allow_null=True,
@@ -76,7 +77,7 @@ class MachineStatusSerializer(serializers.Serializer[Any]):
         help_text="What happens to it, for its people: the current step, why it could not be started or stopped, and "
         "that it is going to be stopped, or deleted with its data, for want of use, and when.",
     )
-    error = serializers.CharField(required=False, help_text="Why it could not be made.")
+    error = serializers.CharField(required=False, help_text="Why it could not be made, or that Fly has lost it.")
 
 
 class StartedMachineSerializer(serializers.Serializer[Any]):

@@ -3,6 +3,10 @@
 import logging
 import threading
 import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -12,7 +16,7 @@ from clouddev.services import wishes
 from config.core import cache
 from config.core.errors import ApplicationError
 from config.core.outgoing import ServiceTimeout
-from deployments.clients.fly import Fly
+from deployments.clients.fly import Fly, UnknownApp
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,14 @@ _LAST_KEPT_SECONDS = 60
 _PATIENCE_SECONDS = 1.0
 # All pages together; each has the client's own budget besides.
 _BUDGET_SECONDS = 8.0
+# What Fly doesn't tell of together with the others is asked about by itself, which is remembered.
+_ALONE_KEPT_SECONDS = 15
+# So long some of Fly's hosts may not know what was made.
+_SETTLES_SECONDS = 70
 UNKNOWN = "unknown"
+# The word for a machine that Fly has lost, at which tools stop waiting.
+LOST = "error"
+LOST_SENTENCE = "Fly no longer has this machine. Destroy it and create it again."
 LONGEST_WORD = 30
 State = Machine.State
 # What a machine is called while Fly can't know of it yet, or needs no longer be asked.
@@ -39,10 +50,81 @@ _GONE = frozenset({"destroyed", "destroying", "replaced", "migrated"})
 _asking = threading.Lock()
 
 
-def states() -> dict[str, str]:
-    """Fly's own word for the state of each dev machine, by its app's name.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Fly's own word for the state of each dev machine, by its app's name; None is when Fly couldn't be asked."""
 
-    While Fly can't be asked it is what was heard in the last minute, else {}.
+    words: dict[str, str]
+    asked_at: float | None
+
+
+_NOTHING = Heard({}, None)
+
+
+class Row(NamedTuple):
+    """What our row knows of a ready machine."""
+
+    name: str
+    fly_state: str
+    ready_at: datetime | None
+
+
+def row_of(machine: Machine) -> Row:
+    """The same of a machine that was looked up."""
+    return Row(machine.fly_app_id, machine.fly_state, machine.ready_at)
+
+
+def words_for(rows: Iterable[Row]) -> dict[str, str]:
+    """Fly's word for each of these ready machines, by its name at Fly: LOST or UNKNOWN where there is none.
+
+    One that became ready while what Fly had said before was kept is as its row says. What Fly should tell of and
+    doesn't is asked about by itself, one at a time: its region may not answer, or it is gone.
+    """
+    told = list(rows)
+    found = heard() if told else _NOTHING
+    words, may_ask = {}, True
+    for row in told:
+        word = found.words.get(row.name) or _own_word(row, found.asked_at)
+        if not word and found.asked_at is not None:
+            word = _kept_word(row.name)
+            if not word and may_ask:
+                word, may_ask = _asked_alone(row.name), False
+        words[row.name] = word or UNKNOWN
+    return words
+
+
+def _own_word(row: Row, asked_at: float | None) -> str:
+    """What our row says of a machine that became ready after Fly was asked, or just before; "" of others."""
+    if asked_at is None or row.ready_at is None or row.ready_at.timestamp() < asked_at - _SETTLES_SECONDS:
+        return ""
+    return row.fly_state or UNKNOWN
+
+
+def _kept_word(name: str) -> str:
+    return str(cache.read([_alone_key(name)]).get(_alone_key(name)) or "")
+
+
+def _asked_alone(name: str) -> str:
+    try:
+        there = Fly.from_settings(shares_budget=True).list_machines(name)
+        word = next((machine.state for machine in there if machine.state not in _GONE), LOST)
+    except UnknownApp:
+        word = LOST
+    except ApplicationError as error:
+        logger.warning("Fly can't be asked about %s: %s", name, type(error).__name__)
+        word = UNKNOWN
+    cache.write(_alone_key(name), word, seconds=_ALONE_KEPT_SECONDS)
+    return word
+
+
+def states() -> dict[str, str]:
+    """Fly's own word for the state of each dev machine, by its app's name; {} where nothing is known."""
+    return heard().words
+
+
+def heard() -> Heard:
+    """What Fly says of all dev machines; while it can't be asked, what was heard in the last minute.
+
     An app's name is as good as unknown to whoever may not see the machine, so callers look up by rows of their own.
     """
     found = _kept(_key())
@@ -51,7 +133,7 @@ def states() -> dict[str, str]:
     # One of those who come at once asks, since Fly takes a question per second; when it hangs, so does one thread.
     last = _kept(_last_key())
     if not _asking.acquire(timeout=_PATIENCE_SECONDS if last is None else 0):
-        return last or {}
+        return last or _NOTHING
     try:
         found = _kept(_key())
         return _asked() if found is None else found
@@ -65,16 +147,17 @@ def forget_states() -> None:
     cache.drop(_last_key())
 
 
-def _asked() -> dict[str, str]:
+def _asked() -> Heard:
+    began = time.time()
     try:
-        found = _all_pages()
+        found = Heard(_all_pages(), began)
     except ApplicationError as error:
         logger.warning("Fly can't be asked for the states of machines: %s", type(error).__name__)
-        last = _kept(_last_key()) or {}
-        cache.write(_key(), last, seconds=_FAILURE_KEPT_SECONDS)
+        last = _kept(_last_key()) or _NOTHING
+        cache.write(_key(), asdict(last), seconds=_FAILURE_KEPT_SECONDS)
         return last
-    cache.write(_key(), found, seconds=_KEPT_SECONDS)
-    cache.write(_last_key(), found, seconds=_LAST_KEPT_SECONDS)
+    cache.write(_key(), asdict(found), seconds=_KEPT_SECONDS)
+    cache.write(_last_key(), asdict(found), seconds=_LAST_KEPT_SECONDS)
     return found
 
 
@@ -91,9 +174,13 @@ def _all_pages() -> dict[str, str]:
     return found
 
 
-def _kept(key: str) -> dict[str, str] | None:
+def _kept(key: str) -> Heard | None:
     found = cache.read([key]).get(key)
-    return found if isinstance(found, dict) else None
+    return Heard(found["words"], found["asked_at"]) if isinstance(found, dict) and "words" in found else None
+
+
+def _alone_key(name: str) -> str:
+    return f"clouddev:state:{settings.FLY_ORG}:{name}"
 
 
 def _key() -> str:

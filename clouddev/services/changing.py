@@ -38,7 +38,7 @@ _OBEYS: Mapping[str, frozenset[str]] = {
 class GoneAtFly(Conflict):
     """409: Fly has no machine any more."""
 
-    default = "Fly no longer has this machine. Destroy it and create it again."
+    default = at_fly.LOST_SENTENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,11 +52,13 @@ class _Found(NamedTuple):
     state: str
     role: str
     linux_user: str
+    fly_state: str
+    ready_at: datetime | None
 
 
 _COLUMNS = (
     "machine_id", "machine__organization_id", "machine__warned_at", "machine__app_name", "machine__fly_app_id",
-    "machine__state", "role", "linux_user",
+    "machine__state", "role", "linux_user", "machine__fly_state", "machine__ready_at",
 )  # fmt: skip
 
 
@@ -67,8 +69,9 @@ def list_rows(*, person: Person) -> list[Row]:
     """
     own = _of(person).order_by("-machine__created_at")
     found = [_Found(*values) for values in own.values_list(*_COLUMNS)[:_MOST]]
-    states = at_fly.states() if any(item.state == Machine.State.READY for item in found) else {}
-    notices = idle.notices_for(item for item in found if item.state == Machine.State.READY)
+    ready = [item for item in found if item.state == Machine.State.READY]
+    states = at_fly.words_for(at_fly.Row(item.fly_app_name, item.fly_state, item.ready_at) for item in ready)
+    notices = idle.notices_for(ready)
     return [_row(item, states, notices.get(item.pk)) for item in found]
 
 
@@ -89,7 +92,7 @@ def list_machines(*, person: Person) -> list[Listed]:
     """The person's machines, newest first. One query, and one question to Fly however many there are."""
     own = _of(person).select_related("machine", "machine__owner").defer(*_NOT_SHOWN)
     members = list(own.order_by("-machine__created_at")[:_MOST])
-    states = at_fly.states() if any(member.machine.state == Machine.State.READY for member in members) else {}
+    states = _words_for(members)
     return [_listed(member, states) for member in members]
 
 
@@ -103,8 +106,12 @@ def list_with_people(*, person: Person) -> list[Listed]:
 
 def listed(member: Member) -> Listed:
     """One machine, as this member of it sees it."""
-    is_at_fly = member.machine.state == Machine.State.READY
-    return _listed(member, at_fly.states() if is_at_fly else {})
+    return _listed(member, _words_for([member]))
+
+
+def _words_for(members: list[Member]) -> dict[str, str]:
+    ready = (member.machine for member in members if member.machine.state == Machine.State.READY)
+    return at_fly.words_for(map(at_fly.row_of, ready))
 
 
 def _of(person: Person) -> QuerySet[Member]:

@@ -21,6 +21,7 @@ _FLYS: Mapping[str, tuple[str, Tone]] = {
     "stopped": ("Stopped", "plain"),
     "suspended": ("Suspended", "plain"),
     "failed": ("Failed at Fly", "bad"),
+    at_fly.LOST: ("Lost at Fly", "bad"),
     at_fly.UNKNOWN: ("Unknown", "warn"),
 }
 _ASLEEP = frozenset({"stopped", "suspended", "created", "failed", at_fly.UNKNOWN})
@@ -57,6 +58,9 @@ def standing_of(machine: Machine, fly_state: str) -> Standing:
 
 
 def _at_fly(machine: Machine, said: str) -> Standing:
+    if said == at_fly.LOST:
+        word, tone = _FLYS[said]
+        return Standing(word=word, tone=tone, failed=at_fly.LOST_SENTENCE)
     going = wishes.under_way(machine, said)
     word, tone = _FLYS.get(going or said, (said.capitalize(), "plain"))
     sentence = f"The machine is {going}…" if going else ""

@@ -41,7 +41,10 @@ class Status:
 
 
 def status_of(*, person: Person, app_name: str) -> Status:
-    """The state of the machine of this name that the person may use. One question to Fly, one to the machine."""
+    """The state of the machine of this name that the person may use. One question to Fly, one to the machine.
+
+    One more where Fly tells of others and not of this one.
+    """
     try:
         return status_of_machine(machine_of_member(person=person, app_name=app_name))
     except NoSuchMachine:
@@ -53,7 +56,9 @@ def status_of_machine(machine: Machine) -> Status:
     stalled.end_if_stalled(machine=machine, now=timezone.now())
     if machine.state in at_fly.OWN_WORDS:
         return Status(at_fly.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
-    heard = at_fly.states().get(machine.fly_app_id, at_fly.UNKNOWN)
+    heard = at_fly.words_for([at_fly.row_of(machine)])[machine.fly_app_id]
+    if heard == at_fly.LOST:
+        return Status(heard, machine.url, error=at_fly.LOST_SENTENCE)
     status, message = _shown(machine, heard)
     notice = idle.notices_for([machine]).get(machine.pk)
     sentences = [wishes.complaint(machine, heard), message, notice.sentence if notice else ""]

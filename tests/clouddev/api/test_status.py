@@ -314,3 +314,52 @@ def test_a_start_that_no_worker_sees_to_is_no_longer_said_to_be_under_way(alice_
         Machine.objects.update(wanted="started", wanted_at=timezone.now() - ago)
         told = data_of(alice_api)
         assert (told["status"], told["message"]) == expected
+
+
+LOST = "Fly no longer has this machine. Destroy it and create it again."
+AN_HOUR_AGO = timezone.now() - timedelta(hours=1)
+
+
+def test_a_machine_that_became_ready_while_fly_had_told_of_others_is_what_its_row_says(alice_api, alice, sandbox):
+    make_machine(alice, "other", sandbox=sandbox)
+    assert asked(alice_api, "other")[1]["data"]["status"] in {"running", "starting"}
+    # What Fly said is kept for some seconds; the worker that made this one is another process.
+    machine = make_machine(alice, "studio", sandbox=sandbox)
+    sandbox.clear_requests()
+    assert data_of(alice_api)["status"] in {"running", "starting"}
+    assert {row["app_name"]: row["fly_state"] for row in alice_api.get("/api/cloud-dev/list").json()["data"]} == {
+        "studio": "started",
+        "other": "started",
+    }
+    assert not [path for path in asked_at_fly(sandbox) if "/v1/" in path]
+    assert machine.fly_state == "started"
+
+
+@pytest.mark.parametrize("is_app_there", [True, False])
+def test_a_machine_that_fly_has_lost_is_an_error_that_says_so(alice_api, alice, sandbox, is_app_there):
+    machine = make_machine(alice, "studio", ready_at=AN_HOUR_AGO, fly_state="started")
+    Machine.objects.update(fly_state="started", wanted="started", wanted_at=timezone.now())
+    if is_app_there:
+        sandbox.add_fly_app(machine.fly_app_id)
+    assert data_of(alice_api) == {"status": "error", "url": machine.url, "error": LOST}
+    assert [row["fly_state"] for row in alice_api.get("/api/cloud-dev/list").json()["data"]] == ["error"]
+    browser = Client()
+    browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    news = browser.get("/workspaces/states").json()["workspaces"][str(machine.pk)]
+    assert (news["word"], news["failed"], news["can_start"], news["can_stop"]) == ("Lost at Fly", LOST, False, False)
+    # It is asked about once, and not by everybody.
+    assert len([path for path in asked_at_fly(sandbox) if path.endswith("/machines") and "/apps/" in path]) == 1
+
+
+def test_one_whose_region_fly_leaves_out_is_not_lost(alice_api, alice, sandbox):
+    make_machine(alice, "studio", sandbox=sandbox, fly_state="stopped", ready_at=AN_HOUR_AGO)
+    sandbox.faults(
+        target="fly", match="GET /v1/orgs/*", body={"machines": [], "last_machine_id": "", "last_updated_at": ""}
+    )
+    assert data_of(alice_api)["status"] == "stopped"
+
+
+def test_while_fly_fails_nothing_is_said_to_be_lost(alice_api, alice, sandbox):
+    make_machine(alice, "studio", ready_at=AN_HOUR_AGO)
+    sandbox.faults(target="fly", match="GET /v1/apps/*", status=500)
+    assert data_of(alice_api)["status"] == "unknown"
