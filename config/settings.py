@@ -231,6 +231,7 @@ NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
 NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 120, at_least=1)
 INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_most=3600)
 # Where each process keeps its own, few are met again.
+USE_LOG_DAYS = env.integer("USE_LOG_DAYS", 90)
 CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
 
 # --- Fly -------------------------------------------------------------------------------------

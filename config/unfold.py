@@ -60,7 +60,10 @@ UNFOLD: dict[str, Any] = {
             },
             {
                 "title": "Integrations",
-                "items": [_item("Connections", "hub", "integrations_connection_changelist")],
+                "items": [
+                    _item("Connections", "hub", "integrations_connection_changelist"),
+                    _item("Credential use", "visibility", "integrations_credentialuse_changelist"),
+                ],
             },
             {
                 "title": "Deployments",

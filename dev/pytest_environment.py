@@ -25,6 +25,8 @@ _TESTS = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "GITHUB_CLIENT_ID": "sandbox-github-client",
     "GITHUB_CLIENT_SECRET": "sandbox-github-secret",
+    # Tests of the use log turn it on: its thread would write beside the transaction that a test is.
+    "USE_LOG_DAYS": "0",
     "LOG_LEVEL": "WARNING",
     "LOG_FORMAT": "text",
 }

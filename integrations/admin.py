@@ -3,15 +3,16 @@
 from typing import ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
+from accounts.models import AccessToken
 from config.core.admin import OperatorAdmin
 from integrations.dashboard import is_troubled
-from integrations.models import Connection, StrangeConnection
+from integrations.models import Connection, CredentialUse, StrangeConnection
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -93,3 +94,35 @@ class StrangeConnectionAdmin(OperatorAdmin):
     search_fields = ("connection_id", "integration_id")
     search_help_text = "Connection or integration"
     fields = ("connection_id", "integration_id", "reason", "first_seen_at", "seen_at")
+
+
+@admin.register(CredentialUse)
+class CredentialUseAdmin(OperatorAdmin):
+    """Which tool was handed which credential, counted by the hour."""
+
+    empty_list_text: ClassVar[str] = "No use matches. A row comes within a second after a tool fetched a credential."
+    list_display = ("hour", "person_label", "tool", "integration_id", "connection_id", "count", "last_at")
+    list_display_links = ("hour", "person_label")
+    list_filter = (("integration_id", admin.AllValuesFieldListFilter), "hour")
+    search_fields = ("person_label", "connection_id", "integration_id", "person_id__exact", "token_id__exact")
+    search_help_text = "Person, connection, integration, or the id of a person or token"
+    fieldsets = (
+        (None, {"fields": ("integration_id", "connection_id", "count")}),
+        ("Who", {"fields": ("person_label", "person_id", "organization_id", "tool", "token_id")}),
+        ("When", {"fields": ("hour", "first_at", "last_at")}),
+    )
+    actions = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CredentialUse]:
+        """With what the token's tool says of itself, as long as the token is known."""
+        queryset: QuerySet[CredentialUse] = super().get_queryset(request)
+        tokens = AccessToken.objects.filter(pk=OuterRef("token_id"))
+        return queryset.annotate(
+            client_name=Subquery(tokens.values("client_name")[:1]), hostname=Subquery(tokens.values("hostname")[:1])
+        )
+
+    @display(description="Tool")  # type: ignore[untyped-decorator]
+    def tool(self, use: CredentialUse) -> str:
+        """Such as "crayon CLI on build-7"."""
+        name, host = getattr(use, "client_name", ""), getattr(use, "hostname", "")
+        return f"{name} on {host}" if name and host else name or host or "—"

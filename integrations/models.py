@@ -206,3 +206,35 @@ class StrangeConnection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.integration_id}: {self.connection_id}"
+
+
+class CredentialUse(models.Model):
+    """How often a token was handed a connection's credentials within an hour (UTC).
+
+    Ids and labels rather than foreign keys, as in the audit trail, so that a row outlives what it names.
+    """
+
+    token_id = models.UUIDField()
+    person_id = models.UUIDField()
+    person_label = models.CharField(max_length=255)
+    organization_id = models.UUIDField()
+    integration_id = models.CharField(max_length=LONGEST_ID)
+    connection_id = models.CharField(max_length=LONGEST_ID)
+    hour = models.DateTimeField()
+    count = models.PositiveBigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-hour", "-last_at")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["token_id", "integration_id", "connection_id", "hour"], name="credential_use_once_an_hour"
+            ),
+        )
+        indexes = (models.Index(fields=["hour"]), models.Index(fields=["person_id", "hour"]))
+
+    def __str__(self) -> str:
+        return f"{self.integration_id}: {self.connection_id} at {self.hour:%Y-%m-%d %H:00}"

@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app
 from config.core.database import outlast_restarts
 from config.core.errors import Unavailable
 from config.core.jobs import SHORT, nudge
+from integrations.services import use_log
 from integrations.services.connect_links import forget_old
 from integrations.services.finishing import finish_left_behind
 from integrations.services.reconciliation import RECONCILE, reconcile_connections
@@ -44,3 +45,10 @@ def finish(timestamp: int) -> None:  # noqa: ARG001 - the same
 def forget_links(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Delete links to connect an account whose time is over."""
     outlast_restarts(lambda: forget_old(now=timezone.now()))
+
+
+@app.periodic(cron="51 3 * * *")
+@app.task(name="integrations.prune_use_log", queue=SHORT, queueing_lock="integrations.prune_use_log")
+def prune_use_log(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Delete what the use log has kept long enough, every night."""
+    outlast_restarts(lambda: use_log.prune(now=timezone.now()))

@@ -1,6 +1,7 @@
 """Operators in a browser, and a server with one of everything that they may look at."""
 
 import base64
+import uuid
 from typing import Any
 
 from allauth.usersessions.models import UserSession
@@ -12,7 +13,7 @@ from accounts.services import people
 from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
 from deployments.services import queue
-from integrations.models import Connection
+from integrations.models import Connection, CredentialUse
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import APIClient, make_person, token_of
@@ -37,6 +38,7 @@ LISTS = (
     "/admin/deployments/discrepancy/",
     "/admin/procrastinate/procrastinatejob/",
     "/admin/integrations/connection/",
+    "/admin/integrations/credentialuse/",
 )
 
 
@@ -65,6 +67,24 @@ def connection_of(user: User, integration_id: str = "salesforce", **fields: Any)
     return Connection.objects.create(**{**defaults, **fields})
 
 
+def make_use(user: User, **fields: Any) -> CredentialUse:
+    """A row of the use log."""
+    now = timezone.now()
+    defaults: dict[str, Any] = {
+        "token_id": uuid.uuid4(),
+        "person_id": user.pk,
+        "person_label": user.display_name,
+        "organization_id": user.personal_organization.pk,
+        "integration_id": "salesforce",
+        "connection_id": f"{user.username}-salesforce",
+        "hour": now.replace(minute=0, second=0, microsecond=0),
+        "count": 1,
+        "first_at": now,
+        "last_at": now,
+    }
+    return CredentialUse.objects.create(**{**defaults, **fields})
+
+
 def log_a_tool_in(user: User) -> dict[str, str]:
     """Take a CLI through its login: its code, secret and token."""
     nobody = APIClient()
@@ -89,6 +109,7 @@ def fill(alice: User, bob: User) -> None:
     add_member(studio, bob)
     make_webhook_token(studio, bob)
     make_run(make_job(studio, input={"secret": "visibly-fake-input"}))
+    make_use(alice)
     IdlePolicy.objects.create(organization=alice.personal_organization, stop_after_minutes=30)
 
 

@@ -17,7 +17,7 @@ from config.core.errors import Malformed
 from config.core.openapi import documented
 from integrations.api import serializers
 from integrations.identifiers import LONGEST_ID, is_connection_id
-from integrations.services import connect_sessions, connections, creation, credentials, deletion, integrations, webhooks
+from integrations.services import connect_sessions, connections, creation, deletion, integrations, use_log, webhooks
 
 _TAG = "integrations"
 _UPSTREAM = (502, 504)
@@ -94,7 +94,7 @@ class CredentialsView(Endpoint):
         connection_id = required(query(request), "connection_id", at_most=LONGEST_ID)
         if not is_connection_id(connection_id):
             raise Malformed("connection_id: This is not a connection id.")
-        found = credentials.fetch_credentials(
+        found = use_log.hand_out(
             caller=_caller(request),
             integration_id=integration_id,
             connection_id=connection_id,

@@ -18,6 +18,7 @@ TABLES = {
     "deployments/discrepancy": (),
     "deployments/flyapp": (),
     "integrations/connection": (),
+    "integrations/credentialuse": (),
     "integrations/strangeconnection": (),
     "procrastinate/procrastinatejob": (),
 }

@@ -16,12 +16,13 @@ from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment, Discrepancy, FlyApp
 from deployments.services import queue
 from integrations.clients.nango import ConnectSession
-from integrations.models import Connection, StrangeConnection
+from integrations.models import Connection, CredentialUse, StrangeConnection
 from integrations.services import connect_links
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
+from tests.operators import make_use
 
 _ROWS: dict[str, Any] = {
     "accounts/accesstoken": AccessToken,
@@ -39,6 +40,7 @@ _ROWS: dict[str, Any] = {
     "deployments/discrepancy": Discrepancy,
     "deployments/flyapp": FlyApp,
     "integrations/connection": Connection,
+    "integrations/credentialuse": CredentialUse,
     "integrations/strangeconnection": StrangeConnection,
     "procrastinate/procrastinatejob": ProcrastinateJob,
 }
@@ -75,6 +77,7 @@ class Scene:
         job = make_job(self.machine)
         make_run(job)
         IdlePolicy.objects.create(organization=self.alice.personal_organization)
+        make_use(self.alice)
         self.words = {
             "{connection}": connection_id,
             "{token}": str(AccessToken.objects.get(user=self.alice).pk),

@@ -11,11 +11,12 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.models import AuditEvent, CLILogin, User
+from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import access_ended, cli_login, people
 from clouddev.models import CronJob, WebhookToken
 from clouddev.services import members, tokens
 from clouddev.services.access import NoSuchMachine
+from integrations.models import ConnectLink
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
@@ -45,6 +46,16 @@ class Bob:
         self.login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
         cli_login.approve(login=CLILogin.objects.get(code=self.login.code), user=bob, now=NOW)
         self.epoch = bob.cache_epoch
+        ConnectLink.objects.create(
+            digest=b"visibly-fake-digest",
+            sealed_link=b"visibly-fake-link",
+            owner=bob,
+            organization=bob.personal_organization,
+            asked_with=AccessToken.objects.get(user=bob),
+            integration_id="acme",
+            created_at=NOW,
+            expires_at=NOW + timedelta(minutes=30),
+        )
 
     def revoked(self) -> set[Any]:
         return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
@@ -59,6 +70,7 @@ class Bob:
             "browser sessions": self.browser.get("/account/apps").status_code == 200,
             "CLI logins under way": check.status == "approved",
             "cached credentials": epoch == self.epoch,
+            "links to connect an account": ConnectLink.objects.exists(),
             "webhook tokens": self.webhook.pk not in revoked,
             "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
             "cron jobs": job is not None and job.paused_at is None,

@@ -99,6 +99,8 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "deployments.Discrepancy",
         "procrastinate.ProcrastinateJob",
         "integrations.Connection",
+        "integrations.CredentialUse",
+        "integrations.StrangeConnection",
     }
 
 
