@@ -1,7 +1,7 @@
 """Dev-UI tokens: JWTs that a machine verifies by itself, with the public key it was given.
 
-EdDSA as RFC 8037 has it, over a JWT of RFC 7519. A machine looks at the signature, at `app` and at `exp`;
-`use` and `jti` are for us. Nothing here is a token for this server's API.
+EdDSA as RFC 8037 has it, over a JWT of RFC 7519. A machine looks at the signature, at `app`, `exp` and `use`,
+and by `jti` at the list of revoked ones, as its image's README says. Nothing here is a token for this server's API.
 """
 
 import hashlib
