@@ -45,6 +45,26 @@ def damaged() -> Refused:
     return Refused("archive: The archive is damaged. Pack it again.")
 
 
+def followed() -> Refused:
+    """There is more behind its end."""
+    return Refused("archive: Something that is no part of it follows the archive. Pack it again, into a new file.")
+
+
+def in_pieces() -> Refused:
+    """More members of gzip than any packer writes."""
+    return Refused("archive: The archive is compressed in too many pieces. Pack it with gzip.")
+
+
+def names_everything() -> Refused:
+    """A pax header that names or sizes all entries."""
+    return Refused("archive: A global header of the archive names all files at once. Pack it without one.")
+
+
+def too_fragmented() -> Refused:
+    """A sparse file of very many pieces."""
+    return Refused("archive: A sparse file consists of too many pieces. Pack it without `--sparse`.")
+
+
 def too_much(megabytes: int) -> TooLarge:
     """More than may be unpacked."""
     return TooLarge(f"archive: Unpacked, the archive is larger than {megabytes} MB. Leave out what the build can do.")
@@ -87,7 +107,10 @@ def through_link(name: str) -> Refused:
 
 def link_leaves(name: str) -> Refused:
     """A link to somewhere else."""
-    return Refused(f"archive: The link {shown(name)} leads out of the app's folder.")
+    return Refused(
+        f"archive: The link {shown(name)} leads out of the app's folder. "
+        "Leave it out, and make it in the Dockerfile if the app needs it."
+    )
 
 
 def link_to_nothing(name: str) -> Refused:
@@ -97,12 +120,14 @@ def link_to_nothing(name: str) -> Refused:
 
 def too_tangled() -> Refused:
     """Links that lead through links, too often."""
-    return Refused("archive: The links in the archive lead through each other too often.")
+    return Refused(
+        "archive: The links in the archive lead through each other too often. Leave out those that go in a circle."
+    )
 
 
 def must_be_file(name: str) -> Refused:
     """A link or a folder where a file has to be."""
-    return Refused(f"archive: {name} must be an ordinary file.")
+    return Refused(f"archive: {name} must be an ordinary file. Put a copy there instead of a link.")
 
 
 def of_odd_kind(name: str, kind: str) -> Refused:
@@ -110,8 +135,13 @@ def of_odd_kind(name: str, kind: str) -> Refused:
     return Refused(f"archive: {shown(name)} is {kind}. Only files, folders and links are taken.")
 
 
-def no_dockerfile() -> Refused:
-    """Nothing to build with."""
+def no_dockerfile(folder: str = "") -> Refused:
+    """Nothing to build with; `folder` has the only one that is there."""
+    if folder:
+        return Refused(
+            f"archive: There is no Dockerfile at the top of the archive, but one in the folder {shown(folder)}. "
+            "Pack what is in that folder, without the folder itself."
+        )
     return Refused("archive: There is no Dockerfile at the top of the archive.")
 
 

@@ -7,7 +7,7 @@ changes the folder meanwhile, could lead elsewhere. Symbolic links come last.
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployments.archives.headers import Kind
@@ -76,6 +76,7 @@ def _entered(parent: int, name: str) -> int:
 
 def _write(root: int, parts: tuple[str, ...], content: Iterable[bytes], *, executable: bool) -> None:
     with _opened(root, parts[:-1]) as parent:
+        _make_way(parent, parts[-1])
         descriptor = os.open(parts[-1], _NEW_FILE, 0o600, dir_fd=parent)
     with os.fdopen(descriptor, "wb") as written:
         for piece in content:
@@ -83,6 +84,13 @@ def _write(root: int, parts: tuple[str, ...], content: Iterable[bytes], *, execu
         os.fchmod(descriptor, _EXECUTABLE_MODE if executable else _MODE)
 
 
+def _make_way(parent: int, name: str) -> None:
+    """Remove a file of this name that came before: the last one counts, and those linked to it keep their content."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
+
+
 def _link(root: int, source: tuple[str, ...], parts: tuple[str, ...]) -> None:
     with _opened(root, source[:-1]) as source_parent, _opened(root, parts[:-1]) as parent:
+        _make_way(parent, parts[-1])
         os.link(source[-1], parts[-1], src_dir_fd=source_parent, dst_dir_fd=parent, follow_symlinks=False)

@@ -22,6 +22,8 @@ class Kind(Enum):
     BLOCK_DEVICE = "a block device"
     FIFO = "a named pipe"
     SPARSE = "a sparse file"
+    LABEL = "a volume's label"
+    VOLUME = "the rest of a file from another volume"
     OTHER = "of an unknown kind"
     # These describe the entry after them.
     LONG_NAME = "a long name"
@@ -42,6 +44,9 @@ _KINDS = {
     b"5": Kind.FOLDER,
     b"6": Kind.FIFO,
     b"S": Kind.SPARSE,
+    b"V": Kind.LABEL,
+    b"M": Kind.VOLUME,
+    b"D": Kind.FOLDER,
     b"L": Kind.LONG_NAME,
     b"K": Kind.LONG_TARGET,
     b"x": Kind.PAX,
@@ -63,20 +68,19 @@ class Header:
 
 def parse(block: bytes) -> Header:
     """Read a header. Raises Refused when its checksum or a number is wrong."""
-    if _checksum(block) != _number(block[148:156]):
+    if number(block[148:156]) not in _checksums(block):
         raise errors.damaged()
     name = _text(block[0:100])
     # Only POSIX headers have a prefix; GNU's use the place for times.
     if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
         name = prefix + b"/" + name
     kind = _KINDS.get(block[156:157], Kind.OTHER)
-    mode = _number(block[100:108])
-    return Header(kind, name, _text(block[157:257]), _number(block[124:136]), bool(mode & 0o100))
+    return Header(kind, name, _text(block[157:257]), number(block[124:136]), _is_executable(block[100:108]))
 
 
-def parse_pax(data: bytes) -> dict[str, bytes]:
-    """The records of a pax header, "LENGTH KEY=VALUE" and a line break each. Raises Refused."""
-    records: dict[str, bytes] = {}
+def parse_pax(data: bytes) -> list[tuple[str, bytes]]:
+    """The records of a pax header in their order, "LENGTH KEY=VALUE" and a line break each. Raises Refused."""
+    records: list[tuple[str, bytes]] = []
     position = 0
     while position < len(data) and data[position]:
         space = data.find(b" ", position, position + _MOST_DIGITS)
@@ -87,27 +91,37 @@ def parse_pax(data: bytes) -> dict[str, bytes]:
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not space < end <= len(data) or data[end - 1 : end] != b"\n" or not equals:
             raise errors.damaged()
-        records[key.decode("utf-8", "replace")] = value
+        records.append((key.decode("utf-8", "replace"), value))
         position = end
     return records
 
 
 def pax_size(value: bytes) -> int:
-    """A size in a pax record. Raises Refused."""
+    """A size in a pax record, or another number there. Raises Refused."""
     if not value.isdigit() or len(value) > _MOST_DIGITS:
         raise errors.damaged()
     return int(value)
 
 
-def _checksum(block: bytes) -> int:
-    """The sum of the bytes, those of the checksum itself taken for spaces."""
-    return sum(block[:148]) + 8 * ord(" ") + sum(block[156:BLOCK])
+def _checksums(block: bytes) -> tuple[int, int]:
+    """The sum of the bytes, those of the checksum itself taken for spaces; and as old programs add it, signed."""
+    counted = block[:148] + block[156:BLOCK]
+    unsigned = sum(counted) + 8 * ord(" ")
+    return unsigned, unsigned - 256 * sum(byte > 127 for byte in counted)  # noqa: PLR2004 - the largest signed one
 
 
-def _number(field: bytes) -> int:
+def _is_executable(mode: bytes) -> bool:
+    """Whether the owner may run it; a mode that is no number says nothing."""
+    try:
+        return bool(number(mode) & 0o100)
+    except errors.Refused:
+        return False
+
+
+def number(field: bytes) -> int:
     """An octal number, or GNU's base-256 for large ones. Raises Refused for anything else, negative ones too."""
-    if field[0] == 0x80:  # noqa: PLR2004 - the mark of base-256; 0xff would mark a negative number
-        return int.from_bytes(field[1:], "big")
+    if field[0] & 0xC0 == 0x80:  # noqa: PLR2004 - the mark of base-256; the bit beside it is the sign
+        return int.from_bytes(bytes([field[0] & 0x3F]) + field[1:], "big")
     octal = _OCTAL.match(field.partition(b"\0")[0] if field.strip(b"\0 ") else b"")
     if octal is None:
         raise errors.damaged()

@@ -8,8 +8,10 @@ from deployments.archives import errors
 _PIECE = 64 * 1024
 _MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
-# Parallel packers write a handful of members. Without a limit, millions of empty ones would cost hours.
-_MOST_MEMBERS = 1000
+# Some packers write a member for every few kilobytes. Without a limit, millions of empty ones would cost hours.
+_MOST_SMALL_MEMBERS, _SMALL_MEMBER = 1000, 512
+# What an editor or a shell leaves behind the end of a file.
+_FILLING = b"\0\r\n\t "
 
 
 class Source(Protocol):
@@ -24,7 +26,7 @@ class Inflated:
 
     def __init__(self, source: Source | IO[bytes], *, most: int, megabytes: int) -> None:
         self._source = source
-        self._left = most
+        self._left = self._most = most
         self._megabytes = megabytes
         self._zlib = zlib.decompressobj(_GZIP)
         self._input = source.read(_PIECE)
@@ -49,6 +51,12 @@ class Inflated:
             size -= len(piece)
         return b"".join(pieces)
 
+    def spend(self, count: int) -> None:
+        """Count bytes that come of what is read, such as a sparse file's holes. Raises TooLarge."""
+        self._left -= count
+        if self._left < 0:
+            raise errors.too_much(self._megabytes)
+
     def _inflate(self) -> bytes:
         """Some more bytes; b"" at the end."""
         while not self._ended:
@@ -64,29 +72,29 @@ class Inflated:
                 if not self._input:
                     raise errors.truncated()
             if out:
-                self._left -= len(out)
-                if self._left < 0:
-                    raise errors.too_much(self._megabytes)
+                self.spend(len(out))
                 return out
         return b""
 
     def _begin_next_member(self) -> None:
-        """Go on with what follows the end of a member: another one, zeros that fill a block, or nothing."""
+        """Go on with what follows the end of a member: another one, what fills a block, or nothing."""
         rest = self._zlib.unused_data or self._source.read(_PIECE)
-        if not rest or rest.startswith(b"\0"):
+        if not rest or rest[:1] in _FILLING:
             self._ended = True
-            self._require_zeros(rest)
+            self._require_filling(rest)
             return
         if len(rest) < len(_MAGIC):
             rest += self._source.read(_PIECE)
+        if not rest.startswith(_MAGIC):
+            raise errors.followed()
         self._members += 1
-        if not rest.startswith(_MAGIC) or self._members > _MOST_MEMBERS:
-            raise errors.damaged()
+        if self._members > _MOST_SMALL_MEMBERS + (self._most - self._left) // _SMALL_MEMBER:
+            raise errors.in_pieces()
         self._zlib = zlib.decompressobj(_GZIP)
         self._input = rest
 
-    def _require_zeros(self, rest: bytes) -> None:
+    def _require_filling(self, rest: bytes) -> None:
         while rest:
-            if rest.strip(b"\0"):
-                raise errors.damaged()
+            if rest.strip(_FILLING):
+                raise errors.followed()
             rest = self._source.read(_PIECE)

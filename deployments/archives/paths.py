@@ -1,5 +1,6 @@
 """Paths out of an archive, taken apart without believing them."""
 
+import re
 import unicodedata
 
 from deployments.archives import errors
@@ -8,6 +9,10 @@ _LONGEST_PATH, _LONGEST_NAME, _DEEPEST = 1024, 255, 64
 # Characters that turn the direction of what is shown, and separators of lines that aren't control characters.
 _DECEIVING = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 DOCKERFILE, FLY_TOML, ENVIRONMENT_FILE = "Dockerfile", "fly.toml", ".env"
+# Left out whatever they are: `.env` as a folder or a link, and in other letters too.
+NEVER_UNPACKED = frozenset({FLY_TOML, ENVIRONMENT_FILE})
+# macOS keeps a folder's icon so.
+_LITTER = "Icon\r"
 _MEANT = {name.casefold(): name for name in (DOCKERFILE, FLY_TOML, ENVIRONMENT_FILE)}
 
 
@@ -31,6 +36,17 @@ def parts_of(raw: bytes) -> tuple[str, ...]:
     if parts:
         _require_undisguised(parts[0])
     return parts
+
+
+def is_litter(raw: bytes) -> bool:
+    """Whether it is a file that the packer's system has left there, and nobody misses."""
+    return raw.rpartition(b"/")[2] == _LITTER.encode()
+
+
+def never_unpacked(parts: tuple[str, ...]) -> str:
+    """Which of the names that are never unpacked the path has at its top; "" for none."""
+    name = parts[0].casefold() if parts else ""
+    return name if name in NEVER_UNPACKED else ""
 
 
 def target_of(raw: bytes, link: str) -> tuple[str, ...]:
@@ -59,9 +75,14 @@ def _decoded(raw: bytes) -> str:
         raise errors.unnatural(path, "holds a NUL")
     if any(unicodedata.category(letter) == "Cc" or letter in _DECEIVING for letter in path):
         raise errors.unnatural(path, "holds control characters")
-    if "\\" in path:
+    if "\\" in path and _leads_elsewhere(path.replace("\\", "/")):
         raise errors.unnatural(path, "holds a backslash")
     return path
+
+
+def _leads_elsewhere(path: str) -> bool:
+    """Whether a path, its backslashes read as Windows does, would lead up or to a disk's root."""
+    return path.startswith("/") or ".." in path.split("/") or re.match(r"[A-Za-z]:", path) is not None
 
 
 def _require_plain(part: str) -> None:
@@ -80,6 +101,8 @@ def _require_undisguised(part: str) -> None:
     """Refuse a name at the top that only looks like one of those we care for."""
     seen = _without_invisible(unicodedata.normalize("NFKC", part)).rstrip(" .").casefold()
     meant = _MEANT.get(seen)
+    if part.casefold() in NEVER_UNPACKED:
+        return
     if meant is not None and part != meant:
         raise errors.disguised(part, meant)
 

@@ -1,9 +1,9 @@
 """Walking through the entries of a tar stream."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deployments.archives import errors, headers
+from deployments.archives import errors, headers, sparse
 from deployments.archives.headers import BLOCK, Kind
 from deployments.archives.inflating import Inflated, Source
 
@@ -29,40 +29,76 @@ class Limits:
 
 
 class Entry:
-    """One entry. `content()` gives a file's bytes, once, before the next entry is asked for."""
+    """One entry. `content()` gives a file's bytes, once, before the next entry is asked for.
 
-    __slots__ = ("_left", "_stream", "executable", "kind", "name", "size", "target")
+    `size` is the file's, with the holes of a sparse one; `_left` counts what is stored of it.
+    """
 
-    def __init__(self, header: headers.Header, stream: Inflated) -> None:
+    __slots__ = ("_filling", "_left", "_map", "_stream", "executable", "kind", "name", "size", "target")
+
+    def __init__(self, header: headers.Header, stream: "_Blocks", holes: sparse.Map | None, *, left: int) -> None:
         self.kind, self.name, self.target = header.kind, header.name, header.target
-        self.size, self.executable = header.size, header.executable
+        self.executable = header.executable
+        self.size = header.size if holes is None else holes.size
+        self._map = holes
         self._stream = stream
-        self._left = header.size
+        self._left = left
+        self._filling = -left % BLOCK
 
     def content(self) -> Iterator[bytes]:
         """The bytes, in pieces. Raises Refused when they end too early, or TooLarge."""
-        while self._left:
-            piece = self._stream.read(min(self._left, _PIECE))
-            if not piece:
-                raise errors.truncated()
-            self._left -= len(piece)
-            yield piece
+        if self._map is None:
+            yield from self._stored(self._left)
+            return
+        for hole, length in self._map.holes():
+            for start in range(0, hole, _PIECE):
+                yield bytes(min(hole - start, _PIECE))
+            yield from self._stored(length)
 
     def skip(self) -> None:
         """Go to the end of the entry, with what fills its last block."""
-        for _ in self.content():
+        for _ in self._stored(self._left):
             pass
-        filling = -self.size % BLOCK
-        if len(self._stream.read(filling)) < filling:
+        if len(self._stream.read(self._filling)) < self._filling:
             raise errors.truncated()
+
+    def _stored(self, length: int) -> Iterator[bytes]:
+        while length:
+            piece = self._stream.read(min(length, _PIECE))
+            if not piece:
+                raise errors.truncated()
+            length -= len(piece)
+            self._left -= len(piece)
+            yield piece
+
+
+class _Blocks:
+    """The stream, of which one block may be put back."""
+
+    def __init__(self, stream: Inflated) -> None:
+        self.spend = stream.spend
+        self._stream = stream
+        self._again = b""
+
+    def read(self, size: int) -> bytes:
+        """As the stream itself."""
+        if not self._again:
+            return self._stream.read(size)
+        again, self._again = self._again[:size], self._again[size:]
+        return again + self._stream.read(size - len(again))
+
+    def put_back(self, block: bytes) -> None:
+        """Have it read once more."""
+        self._again = block
 
 
 def entries(source: Source, limits: Limits) -> Iterator[Entry]:
-    """All entries in turn, down to the end that tar marks. Raises Refused or TooLarge."""
-    stream = Inflated(source, most=limits.expanded, megabytes=limits.megabytes)
+    """All entries in turn, down to the end that tar marks, or the file's. Raises Refused or TooLarge."""
+    stream = _Blocks(Inflated(source, most=limits.expanded, megabytes=limits.megabytes))
     described = _Described()
     count, description_bytes = 0, 0
-    while (block := stream.read(BLOCK)) != _ZEROS:
+    # Some packers leave the mark of the end away. What is cut is noticed by gzip, which has an end of its own.
+    while (block := stream.read(BLOCK)) != _ZEROS and (block or not count):
         count += 1
         header = _header(block, is_first=count == 1)
         if header.kind in headers.DESCRIBING:
@@ -76,11 +112,10 @@ def entries(source: Source, limits: Limits) -> Iterator[Entry]:
             raise errors.too_many(limits.entries)
         if header.kind in headers.DESCRIBING:
             continue
-        entry = Entry(described.apply(header), stream)
-        if entry.size > limits.expanded:
-            raise errors.too_much(limits.megabytes)
+        entry = described.entry(header, block, stream, limits)
         described = _Described()
-        yield entry
+        if entry.kind is not Kind.LABEL:
+            yield entry
         entry.skip()
     _require_nothing_more(stream)
 
@@ -99,7 +134,7 @@ def _header(block: bytes, *, is_first: bool) -> headers.Header:
         raise
 
 
-def _description(header: headers.Header, stream: Inflated) -> bytes:
+def _description(header: headers.Header, stream: _Blocks) -> bytes:
     """The content of an entry that describes the next one; a long one is nobody's name."""
     if header.size > _LONGEST_DESCRIPTION:
         raise errors.unnatural(header.name, "is described by more than 64 KB")
@@ -110,11 +145,27 @@ def _description(header: headers.Header, stream: Inflated) -> bytes:
     return content[: header.size]
 
 
-def _require_nothing_more(stream: Inflated) -> None:
+def _require_nothing_more(stream: _Blocks) -> None:
     """Read what fills the last record, which also proves gzip's checksum."""
     while piece := stream.read(_PIECE):
         if piece.strip(b"\0"):
-            raise errors.damaged()
+            raise errors.followed()
+
+
+def _has_content(stream: _Blocks) -> bool:
+    """Whether a folder or a hard link whose size is told has so much behind it: packers disagree.
+
+    It has not where a header, or the end, comes at once.
+    """
+    block = stream.read(BLOCK)
+    stream.put_back(block)
+    if len(block) < BLOCK or block == _ZEROS:
+        return False
+    try:
+        headers.parse(block)
+    except errors.Refused:
+        return True
+    return False
 
 
 class _Described:
@@ -122,28 +173,46 @@ class _Described:
 
     def __init__(self) -> None:
         self._long: dict[Kind, bytes] = {}
-        self._pax: dict[str, bytes] = {}
+        self._pax: list[tuple[str, bytes]] = []
 
     def add(self, kind: Kind, content: bytes) -> None:
         if kind is Kind.PAX_GLOBAL:
             # What git writes there is a comment. Names for all entries at once can only confuse.
-            if headers.parse_pax(content).keys() & {"path", "linkpath", "size"}:
-                raise errors.damaged()
+            if dict(headers.parse_pax(content)).keys() & {"path", "linkpath", "size"}:
+                raise errors.names_everything()
         elif kind is Kind.PAX:
-            self._pax |= headers.parse_pax(content)
+            self._pax += headers.parse_pax(content)
         else:
             self._long[kind] = content.removesuffix(b"\0")
 
-    def apply(self, header: headers.Header) -> headers.Header:
-        """The entry's header with all that was said about it."""
-        name = self._pax.get("path", self._long.get(Kind.LONG_NAME, header.name))
-        size = headers.pax_size(self._pax["size"]) if "size" in self._pax else header.size
+    def entry(self, header: headers.Header, block: bytes, stream: _Blocks, limits: Limits) -> Entry:
+        """The entry with all that was said about it. Raises Refused or TooLarge."""
+        header = self._applied(header)
+        left, holes = header.size, None
+        if header.kind is Kind.SPARSE:
+            holes = sparse.old_gnu(block, stream.read)
+        elif header.kind is Kind.FILE and sparse.is_sparse(self._pax):
+            holes, taken = sparse.of_pax(self._pax, stored=header.size, read=stream.read)
+            left -= taken
+        elif header.kind in {Kind.FOLDER, Kind.HARD_LINK} and header.size:
+            left = header.size if _has_content(stream) else 0
+            header = replace(header, size=0)
+        if max(left, holes.size if holes else 0) > limits.expanded:
+            raise errors.too_much(limits.megabytes)
+        if holes is not None:
+            holes.require_sound(stored=left)
+            stream.spend(holes.size - left)
+            header = replace(header, kind=Kind.FILE)
+        return Entry(header, stream, holes, left=left)
+
+    def _applied(self, header: headers.Header) -> headers.Header:
+        pax = dict(self._pax)
+        name = pax.get("GNU.sparse.name") or pax.get("path", self._long.get(Kind.LONG_NAME, header.name))
+        size = headers.pax_size(pax["size"]) if "size" in pax else header.size
         kind = header.kind
         if kind is Kind.FILE and name.endswith(b"/"):
             kind = Kind.FOLDER  # as in archives older than POSIX
-        if any(key.startswith("GNU.sparse.") for key in self._pax):
-            kind = Kind.SPARSE
-        if kind in {Kind.FOLDER, Kind.SYMLINK, Kind.HARD_LINK} and size:
+        if kind is Kind.SYMLINK and size:
             raise errors.damaged()  # readers disagree about whether content follows
-        target = self._pax.get("linkpath", self._long.get(Kind.LONG_TARGET, header.target))
+        target = pax.get("linkpath", self._long.get(Kind.LONG_TARGET, header.target))
         return headers.Header(kind, name, target, size, header.executable)

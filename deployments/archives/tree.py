@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from deployments.archives import errors
 from deployments.archives.headers import Kind
-from deployments.archives.paths import DOCKERFILE, ENVIRONMENT_FILE, FLY_TOML
+from deployments.archives.paths import DOCKERFILE
 from deployments.archives.reading import Limits
 
 _MOST_HOPS = 40
 # A fifth of a second. The largest dependency folders have some ten thousand links of about ten steps each.
 _MOST_STEPS = 300_000
-_SPECIAL = {(DOCKERFILE,), (FLY_TOML,), (ENVIRONMENT_FILE,)}
+_DEEPEST_SEARCH, _MOST_SEARCHED = 3, 1000
+_PLAIN = frozenset({Kind.FILE, Kind.HARD_LINK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,12 @@ class Tree:
         self.is_empty = True
 
     def add(self, parts: tuple[str, ...], kind: Kind, target: tuple[str, ...] = ()) -> None:
-        """Put something at a path. Nothing is put twice, nothing behind a link, and folders may be told again."""
+        """Put something at a path, and nothing behind a link. Of two files, or two links, the last one counts.
+
+        Folders may be told again. A file never takes a link's place, nor the other way around.
+        """
         self.is_empty = False
-        if parts[:1] in _SPECIAL and (len(parts) > 1 or kind is not Kind.FILE):
+        if parts[:1] == (DOCKERFILE,) and (len(parts) > 1 or kind is not Kind.FILE):
             raise errors.must_be_file(parts[0])
         if not parts:
             if kind is not Kind.FOLDER:
@@ -64,18 +68,43 @@ class Tree:
         if there := parent.children.get(parts[-1]):
             if there.kind is kind is Kind.FOLDER:
                 return
-            raise errors.twice("/".join(parts))
+            if not (there.kind is kind is Kind.SYMLINK or {there.kind, kind} <= _PLAIN):
+                raise errors.twice("/".join(parts))
+            there.kind, there.target = kind, target
+            return
         self._put(parent, parts[-1], Node(kind, target=target))
         if kind is Kind.SYMLINK:
             self._links.append(parts)
 
     def require_file(self, parts: tuple[str, ...], link: str) -> None:
         """Refuse a hard link unless it leads to a file that is unpacked, and was before it."""
+        if not self.has_file(parts):
+            raise errors.link_to_nothing(link)
+
+    def has_file(self, parts: tuple[str, ...]) -> bool:
+        """Whether there is a file at the path by now, be it a hard link."""
         node: Node | None = self._root
         for part in parts:
             node = node.children.get(part) if node else None
-        if node is None or node.kind is not Kind.FILE or parts in {(FLY_TOML,), (ENVIRONMENT_FILE,)}:
-            raise errors.link_to_nothing(link)
+        return node is not None and node.kind in _PLAIN
+
+    def only_folder_with(self, name: str) -> str:
+        """The topmost folder that has a file of this name, when it is the only one on its level; "" else.
+
+        Looked for behind folders that are alone at the top, and below the top itself.
+        """
+        level = [("", self._root)]
+        for _ in range(_DEEPEST_SEARCH):
+            level = [
+                (f"{path}{part}/", node)
+                for path, above in level
+                for part, node in above.children.items()
+                if node.kind is Kind.FOLDER
+            ][:_MOST_SEARCHED]
+            found = [path for path, node in level if name in node.children and node.children[name].kind in _PLAIN]
+            if found:
+                return found[0] if len(found) == 1 else ""
+        return ""
 
     def require_links_inside(self) -> None:
         """Refuse symbolic links that lead out of the folder, on whatever way."""

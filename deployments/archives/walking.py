@@ -31,22 +31,29 @@ class Walk:
         Symbolic links are not among them: `tree.links()` has them once everything is known.
         """
         for entry in entries(self._source, self._limits):
-            parts = self._judged(entry)
+            if entry.kind is Kind.FILE and paths.is_litter(entry.name):
+                continue
+            parts = paths.parts_of(entry.name)
+            if left_out := paths.never_unpacked(parts):
+                self.tree.is_empty = False
+                self._ignored.add(left_out)
+                continue
+            if self._is_itself(entry, parts):
+                continue
+            self._judge(entry, parts)
             content = entry.content()
             if entry.kind is Kind.FILE:
                 self._files += 1
                 self._file_bytes += entry.size
             if parts == (DOCKERFILE,):
                 content = self._keeping(entry, content)
-            if parts in {(FLY_TOML,), (ENVIRONMENT_FILE,)}:
-                self._ignored.add(parts[0])
-            elif parts and entry.kind is not Kind.SYMLINK:
+            if parts and entry.kind is not Kind.SYMLINK:
                 yield parts, entry, content
         if self.tree.is_empty:
             raise errors.empty()
         self.tree.require_links_inside()
         if self._dockerfile is None:
-            raise errors.no_dockerfile()
+            raise errors.no_dockerfile(self.tree.only_folder_with(DOCKERFILE))
 
     def contents(self) -> Contents:
         """What was found; after the last step."""
@@ -58,19 +65,23 @@ class Walk:
             has_environment_file=ENVIRONMENT_FILE in self._ignored,
         )
 
-    def _judged(self, entry: Entry) -> tuple[str, ...]:
-        """The entry's path, once all that can be known about it is in order."""
-        parts = paths.parts_of(entry.name)
+    def _is_itself(self, entry: Entry, parts: tuple[str, ...]) -> bool:
+        """Whether it is a hard link from a file to itself, as some packers make of a file that is named twice."""
+        return (
+            entry.kind is Kind.HARD_LINK and hard_target(entry, "/".join(parts)) == parts and self.tree.has_file(parts)
+        )
+
+    def _judge(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        """Return when all that can be known about the entry is in order."""
         name = "/".join(parts)
         if entry.kind not in _TAKEN:
             raise errors.of_odd_kind(name, entry.kind.value)
         target: tuple[str, ...] = ()
         if entry.kind is Kind.SYMLINK:
             target = paths.target_of(entry.target, name)
-        self.tree.add(parts, entry.kind, target)
         if entry.kind is Kind.HARD_LINK:
             self.tree.require_file(hard_target(entry, name), name)
-        return parts
+        self.tree.add(parts, entry.kind, target)
 
     def _keeping(self, entry: Entry, content: Iterator[bytes]) -> Iterator[bytes]:
         if entry.size > _LARGEST_DOCKERFILE:

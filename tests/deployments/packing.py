@@ -60,6 +60,20 @@ def raw_header(name: bytes, kind: bytes = b"0", size: int = 0, target: bytes = b
     return bytes(block)
 
 
+def resized(header: bytes, size: bytes) -> bytes:
+    """The header with these bytes as its size."""
+    return summed(header[:124] + size + header[136:])
+
+
+def summed(header: bytes, *, signed: bool = False) -> bytes:
+    """The header with its checksum made anew, over signed bytes as some old programs do."""
+    block = bytearray(header)
+    block[148:156] = b" " * 8
+    total = sum(block) - (256 * sum(byte > 127 for byte in block) if signed else 0)
+    block[148:156] = b"%06o\0 " % total
+    return bytes(block)
+
+
 def record(key: str, value: bytes) -> bytes:
     """One record of a pax header."""
     rest = b" " + key.encode() + b"=" + value + b"\n"
