@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse_lazy
 from unfold.admin import ModelAdmin, TabularInline
 
@@ -47,7 +48,11 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         """The list. Raises Malformed for selected rows, a page or a search that can't be."""
         try:
             response: HttpResponse = super().changelist_view(request, extra_context)
-        except (DataError, RecursionError, ValidationError) as error:
+            if isinstance(response, TemplateResponse):
+                # Some of the queries are made only now; the view's own render would do it outside of this.
+                response.render()
+        except (DataError, RecursionError, ValidationError, ValueError, OverflowError) as error:
+            # Among them a year beyond the calendar, which Python refuses before PostgreSQL sees it.
             raise Malformed("Nothing can be looked for that way.") from error
         return response
 

@@ -17,7 +17,7 @@ from django.urls import ResolverMatch, resolve
 
 from config.core.api import TooLarge, failure, logged_error
 from config.core.database import drop_dead_connection
-from config.core.errors import ApplicationError, Malformed, Unauthenticated
+from config.core.errors import ApplicationError, Malformed, NotFound, Unauthenticated
 from config.core.logs import write_access
 from config.core.pages import error_response
 from config.core.requests import REQUEST_ID_HEADER, begin_request, end_request, is_for_machines
@@ -92,6 +92,8 @@ class RequestMiddleware:
             request.get_host()
         except DisallowedHost as exc:
             return error_response(request, logged_error(exc), title="Unknown host")
+        if "\0" in request.path:
+            return error_response(request, NotFound("There is nothing at this address."), title="Page not found")
         if "%00" in request.META.get("QUERY_STRING", ""):
             # No form or link of ours has a NUL, and PostgreSQL refuses to look for one.
             return error_response(request, Malformed(), title="Bad request")
