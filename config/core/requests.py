@@ -57,9 +57,11 @@ def note_caller(caller_id: object) -> None:
 def begin_request(request: HttpRequest) -> str:
     """Forget the thread's last request; note this one's address and its id, which is returned.
 
-    The id is the one that a proxy sent, when it looks like one, else a new one.
+    The id is the one that a trusted proxy sent, when it looks like one, else a new one: a stranger's would stand in
+    the audit trail.
     """
-    offered = request.META.get("HTTP_X_REQUEST_ID", "")
+    is_behind_proxy = settings.CLIENT_ADDRESS_HEADER or settings.TRUSTED_PROXY_COUNT
+    offered = request.META.get("HTTP_X_REQUEST_ID", "") if is_behind_proxy else ""
     request_id = begin_unread_request(offered if _ACCEPTABLE_ID.fullmatch(offered) else "")
     _address.set(client_address(request))
     _deadlines.set({})

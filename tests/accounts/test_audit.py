@@ -37,11 +37,13 @@ def test_outside_of_a_request_there_is_no_address(event):
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
-def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started, address):
+def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started, address, settings):
     code, _ = started()
     browser = browser_of(alice, address=address)
     fields = form_of(browser.get("/auth/cli", cli_code=code), "/auth/cli")
-    browser.client.post("/auth/cli", {**fields, "decision": "deny"}, headers={"X-Request-ID": "request-0001"})
+    settings.TRUSTED_PROXY_COUNT = 1
+    headers = {"X-Request-ID": "request-0001", "X-Forwarded-For": address}
+    browser.client.post("/auth/cli", {**fields, "decision": "deny"}, headers=headers)
     event = AuditEvent.objects.get()
     assert (event.address, event.request_id) == (address, "request-0001")
 

@@ -23,14 +23,21 @@ def test_every_answer_has_an_id_of_its_own(client, path):
 
 
 @pytest.mark.parametrize("path", [MACHINE, PAGE])
-def test_a_proxys_id_is_kept_when_it_looks_like_one(client, path):
+def test_a_proxys_id_is_kept_when_it_looks_like_one(client, path, settings):
+    settings.TRUSTED_PROXY_COUNT = 1
     assert client.get(path, headers={"X-Request-ID": "req-1234.AB_c"})["X-Request-ID"] == "req-1234.AB_c"
+
+
+@pytest.mark.parametrize("path", [MACHINE, PAGE])
+def test_a_strangers_id_is_not_kept_however_it_looks(client, path):
+    assert client.get(path, headers={"X-Request-ID": "req-1234.AB_c"})["X-Request-ID"] != "req-1234.AB_c"
 
 
 @pytest.mark.parametrize(
     "offered", ["short", "x" * 65, "a b c d e f g", "abcdefgh\n", "<script>alert</script>", "ü" * 10]
 )
-def test_another_id_is_replaced(client, offered):
+def test_another_id_is_replaced(client, offered, settings):
+    settings.TRUSTED_PROXY_COUNT = 1
     assert client.get(MACHINE, headers={"X-Request-ID": offered})["X-Request-ID"] != offered
 
 

@@ -96,7 +96,7 @@ def test_a_running_server_logs_each_request_once_and_no_secret(server):
         ("GET", "/api/integrations", 401),
         ("GET", "/auth/cli", 200),
     ]
-    assert lines[0]["request_id"] == "req-from-proxy"
+    assert lines[0]["request_id"] == started.headers["X-Request-ID"] != "req-from-proxy"
     assert lines[0]["address"] == "127.0.0.1"
     for secret in (data["code"], data["secret"], "not-a-real-token"):
         assert secret not in log

@@ -14,7 +14,9 @@ HEALTH = request("GET", "/_/health")
 
 @pytest.fixture(scope="module")
 def one_thread(django_db_setup, sandbox_of_worker) -> Iterator[GunicornProcess]:
-    with GunicornProcess(sandbox=sandbox_of_worker, environment={"WEB_THREADS": "1"}) as process:
+    with GunicornProcess(
+        sandbox=sandbox_of_worker, environment={"WEB_THREADS": "1", "TRUSTED_PROXY_COUNT": "1"}
+    ) as process:
         yield process
 
 
