@@ -64,7 +64,14 @@ if REDIS_URL:
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
-            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+            "OPTIONS": {
+                "socket_timeout": 0.5,
+                "socket_connect_timeout": 0.5,
+                # Django's own is pickle: who can write to Redis could run code here.
+                "serializer": "config.core.cache.Serializer",
+            },
+            # Raised with the form of what is kept, so that nothing reads what an earlier version wrote.
+            "VERSION": 2,
         }
     }
 else:

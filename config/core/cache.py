@@ -6,10 +6,33 @@ With REDIS_URL all processes share it, else each has its own.
 import logging
 from collections.abc import Sequence
 
+import orjson
 import redis
 from django.core.cache import cache
 
 logger = logging.getLogger(__name__)
+
+
+class Serializer:
+    """What Redis keeps: bytes as they are, whole numbers as Redis counts them, all else as JSON.
+
+    A tuple comes back as a list. What can't be read counts as absent.
+    """
+
+    def dumps(self, value: object) -> bytes | int:
+        """The value in Redis."""
+        if isinstance(value, bytes):
+            return b"b" + value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        return b"j" + orjson.dumps(value)
+
+    def loads(self, kept: bytes) -> object:
+        """The value that was kept, or None."""
+        try:
+            return kept[1:] if kept[:1] == b"b" else orjson.loads(kept[1:] if kept[:1] == b"j" else kept)
+        except orjson.JSONDecodeError:
+            return None
 
 
 def read(keys: Sequence[str]) -> dict[str, object]:

@@ -147,15 +147,15 @@ def _ask(nango: Nango) -> bytes:
 def _kept(nango: Nango) -> _Kept | None:
     key = _key(nango, "list")
     match cache.read([key]).get(key):
-        case (float(due_at), float(serves_until), bytes(content)) if serves_until > time.time():
-            return _Kept(due_at, serves_until, content)
+        case (float(due_at), float(serves_until), str(content)) if serves_until > time.time():
+            return _Kept(due_at, serves_until, content.encode())
         case _:
             return None
 
 
 def _keep(nango: Nango, kept: _Kept) -> None:
     seconds = kept.serves_until - time.time()
-    cache.write(_key(nango, "list"), (kept.due_at, kept.serves_until, kept.content), seconds=seconds)
+    cache.write(_key(nango, "list"), (kept.due_at, kept.serves_until, kept.content.decode()), seconds=seconds)
 
 
 def _key(nango: Nango, what: str) -> str:
