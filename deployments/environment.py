@@ -35,6 +35,17 @@ _SET_FOR_THE_APP = frozenset(
         "FLY_VM_MEMORY_MB",
     }
 )
+# What the loader and the shells of a machine's start, which are root's, would obey (ld.so(8), bash(1)), and what would
+# have an interpreter run something before anything of its own.
+_AT_THE_START = frozenset(
+    {
+        "BASHOPTS", "BASH_ENV", "CDPATH", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "GLOBIGNORE", "HOSTALIASES",
+        "IFS", "LOCALDOMAIN", "LOCPATH", "MALLOC_TRACE", "NLSPATH", "PATH", "PERL5DB", "PERL5LIB", "PERL5OPT",
+        "PERLLIB", "PROMPT_COMMAND", "PS4", "PYTHONHOME", "PYTHONINSPECT", "PYTHONPATH", "PYTHONSTARTUP",
+        "RES_OPTIONS", "RUBYLIB", "RUBYOPT", "SHELLOPTS", "TMPDIR", "TZDIR",
+    }
+)  # fmt: skip
+_AT_THE_START_PREFIXES = ("LD_", "BASH_FUNC_", "DYLD_")
 _BARE = re.compile(r"[^\s'\"`#\r\n][^#\r\n]*(?<!\s)\Z")
 
 
@@ -83,6 +94,26 @@ def odd_names(sent: object) -> str:
         f"Left out of the environment: {', '.join(odd[:_MOST_SHOWN])}{more}. A variable's name has letters, digits and "
         f"underscores, no digit first, {LONGEST_NAME} at most."
     )
+
+
+def without_start(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a machine may have: those that reach nothing but the person's own programs."""
+    return {name: value for name, value in variables.items() if not _is_of_the_start(name)}
+
+
+def names_of_the_start(sent: object) -> str:
+    """A sentence about the names that `without_start` leaves out; "" where there are none."""
+    left_out = [name for name in sent if _is_name(name) and _is_of_the_start(name)] if isinstance(sent, Mapping) else []
+    if not left_out:
+        return ""
+    return (
+        f"Left out of the environment: {', '.join(sorted(left_out)[:_MOST_SHOWN])}. "
+        "The machine's own start would obey them. Set them where your programs are started."
+    )
+
+
+def _is_of_the_start(name: str) -> bool:
+    return name in _AT_THE_START or name.startswith(_AT_THE_START_PREFIXES)
 
 
 def split(variables: Mapping[str, str], *, build_prefixes: Collection[str]) -> Environment:

@@ -35,7 +35,8 @@ class CreateView(Endpoint):
         )
         machine = created.machine
         answer = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key}
-        warning = environment.odd_names(asked.get("envVars"))
+        sent = asked.get("envVars")
+        warning = " ".join(filter(None, (environment.odd_names(sent), environment.names_of_the_start(sent))))
         return success(answer | ({"message": warning} if warning else {}))
 
 

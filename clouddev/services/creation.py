@@ -22,7 +22,7 @@ from clouddev.services.tokens import record_fetched
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
 from deployments.clients.fly import Fly
-from deployments.environment import split
+from deployments.environment import split, without_start
 from deployments.models import called
 from deployments.services import fly_apps
 from deployments.services.preparation import labeled
@@ -125,8 +125,8 @@ def _begin(machine: Machine, environment: Mapping[str, str], region: str, *, now
     machine.dev_user = linux_user_of(machine.owner_id)
     machine.ssh_public_key = pair.public
     machine.sealed_ssh_key = machine.seal("sealed_ssh_key", pair.private.encode())
-    # What the platform sets by itself, such as PORT, is not the caller's to say.
-    variables = split(environment, build_prefixes=()).secrets
+    # What the platform sets by itself, such as PORT, is not the caller's to say, nor what root's shells would obey.
+    variables = without_start(split(environment, build_prefixes=()).secrets)
     machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(dict(variables)))
     machine.secrets_version, machine.ready_at = None, None
     machine.database_schema = "" if environment.get("DATABASE_URL") else database_name_of(machine.fly_app_id)

@@ -280,3 +280,22 @@ def test_an_odd_name_in_the_environment_is_left_out_and_told(alice_api, sandbox)
     answer = alice_api.post(PATH, {**STUDIO, "envVars": {"A=B": "not-a-secret", "DATABASE_URL": "postgres://x/y"}})
     assert answer.json()["data"]["message"].startswith("Left out of the environment: A=B. ")
     assert wanted(Machine.objects.get()) == {"DATABASE_URL": "postgres://x/y"}
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "GLIBC_TUNABLES", "SHELLOPTS", "PATH", "PYTHONPATH", "IFS"]
+)
+def test_what_the_machines_own_start_would_obey_is_left_out_and_told(alice_api, sandbox, name):
+    variables = {
+        name: "/data/x.so",
+        "DATABASE_URL": "postgres://x/y",
+        "LDAP": "kept",
+        "NODE_OPTIONS": "--trace-warnings",
+    }
+    answer = alice_api.post(PATH, {**STUDIO, "envVars": variables})
+    assert answer.json()["data"]["message"] == (
+        f"Left out of the environment: {name}. The machine's own start would obey them. "
+        "Set them where your programs are started."
+    )
+    del variables[name]
+    assert wanted(Machine.objects.get()) == variables
