@@ -37,11 +37,14 @@ def deployments(request: HttpRequest) -> HttpResponse:
     """The person's apps."""
     apps = list(Deployment.objects.usable_by(_person(request)))
     latest = builds.latest_builds(apps)
+    running = standing.running(apps)
+    standings = {app.pk: standing.standing_of_app(app, latest.get(app.pk)) for app in apps}
     rows = [
-        {"app": app, "latest": latest.get(app.pk), "standing": standing.standing_of_app(app, latest.get(app.pk))}
+        {"app": app, "latest": latest.get(app.pk), "standing": standings[app.pk], "is_running": app.pk in running}
         for app in apps
     ]
-    return render(request, "deployments/list.html", {"rows": rows})
+    context = {"rows": rows, "is_going": standing.is_going(standings.values())}
+    return render(request, "deployments/list.html", context)
 
 
 @never_cache
@@ -68,10 +71,12 @@ def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> 
     listed = builds.builds_of(app, before=before, limit=builds.PAGE + 1)
     current = standing.current_release(app)
     latest = builds.latest_builds([app]).get(app.pk)
+    stands = standing.standing_of_app(app, latest)
     context = {
         "app": app,
         "latest": latest,
-        "standing": standing.standing_of_app(app, latest),
+        "standing": stands,
+        "is_going": standing.is_going([stands]),
         "current": current,
         "rows": [_row(build, current) for build in listed[: builds.PAGE]],
         "older": listed[builds.PAGE - 1].pk if len(listed) > builds.PAGE else None,
@@ -117,6 +122,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
         "at_end": offset is None and bool(part.text or not found.is_over),
         "follows": offset is None and not found.is_over,
         "is_current": current is not None and current.pk == found.pk,
+        "is_there": is_there,
         "can_be_canceled": is_there and cancelation.can_be_canceled(found),
         "can_be_redeployed": row["can_be_redeployed"] and is_there,
         "push_again": found.state in standing.TO_PUSH_AGAIN,

@@ -1,5 +1,6 @@
-"""The programs `make dev` runs: each with a log file, its lines also shown at the terminal."""
+"""The programs `make dev` runs: each with a log file, its warnings and errors also shown at the terminal."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -21,8 +22,12 @@ _HEALTHY = 200
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _LASTING = 1.0, 30.0, 10.0
 
 
+# A line of the access log, and records below WARNING as our logs and gunicorn's write them.
+_ROUTINE = re.compile(rb"[A-Z]+ /\S* [0-9]{3} |\S+ \S+ (?:INFO|DEBUG) |\[[^\]]*\] \[[0-9]+\] \[(?:INFO|DEBUG)\]")
+
+
 class Program:
-    """A long-running child: its lines go to `<logs>/<name>.log` and, prefixed, to the terminal."""
+    """A long-running child: its lines go to `<logs>/<name>.log`; those of some weight, prefixed, to the terminal."""
 
     def __init__(
         self, name: str, command: Sequence[str], *, logs: Path, death_signal: signal.Signals = signal.SIGTERM
@@ -69,8 +74,14 @@ class Program:
             for line in output:
                 log.write(line)
                 log.flush()
-                sys.stdout.write(f"{self.name:>7} | {line.decode('utf-8', 'replace')}")
-                sys.stdout.flush()
+                if not is_routine(line):
+                    sys.stdout.write(f"{self.name:>7} | {line.decode('utf-8', 'replace')}")
+                    sys.stdout.flush()
+
+
+def is_routine(line: bytes) -> bool:
+    """Say whether a line is a request's or of no weight: what people look for at the terminal must not scroll away."""
+    return _ROUTINE.match(line) is not None
 
 
 class Restarts:

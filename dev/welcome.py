@@ -9,6 +9,7 @@ _TEXT = """
   Apps        {public}/deployments/     deployed from archives, by the worker
   API         {public}/api/docs
   Sandbox     {sandbox}     stands in for GitHub, Nango and Fly
+  Requests    {state}/logs/server.log     warnings and errors appear here, too
   State       {state}     database, keys and logs
 
   Log a command line in:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
@@ -19,7 +19,7 @@ from config.core.api import TooLarge, failure, logged_error
 from config.core.database import drop_dead_connection
 from config.core.errors import ApplicationError, Malformed, NotFound, Unauthenticated
 from config.core.logs import write_access
-from config.core.pages import error_response
+from config.core.pages import error_response, not_found
 from config.core.requests import REQUEST_ID_HEADER, begin_request, end_request, is_for_machines
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -101,7 +101,11 @@ class RequestMiddleware:
             # Django counts only a form's text, so a file of any size would be read to its end.
             return error_response(request, TooLarge(), title="Too large")
         _drop_odd_cookies(request)
-        return self.get_response(request)
+        response = self.get_response(request)
+        if settings.DEBUG and isinstance(response, HttpResponseNotFound):
+            # Django's own page for developers lists all addresses, and looks like a crash to whoever mistypes one.
+            return not_found(request)
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Show a page's ApplicationErrors, and a database that is away, as what they are."""

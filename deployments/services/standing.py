@@ -1,5 +1,7 @@
 """What people and operators are shown of a build: one word, its tone, and what happened when."""
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -62,6 +64,18 @@ def standing_of_app(deployment: Deployment, latest: Build | None) -> Standing:
     if deployment.state == Deployment.State.DESTROYING:
         return Standing("Being destroyed", "warn")
     return standing_of(latest) if latest else Standing("Nothing pushed yet", "plain")
+
+
+def is_going(standings: Iterable[Standing]) -> bool:
+    """Whether any of them is going to change by itself."""
+    return any(standing.tone in {"going", "warn"} for standing in standings)
+
+
+def running(deployments: list[Deployment]) -> set[uuid.UUID]:
+    """Those of the apps that Fly runs an image of, as far as we know, in one query; one on its way out is none."""
+    there = [deployment for deployment in deployments if deployment.state == Deployment.State.READY]
+    released = Build.objects.filter(deployment__in=there).exclude(released_at=None)
+    return set(released.order_by().values_list("deployment_id", flat=True).distinct())
 
 
 def current_release(deployment: Deployment) -> Build | None:

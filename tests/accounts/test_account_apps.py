@@ -170,6 +170,13 @@ def test_signing_out_everywhere_ends_all_of_mine_and_nothing_else(alices, charli
     assert (event.actor_id, event.details) == (alice.pk, {"tokens": 2, "browsers": 2})
 
 
+def test_signing_out_everywhere_asks_first_and_says_how_much_that_is(alices, browser_of, alice):
+    token_of(alice)
+    browser_of(alice, address="192.0.2.9").get(PATH)
+    alices.get(PATH)
+    assert "Sign out 1 app and 2 browsers, this one included?" in text_of(alices.get(PATH))
+
+
 def test_signing_out_ends_the_session_itself(alices):
     key = alices.client.cookies["session"].value
     page = alices.get(PATH)

@@ -36,6 +36,15 @@ def test_machines_read_json_at_unknown_addresses(client, path, method):
     assert answer.json() == {"error": "Not found"}
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/auth/"])
+def test_in_development_people_read_the_same_page(client, path, settings):
+    usual = client.get(path)
+    settings.DEBUG = True
+    answer = client.get(path)
+    assert (answer.status_code, answer.content) == (404, usual.content)
+    assert b"There is nothing at this address." in answer.content
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/auth/", "/account", "/apix", "/favicon.ico"])
 def test_people_read_a_page_at_unknown_addresses(client, path):
     answer = client.get(path)

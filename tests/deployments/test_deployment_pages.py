@@ -83,6 +83,23 @@ def test_the_apps_of_a_suspended_organization_are_not_there(alices, alice, shop)
     assert build.cancel_requested_at is None
 
 
+def test_who_has_no_app_reads_of_a_way_without_the_command_line(alices):
+    assert 'href="/api/docs"' in alices.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.BUILDING, State.FAILED, State.CANCELED])
+def test_an_app_that_does_not_run_has_no_link_to_it(alices, shop, state):
+    make_build(shop, state=state)
+    link = f'href="{shop.url}"'
+    assert link not in alices.get(LIST).content.decode()
+    running = make_build(shop, state=State.LIVE, created_at=NOW - HOUR)
+    assert link in alices.get(LIST).content.decode()
+    assert link in alices.get(page_of(running)).content.decode()
+    Deployment.objects.update(state=Deployment.State.DESTROYING)
+    for page in (LIST, page_of(shop), page_of(running)):
+        assert link not in alices.get(page).content.decode()
+
+
 def test_it_lists_nothing_of_others(charlies, shop):
     make_build(shop, state=State.LIVE)
     assert "shop" not in text_of(charlies.get(LIST))

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from dev.ports import is_free
+from dev.processes import is_routine
 from tests.dev.dev_process import PATIENCE, RunDev
 
 
@@ -40,6 +41,12 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     for address in ("", "/admin/", "/api/docs"):
         assert f"{first.url}{address} " in said or f"{first.url}{address}\n" in said
     assert f"http://127.0.0.1:{first.sandbox_port} " in said
+    # Requests, of which some came before it was ready and some since, are in the file that it names.
+    log = state / "logs" / "server.log"
+    assert f"{log} " in said
+    assert "GET /_/ready 200" in log.read_text()
+    assert said.rstrip().endswith("Ctrl-C stops everything."), said
+    assert first.said() == said
     private = {path.name: path.stat().st_mode & 0o777 for path in state.iterdir() if path.is_file()}
     assert set(private.values()) == {0o600}, private
     assert {"keys.json", "operator-password", "postgres.json", "running.json"} <= private.keys()
@@ -64,6 +71,24 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     assert cpu_seconds_of_ended_children() - used < 8, "a second start is quick"
     assert f"operator / {password.group(1)}" in second.said(), "the operator is made once"
     assert (state / "keys.json").read_text() == keys, "the keys are made once"
+
+
+@pytest.mark.parametrize(
+    ("line", "routine"),
+    [
+        (b"GET /_/ready 200 1.08 ms f7edb4a300912b95\n", True),
+        (b"POST /auth/cli 302 187.67 ms f7edb4a300912b95\n", True),
+        (b"2026-11-28 05:00:00,000 INFO - config.core: compared with Fly\n", True),
+        (b"[2026-11-28 05:00:00 +0000] [12] [INFO] Starting gunicorn\n", True),
+        (b"2026-11-28 05:00:00,000 WARNING f7edb4a3 accounts.signin: sign-in failed: SignInRefused\n", False),
+        (b"2026-11-28 05:00:00,000 ERROR - django: INFO is part of this\n", False),
+        (b"[2026-11-28 05:00:00 +0000] [12] [ERROR] Worker failed\n", False),
+        (b"Traceback (most recent call last):\n", False),
+        (b"GET out\n", False),
+    ],
+)
+def test_the_terminal_shows_what_has_some_weight(line: bytes, routine: bool) -> None:  # noqa: FBT001
+    assert is_routine(line) is routine
 
 
 def test_its_walk_through_begins_a_login(run: RunDev) -> None:

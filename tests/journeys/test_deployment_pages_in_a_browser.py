@@ -179,3 +179,28 @@ def test_operators_see_builds_and_their_outcomes(server, person):
         answer = operator.page.goto(f"{server.url}/admin/{path}")
         assert answer.status == 200
         operator.shoot(f"deployments-{name}")
+
+
+def test_lists_follow_by_themselves_and_a_wrong_name_is_complained_of_where_one_looks(server, signed_in):
+    alice = signed_in()
+    build_id, path = shop_with(State.BUILDING)
+    alice.page.goto(f"{server.url}/deployments/")
+    expect(alice.page.locator(".badge")).to_have_text("Building")
+    assert alice.page.locator(".address").count() == 0
+    change(build_id, state=State.LIVE, finished_at=timezone.now(), released_at=timezone.now())
+    expect(alice.page.locator(".badge")).to_have_text("Live", timeout=20_000)
+    expect(alice.page.locator(".address")).to_be_visible()
+    fits(alice.page)
+    alice.shoot("deployments-list-live")
+    alice.page.goto(f"{server.url}{path.partition('builds')[0]}")
+    shop_with(State.BUILDING, log="")
+    expect(alice.page.locator("#standing")).to_have_text("Building", timeout=20_000)
+    expect(alice.page.locator("#state li")).to_have_count(2)
+    alice.page.fill("#name", "shopp")
+    alice.page.get_by_role("button", name="Destroy this app").click()
+    complaint = alice.page.get_by_role("alert")
+    expect(complaint).to_contain_text("That is not the name of this app. Nothing was destroyed.")
+    expect(alice.page.locator("#name")).to_be_focused()
+    expect(alice.page.locator("#complaint")).to_be_in_viewport()
+    alice.shoot("deployments-wrong-name")
+    fits(alice.page)
