@@ -225,7 +225,7 @@ def test_without_an_old_list_it_waits_for_the_other_process(shared, sandbox, cal
     waiting = ThreadPoolExecutor(1).submit(integrations.list_integrations)
     _wait_for_flight()
 
-    cache.set(_key(), (time.time() + 60, time.time() + 3660, b"[]"), timeout=60)
+    cache.set(_key(), (time.time() + 60, time.time() + 3660, "[]"), timeout=60)
 
     assert waiting.result(timeout=20) == b"[]"
     assert calls() == []
