@@ -109,7 +109,7 @@ def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Buil
     app = require_pushable(caller=caller, app_name=app_name)
     PUSHES.spend(str(caller.id))
     environment = split(push.variables or {}, build_prefixes=settings.BUILD_ENVIRONMENT_PREFIXES)
-    checking.check(push.archive)
+    checking.check(push.archive, person=caller.id)
     build = _begun(caller, app, push, now=now)
     try:
         _store(build, push.archive)

@@ -1,0 +1,32 @@
+"""Checking what is pushed: a turn for each person, and an end to the work."""
+
+import io
+import time
+
+import pytest
+
+from deployments.services import checking
+from tests.deployments.packing import entry, packed
+
+
+def archive(count: int = 1) -> io.BytesIO:
+    return io.BytesIO(packed(*(entry(f"file-{number}", b"x" * 2000) for number in range(count))))
+
+
+def test_an_archive_that_takes_too_much_computing_is_given_up(monkeypatch):
+    monkeypatch.setattr(checking, "_CPU_SECONDS", -1.0)
+    with pytest.raises(checking.TooMuchWork, match="takes too long"):
+        checking.check(archive(), person="charlie")
+    monkeypatch.setattr(checking, "_CPU_SECONDS", 20.0)
+    checking.check(archive(), person="charlie")
+
+
+def test_a_person_has_one_archive_before_the_check_and_others_have_theirs(monkeypatch):
+    monkeypatch.setattr(checking, "_PATIENCE_SECONDS", 0.05)
+    with checking._place("charlie"):
+        began = time.monotonic()
+        with pytest.raises(checking.Busy):
+            checking.check(archive(), person="charlie")
+        assert time.monotonic() - began < 5
+        checking.check(archive(), person="alice")
+    checking.check(archive(), person="charlie")
