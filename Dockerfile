@@ -17,7 +17,7 @@ RUN SECRET_KEY=only-for-this-build-step \
     PUBLIC_URL=https://build.invalid \
     DATABASE_URL=postgres://build@build.invalid/build \
     /opt/venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
-    && /opt/venv/bin/python -m compileall -q accounts clouddev config deployments integrations
+    && /opt/venv/bin/python -m compileall -q accounts buildkit clouddev config deployments integrations
 
 # What workers build apps with.
 FROM flyio/flyctl:${FLYCTL_VERSION} AS flyctl

@@ -59,12 +59,13 @@ class InvalidEnvironment(Malformed):
 class Environment:
     """What to do with the variables of a push: `secrets` are for Fly, `build_time` for the build.
 
-    Left out of both are names whose value is the platform's, such as PORT: an app that listened elsewhere
-    than it is looked for would never answer.
+    Left out of both are names whose value is the platform's. `port` is what PORT says, or "": the app is told it by
+    our fly.toml, so that it is looked for where it listens.
     """
 
     secrets: Mapping[str, str] = field(repr=False)
     build_time: Mapping[str, str] = field(repr=False)
+    port: str = field(default="", repr=False)
 
 
 def read(sent: object) -> dict[str, str]:
@@ -122,7 +123,7 @@ def split(variables: Mapping[str, str], *, build_prefixes: Collection[str]) -> E
     prefixes = tuple(build_prefixes)
     build_time = {name: value for name, value in secrets.items() if prefixes and name.startswith(prefixes)}
     render_dotenv(build_time)
-    return Environment(secrets, build_time)
+    return Environment(secrets, build_time, variables.get("PORT", ""))
 
 
 def render_dotenv(variables: Mapping[str, str]) -> str:

@@ -18,6 +18,8 @@ _LONGEST_LINE = 4000
 _LONGEST_IMAGE = 300
 _MOST_VERTICES = 500
 _LONGEST_DOING = 80
+_LONGEST_TITLE = 200
+_AFTERMATH = "context canceled"
 
 _VERTEX = re.compile(r"#(\d{1,9}) (.*)")
 _STAGE = re.compile(r"\[(?:([\w.-]+) +)?(\d{1,4})/(\d{1,4})\] (.+)")
@@ -28,6 +30,8 @@ _MACHINE = re.compile(r"[^\w\[]{0,10}\[(\d{1,4})/(\d{1,4})\] ")
 _HEALTHY = re.compile(r"(?>.*?Waiting for ).* to become healthy: (\d{1,4})/(\d{1,4})")
 _IMAGE = re.compile(r"image: (\S+)$")
 _ERROR = re.compile(r"Error: (.+)")
+# BuildKit names what ADD fetches by its address.
+_FETCHED = ("http://", "https://", "git://", "ssh://", "git@")
 _FLAGS = re.compile(r"\A(?:--[a-z]+=\S+ +)+")
 _SHELL = re.compile(r"/bin/(?:ba|a)?sh -e?c ")
 
@@ -55,7 +59,8 @@ class StepReader:
     """Fed with clean lines, it knows what is being done.
 
     `step` is a sentence for people, "" before anything was recognized; `image` the reference of what was built,
-    or ""; `failure` a sentence that says why it failed, as far as was printed yet, or "".
+    or ""; `failure` a sentence that says why it failed, as far as was printed yet, or ""; `error` what flyctl itself
+    said of it last, for operators.
     """
 
     def __init__(self) -> None:
@@ -64,12 +69,12 @@ class StepReader:
         self._open: dict[str, str] = {}
         self._stages: dict[str, tuple[str, str]] = {}
         self._vertex_failure = ""
-        self._error = ""
+        self.error = ""
 
     @property
     def failure(self) -> str:
         """Why it failed: the step of the Dockerfile where it was that, else what flyctl itself said."""
-        return self._vertex_failure or failures.sentence_of(self._error)
+        return self._vertex_failure or failures.sentence_of(self.error)
 
     def failure_after(self, exit_code: int) -> str:
         """Why a run with this exit code failed; never ""."""
@@ -97,11 +102,13 @@ class StepReader:
             self._close(number, closed[1])
         elif stage := _STAGE.match(text):
             name, step, count, doing = stage.groups()
-            self._make_room()
-            self._stages[number] = (f"Step {step} of {count}", _shortened(doing))
+            self._note(number, f"Step {step} of {count}", _shortened(doing))
             self._begin(number, _building(step, count, doing, name or ""))
         elif text.startswith("[internal] "):
+            self._note(number, "", text)
             self._begin(number, "Preparing the build…")
+        elif text.startswith(_FETCHED):
+            self._note(number, "", text)
         elif text.startswith(("exporting ", "pushing layers")):
             self._begin(number, "Pushing the image…")
         elif _LAYER.match(text) and "FROM " in self._open.get(number, ""):
@@ -115,13 +122,16 @@ class StepReader:
     def _close(self, number: str, error: str | None) -> None:
         self._open.pop(number, None)
         self._show_open(self.step)
-        if error is not None:
+        # The first one counts: what is given up because of it ends with an error, too.
+        if error is not None and not (self._vertex_failure or error.endswith(_AFTERMATH)):
             where, doing = self._stages.get(number, ("", ""))
             self._vertex_failure = failures.sentence_of_vertex(error, where=where, doing=doing)
 
-    def _make_room(self) -> None:
-        if len(self._stages) >= _MOST_VERTICES:
+    def _note(self, number: str, where: str, doing: str) -> None:
+        """Remember what a vertex does, for the case that it fails; it is named again while it goes on."""
+        if number not in self._stages and len(self._stages) >= _MOST_VERTICES:
             del self._stages[next(iter(self._stages))]
+        self._stages[number] = (where, doing[:_LONGEST_TITLE])
 
     def _show_open(self, otherwise: str) -> None:
         # The one begun last; BuildKit names a vertex again whenever it goes on with its output.
@@ -130,7 +140,7 @@ class StepReader:
     def _read_error(self, line: str) -> bool:
         error = _ERROR.match(line)
         if error is not None:
-            self._error = error[1]
+            self.error = error[1]
         return error is not None
 
     def _read_image(self, line: str) -> bool:

@@ -202,9 +202,9 @@ def _accept(caller: Caller, build: Build, environment: Environment, *, warning: 
 
 
 def _sealed(build: Build, environment: Environment) -> bytes | None:
-    if not environment.build_time:
-        return None
-    return keyring().seal(orjson.dumps(dict(environment.build_time)), place=build.seal_place)
+    """What the build has to know, for nobody else's eyes; None for nothing."""
+    known = {**environment.build_time, **({"PORT": environment.port} if environment.port else {})}
+    return keyring().seal(orjson.dumps(known), place=build.seal_place) if known else None
 
 
 def _give_up(build: Build, sentence: str) -> None:

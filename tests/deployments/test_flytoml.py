@@ -49,47 +49,6 @@ def test_awkward_text_is_read_back(text):
     assert tomllib.loads(f"x = {flytoml.quoted(text)}") == {"x": text}
 
 
-@pytest.mark.parametrize(
-    ("dockerfile", "port"),
-    [
-        ("", 3000),
-        ("FROM node\nCMD node .", 3000),
-        ("FROM node\nEXPOSE 3000", 3000),
-        ("from node\r\n  expose 3000/tcp\r\n", 3000),
-        ("FROM node\nEXPOSE 3000/TCP", 3000),
-        ("FROM node\nEXPOSE 3000\nEXPOSE 3000/tcp", 3000),
-        ("FROM node\nEXPOSE \\\n  3000", 3000),
-        ("FROM node\nEXPOSE 3000 # for people", 3000),
-        ("FROM node\n# EXPOSE 3000", 3000),
-        ("FROM node\nEXPOSE 3000 9229", 3000),
-        ("FROM node\nEXPOSE 3000\nEXPOSE 9229", 3000),
-        ("FROM node\nEXPOSE 3000 5353/udp", 3000),
-        ("FROM node\nEXPOSE 3000-3005", 3000),
-        ("FROM node\nEXPOSE 0", 3000),
-        ("FROM node\nEXPOSE 65536", 3000),
-        ("FROM node\nEXPOSE 65535", 65535),
-        ("FROM node\nEXPOSE ٣٠٠٠", 3000),
-        ("FROM node\nEXPOSE " + "9" * 5000, 3000),
-        ("FROM node\nEXPOSE -1", 3000),
-        ("FROM node AS build\nEXPOSE 9229\nFROM nginx\nEXPOSE 80", 80),
-        ("FROM node AS build\nEXPOSE 9229\nFROM nginx", 3000),
-        ("FROM node\nENV PORT=3000\nEXPOSE $PORT", 3000),
-        ('FROM node\nENV PORT "3000"\nEXPOSE ${PORT}', 3000),
-        ("FROM node\nARG PORT=4000\nEXPOSE ${PORT}/tcp", 4000),
-        ("FROM node\nEXPOSE ${PORT:-5000}", 5000),
-        ("FROM node\nEXPOSE $PORT", 3000),
-        ("FROM node\nEXPOSE $PORT 3000", 3000),
-    ],
-)
-def test_the_port_is_the_one_that_the_last_stage_exposes(dockerfile, port):
-    assert flytoml.port_of(dockerfile) == port
-
-
-@given(st.text())
-def test_no_dockerfile_is_too_odd(text):
-    assert 0 < flytoml.port_of(text) <= 65535
-
-
 def test_an_app_is_told_where_it_finds_its_credentials():
     rendered = flytoml.render(app="a", region="iad", port=80, commit="", server_url="https://crayon.example.com")
     assert tomllib.loads(rendered)["env"] == {"PORT": "80", "CRAYON_SERVER_URL": "https://crayon.example.com"}

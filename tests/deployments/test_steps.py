@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.clients.flyctl.lines import LONGEST_LINE, LineSplitter, clean, parts_of_token, redacted
-from deployments.failures import LONGEST_FAILURE, sentence_of, sentence_of_exit
+from deployments.failures import LONGEST_FAILURE, is_for_operators, sentence_of, sentence_of_exit
 from deployments.models.builds import LONGEST_SENTENCE
 from deployments.steps import StepReader
 
@@ -131,7 +131,7 @@ def test_what_the_build_prints_is_not_taken_for_flyctls_words(line: str) -> None
         ),
         (
             '#8 [2/4] COPY x .\n#8 ERROR: failed to calculate checksum of ref a::b: "/x": not found',
-            "Step 2 of 4 failed: /x isn't in the archive.",
+            "Step 2 of 4 failed: /x isn't in the archive, or an ignore file keeps it out.",
         ),
         (
             "Error: error building: failed to solve: dockerfile parse error on line 3: unknown instruction: FOO",
@@ -155,7 +155,7 @@ def test_what_the_build_prints_is_not_taken_for_flyctls_words(line: str) -> None
         ),
         (
             'Error: organization "x" is using 9 MB of memory in ams which is over the allowed quota',
-            "Fly refuses more: the quota of the organization is used up.",
+            "Fly refuses more: the quota of the organization is used up. Tell this server's operator.",
         ),
         (
             "Error: Authenticate: token validation error (Request ID: 01ABC-ams) (Trace ID: 9f)",
@@ -173,6 +173,134 @@ def test_what_the_build_prints_is_not_taken_for_flyctls_words(line: str) -> None
 )
 def test_each_failure_becomes_a_sentence(text: str, sentence: str) -> None:
     assert _read(text).failure == sentence
+
+
+BUILDING = "Error: failed to fetch an image or build from source: error building: failed to solve: "
+SIGN_IN = (
+    "The base image {} can't be had: its registry lets only those who sign in have it. "
+    "Check its name in FROM, or use an image that anybody may pull."
+)
+OTHERS = "is given only to those who sign in there. Put it into the archive, or use one that anybody may read."
+NO_IMAGE = "There is no image {}. Check its name and its tag in FROM, and that --from names a stage that is there."
+EMPTY = "The Dockerfile is empty: write at least a FROM into it, and push again."
+OPERATOR = (
+    "Fly doesn't let this server run more at the moment. Tell its operator, who finds the reason in the server's log."
+)
+TROUBLE = "Fly has trouble of its own right now. Push again in a few minutes; https://status.flyio.net may say more."
+BUILDER = "Fly's builder can't be reached right now. Push again in a few minutes."
+LOADING = "#2 [internal] load metadata for "
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            (
+                f"{LOADING}ghcr.io/acme/base:1\n#2 ERROR: failed to authorize: failed to fetch anonymous token: "
+                f"unexpected status from GET request to https://ghcr.io/token: 401 Unauthorized\n"
+                f"{BUILDING}ghcr.io/acme/base:1: failed to authorize: 401 Unauthorized"
+            ),
+            SIGN_IN.format("ghcr.io/acme/base:1"),
+        ),
+        (
+            (
+                f"{LOADING}docker.io/acme/app:1\n#2 ERROR: pull access denied, repository does not exist or may "
+                "require authorization: server message: insufficient_scope: authorization failed"
+            ),
+            SIGN_IN.format("docker.io/acme/app:1"),
+        ),
+        (
+            f"{LOADING}docker.io/library/nod:20\n#2 ERROR: docker.io/library/nod:20: not found",
+            NO_IMAGE.format("docker.io/library/nod:20"),
+        ),
+        (
+            (
+                f"{BUILDING}builder: failed to resolve source metadata for docker.io/library/builder:latest: "
+                "docker.io/library/builder:latest: not found"
+            ),
+            NO_IMAGE.format("docker.io/library/builder:latest"),
+        ),
+        (
+            f'{LOADING}ghcr.io/a/b:1\n#2 ERROR: failed to do request: Head "https://a/v2/": dial tcp: i/o timeout',
+            "The registry of the base image ghcr.io/a/b:1 can't be reached. Push again in a few minutes.",
+        ),
+        (
+            f"{LOADING}docker.io/library/node:20\n#2 ERROR: toomanyrequests: You have reached your pull rate limit",
+            "A registry or Fly limits how often it may be asked. Push again in a few minutes.",
+        ),
+        (
+            "#4 [2/3] ADD https://example.com/a.tgz /x\n#4 ERROR: invalid response status 401",
+            f"Step 2 of 3 failed: what ADD names {OTHERS}",
+        ),
+        (
+            f"#4 https://example.com/a\n#4 ERROR: invalid response status 403\n{BUILDING}invalid response status 403",
+            f"The build failed: what ADD names {OTHERS}",
+        ),
+        (
+            (
+                "#4 git@example.com:a/b.git\n#4 ERROR: failed to fetch remote git@example.com:a/b.git: git stderr: "
+                "git@example.com: Permission denied (publickey).: exit status 128"
+            ),
+            f"The build failed: what ADD names {OTHERS}",
+        ),
+        (
+            "#4 [2/3] ADD https://example.com/a.tgz /x\n#4 ERROR: invalid response status 404",
+            "Step 2 of 3 failed: what ADD names can't be fetched (invalid response status 404).",
+        ),
+        (
+            (
+                "#9 [runner 3/4] COPY --from=builder /app/out ./\n#9 ERROR: failed to calculate checksum of ref: "
+                f'"/app/out": not found\n#8 ERROR: context canceled\n{BUILDING}"/app/out": not found'
+            ),
+            "Step 3 of 4 failed: there is no /app/out in builder, which it is copied from. Check the steps there.",
+        ),
+        (
+            f'{BUILDING}failed to compute cache key: failed to calculate checksum of ref a: "/app/out": not found',
+            "The build failed: /app/out isn't in the archive, or not in the stage that it is copied from.",
+        ),
+        (
+            (
+                '#9 [builder 3/4] RUN make\n#9 ERROR: process "/bin/sh -c make" '
+                "did not complete successfully: exit code: 2"
+            ),
+            "Step 3 of 4 failed: `make` ended with exit code 2.",
+        ),
+        (
+            "#9 [builder 3/4] WORKDIR /x\n#9 ERROR: builder step failed: deadline of something",
+            "Step 3 of 4 failed: builder step failed: deadline of something",
+        ),
+        (f"{BUILDING}the Dockerfile cannot be empty", EMPTY),
+        (f"{BUILDING}dockerfile parse error on line 1: file with no instructions", EMPTY),
+        (f"{BUILDING}dockerfile contains no stages to build", EMPTY),
+        (
+            f"#9 exporting to image\n#9 ERROR: failed to push registry.fly.io/a:b: 401 Unauthorized\n{BUILDING}no",
+            "Fly's registry did not take the image. Push again; tell this server's operator if it stays so.",
+        ),
+        (
+            f"{BUILDING}rpc error: code = Unavailable desc = closing transport due to: connection error",
+            "Fly's builder went away during the build. Push again in a few minutes.",
+        ),
+        ("Error: failed to create machine: We need your payment information to continue! Add a credit card", OPERATOR),
+        ("Error: Your organization has an overdue invoice", OPERATOR),
+        ("Error: Your trial has ended, please add a payment method", OPERATOR),
+        ("Error: organization acme has been suspended", OPERATOR),
+        ("Error: failed to get app: 502 Bad Gateway (Request ID: 01-a)", TROUBLE),
+        ("Error: failed to create release: context deadline exceeded", TROUBLE),
+        ("Error: failed to fetch an image or build from source: could not find remote builder", BUILDER),
+        (
+            "Error: failed to fetch an image or build from source: docker: remote builder a timed out",
+            BUILDER,
+        ),
+    ],
+)
+def test_a_sentence_blames_the_right_party(text: str, sentence: str) -> None:
+    assert _read(text).failure == sentence
+
+
+def test_what_only_an_operator_can_mend_is_told_apart() -> None:
+    assert is_for_operators(OPERATOR)
+    assert is_for_operators(sentence_of("machine 9 is odd"))
+    assert not is_for_operators(EMPTY)
 
 
 def test_what_fly_says_and_nobody_knows_stays_in_the_log() -> None:

@@ -25,7 +25,14 @@ def test_the_image_takes_the_servers_own_folders_and_nothing_else() -> None:
     taken = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     apps = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
     own = {app for app in apps if (ROOT / app).is_dir()}
-    assert taken == own | {"assets", "templates", "manage.py", "requirements", "requirements/production.txt"}
+    assert taken == own | {
+        "assets",
+        "buildkit",
+        "templates",
+        "manage.py",
+        "requirements",
+        "requirements/production.txt",
+    }
 
 
 def test_every_dependency_of_the_image_is_pinned_by_hash() -> None:

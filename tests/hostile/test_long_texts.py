@@ -7,10 +7,13 @@ from contextlib import suppress
 import pytest
 
 from accounts.useragents import browser_name
+from buildkit.ignoring import IgnoreFile, fits
+from buildkit.instructions import DockerfileError
+from buildkit.stages import Dockerfile
 from clouddev import schedules
 from config.core.errors import ApplicationError, Malformed
 from config.core.json_names import require_names_once
-from deployments import environment, failures, flytoml, names
+from deployments import environment, failures, flytoml, names, ports
 from deployments.archives import headers, paths
 from deployments.archives.errors import TooLarge
 from deployments.archives.posted import MOST_BESIDE, read_posted
@@ -55,6 +58,13 @@ PUMPS = [
     "EXPOSE " + "1 " * (LONG // 2),
     "EXPOSE " + "9" * LONG,
     "RUN <<a\n" * (LONG // 8),
+    "FROM a\n" + "COPY --from=" * (LONG // 12),
+    "RUN --a=b " + "--a " * (LONG // 4),
+    "*" * LONG,
+    "**/" * (LONG // 3),
+    "*a" * (LONG // 2),
+    "[a" * (LONG // 2),
+    "![" * (LONG // 2),
     "RUN " + "<<a " * (LONG // 4),
     '"' * LONG,
     "'" * LONG,
@@ -73,6 +83,11 @@ def steps(text):
     return reader.failure_after(1)
 
 
+def a_dockerfile_that_takes(text):
+    with suppress(DockerfileError):
+        return Dockerfile("FROM b AS a\n" + text).takes(".env")
+
+
 def a_splitter_fed_in_drops(text):
     splitter = LineSplitter(["a-secret-of-some-length"])
     data = text.encode("utf-8", "replace")
@@ -88,11 +103,16 @@ READERS = {
     "an error": failures.sentence_of,
     "an error at a step": lambda text: failures.sentence_of(text, where="Step 1 of 2"),
     "an error of a vertex": lambda text: failures.sentence_of_vertex(text, where="Step 1 of 2", doing=text),
-    "a Dockerfile": flytoml.port_of,
+    "a Dockerfile": ports.choose,
+    "a port that is asked for": lambda text: ports.choose("FROM a", wanted=text),
+    "a Dockerfile that takes a file": a_dockerfile_that_takes,
+    "an ignore file": lambda text: IgnoreFile(text[: LONG // 10]).keeps_out(".env"),
+    "a pattern for a path": lambda text: fits(text[:1000], "a" * 1000),
     "a text for fly.toml": flytoml.quoted,
     "variables": lambda text: environment.render_dotenv(environment.read({"A": text, text: "a"})),
     "a variable": lambda text: environment.render_dotenv({"A": text}),
-    "an app's name": names.is_app_name,
+    "an app's name": lambda text: names.is_same_label(text, "shop"),
+    "a name for programs": lambda text: names.slug_of(text[: names.LONGEST_APP_NAME]),
     "a path": lambda text: paths.parts_of(text.encode("utf-8", "replace")),
     "a link": lambda text: paths.target_of(text.encode("utf-8", "replace"), "link"),
     "a pax header": lambda text: headers.parse_pax(text.encode("utf-8", "replace")),

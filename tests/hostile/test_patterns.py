@@ -7,6 +7,8 @@ import pytest
 from tests.hostile.patterns import all_patterns
 from tests.hostile.pumping import slow_text
 
+# By the clock on the wall a busy machine may take long; what is bounded is processor time.
+pytestmark = pytest.mark.timeout(600)
 QUADRATIC = [
     r"(?<=://)[^\s/@\"']+:[^\s/@\"']+(?=@)",
     r"\s+$",

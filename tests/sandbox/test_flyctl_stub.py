@@ -194,6 +194,68 @@ def test_what_a_real_build_would_refuse_is_refused(stub: Stub, lines: list[str],
     assert done.stderr.splitlines()[-1].endswith(error)
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "printed"),
+    [
+        ("FROM node\nCOPY package.json yarn.lock* /d/", ["[2/2] COPY package.json yarn.lock* /d/"]),
+        ("FROM node\nCOPY nothing-?.json [x]y* /d/", ["[2/2] COPY nothing-?.json [x]y* /d/"]),
+        ("FROM alpine\nENV MIX_ENV=prod\nCOPY config/${MIX_ENV}.exs /c/", ["[2/2] COPY config/prod.exs /c/"]),
+        ("ARG E=prod\nFROM alpine\nARG E\nCOPY config/$E.exs /c/", ["[2/2] COPY config/prod.exs /c/"]),
+        ("FROM\talpine\nRUN\techo hi", ["0.101 hi"]),
+        ("\ufeffFROM alpine\r\nRUN echo hi\r\n", ["0.101 hi"]),
+        ("FROM alpine\nRUN echo a \\\n\n# why\n  && echo b", ["0.101 a", "0.101 b"]),
+        ("FROM alpine\nCOPY <<A <<B /d/\na\nA\nb\nB", ["[2/2] COPY <<A <<B /d/"]),
+        ("FROM alpine\nRUN <<EOF\necho one\necho two\nEOF\nRUN echo three", ["0.101 one", "0.101 two", "0.101 three"]),
+        (
+            "FROM alpine\nADD git@example.com:a/b.git https://example.com/a.tgz /y",
+            ["[2/2] ADD git@example.com:a/b.git"],
+        ),
+        ('FROM alpine\nCOPY ["package.json", "config", "/d/"]', ["[2/2] COPY"]),
+        ("# escape=`\nFROM alpine\nRUN echo a `\n  b", ["0.101 a b"]),
+        ("FROM node AS base\nENV A=x\nFROM base\nRUN echo $A", ["[stage-1 1/1] RUN echo $A", "0.101 x"]),
+        ("FROM node AS unused\nRUN exit 1\nFROM node\nRUN echo fine", ["0.101 fine"]),
+        ('FROM node\nRUN ["echo", "a && exit 1"]', ["0.101 a && exit 1"]),
+        ("FROM node\nCOPY --chmod=755 --link package.json ./", ["COPY --chmod=755 --link package.json ./"]),
+    ],
+)
+def test_what_a_real_build_would_take_is_taken(stub: Stub, dockerfile: str, printed: list[str]) -> None:
+    (stub.context / "package.json").write_text("{}")
+    (stub.context / "config").mkdir()
+    (stub.context / "config" / "prod.exs").write_text("x")
+    (stub.context / "Dockerfile").write_bytes(dockerfile.encode())
+    done = stub.deploy()
+    assert done.returncode == 0, done.stderr
+    assert [text for text in printed if text not in done.stderr] == []
+
+
+@pytest.mark.parametrize(
+    ("ignore", "step", "error"),
+    [
+        ({".dockerignore": "secret.txt\n"}, "COPY secret.txt ./", '"/secret.txt": not found'),
+        ({".dockerignore": "**/*.txt"}, "COPY sub/secret.txt ./", '"/sub/secret.txt": not found'),
+        ({".dockerignore": "*\n"}, "COPY sub ./", '"/sub": not found'),
+        ({".dockerignore": "*.txt"}, "RUN cat secret.txt", "exit code: 1"),
+        ({".dockerignore": "", "Dockerfile.dockerignore": "*.txt"}, "COPY secret.txt ./", '"/secret.txt": not found'),
+        ({".dockerignore": "*\n!sub/secret.txt\n"}, "COPY sub ./", ""),
+        ({".dockerignore": "*", "Dockerfile.dockerignore": "# none"}, "COPY secret.txt ./", ""),
+        ({".dockerignore": "*\n"}, "COPY . ./", ""),
+        ({}, "COPY https://example.com/a ./", "source can't be a URL for COPY"),
+        ({}, "COPY secret.txt", "COPY requires at least two arguments, but only one was provided"),
+        ({}, "COPY --from=elsewhere /nothing ./", ""),
+    ],
+)
+def test_what_is_ignored_is_not_there(stub: Stub, ignore: dict[str, str], step: str, error: str) -> None:
+    (stub.context / "sub").mkdir()
+    for name in ("secret.txt", "sub/secret.txt"):
+        (stub.context / name).write_text("x")
+    for name, text in ignore.items():
+        (stub.context / name).write_text(text)
+    stub.dockerfile(step)
+    done = stub.deploy()
+    assert done.returncode == bool(error), done.stderr
+    assert done.stderr.splitlines()[-1].endswith(error)
+
+
 def test_without_a_dockerfile_there_is_nothing_to_build(stub: Stub) -> None:
     (stub.context / "Dockerfile").unlink()
     done = stub.deploy()

@@ -7,8 +7,11 @@ import orjson
 from django.conf import settings
 from django.core.files.storage import default_storage
 
+from buildkit import ignoring
+from buildkit.instructions import DockerfileError
+from buildkit.stages import Dockerfile
 from config.core.crypto import keyring
-from deployments import archives, environment, flytoml
+from deployments import archives, environment, flytoml, ports
 from deployments.archives import Contents
 from deployments.models import Build
 from deployments.services import stored_archives
@@ -17,7 +20,7 @@ from deployments.services.building.logbook import Logbook
 
 _COPY_BYTES = 1 << 20
 _ENVIRONMENT = ".env"
-_IGNORE_FILES = (".dockerignore", "Dockerfile.dockerignore")
+_MOST_NAMES = 5
 
 
 class ArchiveGone(Exception):
@@ -44,8 +47,11 @@ def lay_out(attempt: BuildAttempt, logbook: Logbook, folder: Path) -> None:
         attempt.note_step("Unpacking the archive…")
         contents = _unpack(attempt, folder)
         _tell(logbook, contents)
-        _write_environment(build, context_of(folder) / _ENVIRONMENT)
-        build.internal_port = flytoml.port_of(contents.dockerfile)
+        variables = _variables(build)
+        choice = ports.choose(contents.dockerfile, wanted=variables.pop("PORT", ""))
+        for sentence in (*choice.told, *_write_environment(context_of(folder), variables, contents.dockerfile)):
+            logbook.write(sentence)
+        build.internal_port = choice.port
         attempt.update(internal_port=build.internal_port)
     config_of(folder).write_text(_fly_toml(build), encoding="utf-8")
 
@@ -54,7 +60,7 @@ def _fly_toml(build: Build) -> str:
     return flytoml.render(
         app=build.deployment.fly_app_id,
         region=settings.FLY_REGION,
-        port=build.internal_port or flytoml.DEFAULT_PORT,
+        port=build.internal_port or ports.DEFAULT_PORT,
         commit=build.commit,
         server_url="" if build.deployment.has_own_server_url else settings.PUBLIC_URL,
     )
@@ -85,26 +91,65 @@ def _tell(logbook: Logbook, contents: Contents) -> None:
         logbook.write("The archive's .env is left out, since an image must not carry secrets: use envVars.")
 
 
-def _write_environment(build: Build, path: Path) -> None:
-    """Write what a browser's bundle may know, to a fresh file: nothing uploaded is written through."""
+def _variables(build: Build) -> dict[str, str]:
+    """What the build may know of the variables that were pushed: those for a browser's bundle, and PORT."""
     if not build.sealed_environment:
-        return
+        return {}
     values = orjson.loads(keyring().open(bytes(build.sealed_environment), place=build.seal_place))
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(environment.render_dotenv(values))
-    for name in _IGNORE_FILES:
-        _let_through(path.with_name(name))
+    return {str(name): str(value) for name, value in values.items()}
 
 
-def _let_through(ignore_file: Path) -> None:
-    """Have the builder take our .env along: most apps keep theirs out.
+def _write_environment(context: Path, variables: dict[str, str], dockerfile: str) -> list[str]:
+    """Write what a browser's bundle may know, to a fresh file; gives what its author should know of that."""
+    if not variables:
+        return []
+    _write_afresh(context / _ENVIRONMENT, environment.render_dotenv(variables).encode(), mode=0o600)
+    names = ", ".join(sorted(variables)[:_MOST_NAMES]) + (", …" if len(variables) > _MOST_NAMES else "")
+    told = [
+        f"The variables for the build ({names}) are in {_ENVIRONMENT}, which {name} may keep out: it can't be read."
+        for name in ignoring.NAMES
+        if not _let_through(context, name)
+    ]
+    if not _takes_environment(dockerfile):
+        told.append(
+            f"The variables for the build ({names}) are in {_ENVIRONMENT}, which no COPY of the Dockerfile takes: "
+            f"add `COPY {_ENVIRONMENT} ./` before the step that needs them."
+        )
+    return told
 
+
+def _takes_environment(dockerfile: str) -> bool:
+    try:
+        return Dockerfile(dockerfile).takes(_ENVIRONMENT)
+    except DockerfileError:
+        return True  # there will be no build
+
+
+def _let_through(context: Path, name: str) -> bool:
+    """Have the builder take our .env along, which most apps' ignore files keep out; False when that can't be done.
+
+    The file is made anew, with what it says or its link leads to: an uploaded one may be another's link, hard or soft.
     (https://docs.docker.com/build/concepts/context/#dockerignore-files)
     """
+    path = context / name
+    if not path.is_symlink() and not path.exists():
+        return True
     try:
-        file = os.open(ignore_file, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
-    except OSError:
-        return  # there is none, or it is a link, whose target isn't to be changed
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(f"\n!{_ENVIRONMENT}\n")
+        target = path.resolve(strict=True)
+        if not (target.is_relative_to(context.resolve()) and target.is_file()):
+            return False
+        said = target.read_bytes()
+        path.unlink()
+        _write_afresh(path, said + f"\n!{_ENVIRONMENT}\n".encode(), mode=0o644)
+    except FileNotFoundError:
+        return True  # a link that leads nowhere keeps nothing out
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def _write_afresh(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file that isn't there yet: nothing uploaded is written through."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(data)

@@ -1,5 +1,6 @@
 """Having flyctl build the image and bring it to Fly."""
 
+import logging
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,14 @@ from config.core.attempts import CutOff, HandedOver
 from deployments.clients import flyctl
 from deployments.clients.fly import Fly
 from deployments.clients.flyctl import Limits, Order, Outcome, StopReason
-from deployments.failures import LEASE_HELD
+from deployments.failures import LEASE_HELD, is_for_operators
 from deployments.images import label_of
 from deployments.services.building.attempts import BuildAttempt, Canceled
 from deployments.services.building.context import config_of, context_of
 from deployments.services.building.logbook import Logbook
 from deployments.steps import StepReader
+
+logger = logging.getLogger(__name__)
 
 # Longer than a build may take, since flyctl asks Fly to the very end.
 _TOKEN_LASTS_LONGER = timedelta(minutes=15)
@@ -99,7 +102,10 @@ def _run(attempt: BuildAttempt, logbook: Logbook, order: Order) -> Outcome:
         logbook.flush_if_due()
         return _reason_to_stop(attempt)
 
-    return flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
+    outcome = flyctl.run(order, on_line=on_line, should_stop=should_stop, limits=limits, reader=steps)
+    if is_for_operators(outcome.failure):
+        logger.warning("build %s: flyctl said: %s", attempt.row.pk, steps.error.replace(folder, ""))
+    return outcome
 
 
 def _reason_to_stop(attempt: BuildAttempt) -> StopReason | None:

@@ -116,6 +116,13 @@ def test_variables_become_secrets_and_only_the_browsers_are_kept_sealed_until_th
     assert orjson.loads(keyring().open(sealed, place=build.seal_place)) == {"VITE_COLOR": "red"}
 
 
+def test_port_is_no_secret_but_kept_for_the_build(alice_api, shop, sandbox):
+    alice_api.post(PATH, body_of(envVars={"PORT": "4000"}))
+    build = Build.objects.get()
+    assert changes_at_fly(sandbox) == []
+    assert orjson.loads(keyring().open(bytes(build.sealed_environment), place=build.seal_place)) == {"PORT": "4000"}
+
+
 def test_without_variables_fly_is_not_asked_and_what_was_known_still_counts(alice_api, shop, sandbox):
     make_build(shop, state=State.LIVE, secrets_version=7)
     assert alice_api.post(PATH, body_of()).status_code == 200

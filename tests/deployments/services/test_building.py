@@ -16,7 +16,7 @@ from deployments.models import Build
 from deployments.services import building, builds, cancelation
 from deployments.services.building import readiness, release
 from tests.deployments.at_work import WorkGround, archive_of, log_of
-from tests.deployments.packing import entry, packed
+from tests.deployments.packing import entry, folder, hard_link, packed, symlink
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -119,6 +119,99 @@ def test_an_app_that_brings_the_address_of_a_server_keeps_it(
         (machine,) = sandbox.state()["fly"]["machines"].values()
         assert "CRAYON_SERVER_URL" not in machine["config"]["env"]
     assert build.deployment.has_own_server_url
+
+
+def files(dockerfile: bytes, *others: Any) -> bytes:
+    return packed(entry("Dockerfile", dockerfile), *others, dockerfile=False)
+
+
+SHOWS = b"FROM scratch\nCOPY . .\nRUN cat .env\nEXPOSE 3000\n"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        (symlink(".dockerignore", ".gitignore"), entry(".gitignore", b".env\n")),
+        (symlink(".dockerignore", "config/ignore"), entry("config/ignore", b"*\n!Dockerfile")),
+        (entry(".gitignore", b".env\n"), hard_link(".dockerignore", ".gitignore")),
+        (entry("Dockerfile.dockerignore", b"**/.env*\n"), entry(".dockerignore", b".env")),
+        (symlink("Dockerfile.dockerignore", ".dockerignore"), entry(".dockerignore", b".env")),
+        (symlink(".dockerignore", "nowhere"),),
+        (entry(".dockerignore", b"\xef\xbb\xbf.env\r\n"),),
+    ],
+)
+def test_no_ignore_file_keeps_the_variables_from_the_build(pushed: Any, others: Any) -> None:
+    build = built(pushed(files(SHOWS, *others), VITE_API="x"))
+    log = log_of(build.pk)
+    assert build.state == State.LIVE, log
+    assert "VITE_API='x'" in log
+    assert "The variables for the build" not in log
+
+
+def test_what_an_ignore_files_link_leads_to_is_left_as_it_is(pushed: Any) -> None:
+    archive = files(
+        b"FROM scratch\nCOPY . .\nRUN cat .gitignore && cat .env\n",
+        entry(".gitignore", b".env\n"),
+        hard_link(".dockerignore", ".gitignore"),
+    )
+    log = log_of(built(pushed(archive, VITE_API="x")).pk)
+    assert "VITE_API='x'" in log
+    assert "!.env" not in log
+
+
+def test_an_ignore_file_that_cant_be_read_is_told_of(pushed: Any) -> None:
+    archive = files(b"FROM scratch\nCOPY . .\n", folder(".dockerignore"), entry(".dockerignore/a"))
+    log = log_of(built(pushed(archive, VITE_API="x")).pk)
+    assert (
+        "The variables for the build (VITE_API) are in .env, which .dockerignore may keep out: it can't be read." in log
+    )
+
+
+def test_variables_that_no_step_takes_along_are_told_of(pushed: Any) -> None:
+    archive = files(b"FROM scratch\nCOPY package.json ./\n", entry("package.json", b"{}"))
+    log = log_of(built(pushed(archive, VITE_API="x", VITE_NAME="y", OTHER="z")).pk)
+    assert (
+        "The variables for the build (VITE_API, VITE_NAME) are in .env, which no COPY of the Dockerfile takes: "
+        "add `COPY .env ./` before the step that needs them.\n"
+    ) in log
+
+
+def test_port_in_the_variables_is_where_the_app_is_looked_for(pushed: Any, sandbox: SandboxProcess) -> None:
+    build = built(pushed(files(b"FROM scratch\nCOPY Dockerfile .\nEXPOSE 8080\n"), PORT="4000", A="b"))
+    assert (build.state, build.internal_port, build.sealed_environment) == (State.LIVE, 4000, None)
+    log = log_of(build.pk)
+    assert "The app is looked for on port 4000, as PORT in envVars says.\n" in log
+    assert "The variables for the build" not in log
+    (machine,) = sandbox.state()["fly"]["machines"].values()
+    assert machine["config"]["env"]["PORT"] == "4000"
+    assert machine["config"]["services"][0]["internal_port"] == 4000
+    (secrets,) = sandbox.state()["fly"]["secrets"].values()
+    assert "PORT" not in str(secrets)
+
+
+def test_of_several_ports_the_first_is_taken_and_that_is_said(pushed: Any) -> None:
+    build = built(pushed(files(b"FROM scratch\nEXPOSE 3000 9229\n")))
+    assert (build.state, build.internal_port) == (State.LIVE, 3000)
+    assert "The Dockerfile exposes several ports (3000, 9229). The app is looked for on the first, 3000;" in log_of(
+        build.pk
+    )
+
+
+def test_what_fly_refuses_is_told_to_operators_in_its_words(
+    pushed: Any, sandbox: SandboxProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    build = pushed(archive_of("x"))
+    words = "We need your payment information to continue! Add a credit card or buy credit"
+    sandbox.faults(target="fly", match="POST /v1/apps/*/machines", status=422, body={"error": words}, times=9)
+    build = built(build)
+    assert (build.state, build.error) == (
+        State.FAILED,
+        (
+            "Fly doesn't let this server run more at the moment. "
+            "Tell its operator, who finds the reason in the server's log."
+        ),
+    )
+    assert any(words in record.getMessage() and str(build.pk) in record.getMessage() for record in caplog.records)
 
 
 def test_an_earlier_image_is_released_again_without_its_archive(pushed: Any, alice: User) -> None:
