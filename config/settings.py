@@ -235,11 +235,11 @@ NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")
 NANGO_CONNECT_API_URL = env.url("NANGO_CONNECT_API_URL", "")
 NANGO_SECRET_KEY = env.secret("NANGO_SECRET_KEY", "")
 NANGO_WEBHOOK_SIGNING_KEY = env.secret("NANGO_WEBHOOK_SIGNING_KEY", "")
-NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 120, at_least=1)
+NANGO_CALLS_PER_PERSON = env.integer("NANGO_CALLS_PER_PERSON", 0)
 INTEGRATIONS_CACHE_SECONDS = env.integer("INTEGRATIONS_CACHE_SECONDS", 60, at_most=3600)
-# Where each process keeps its own, few are met again.
 USE_LOG_DAYS = env.integer("USE_LOG_DAYS", 90)
-CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 0, at_most=300)
+# Where each process keeps its own, more are asked for anew; what ends them is read with every request all the same.
+CREDENTIALS_CACHE_SECONDS = env.integer("CREDENTIALS_CACHE_SECONDS", 60 if REDIS_URL else 30, at_most=300)
 
 # --- Fly -------------------------------------------------------------------------------------
 FLY_API_TOKEN = env.secret("FLY_API_TOKEN", "")

@@ -144,6 +144,8 @@ def environment_at(sandbox: SandboxProcess) -> dict[str, str]:
         "GITHUB_CLIENT_ID": settings.GITHUB_CLIENT_ID,
         "GITHUB_CLIENT_SECRET": settings.GITHUB_CLIENT_SECRET,
         "NANGO_SERVER_URL": sandbox.nango_url,
+        # What is asked of Nango is seen there, unless a test is about what is kept.
+        "CREDENTIALS_CACHE_SECONDS": "0",
         "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
         "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
         "FLY_API_URL": sandbox.fly_url,

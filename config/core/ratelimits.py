@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 _REDIS_TIMEOUT_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
+_MINUTE = 60
+# Beside the people's keys, none of which has a star.
+_PEOPLE = "*"
 Result = TypeVar("Result")
 
 
@@ -51,6 +54,35 @@ class RateLimit:
     def _wait(self, item: RateLimitItem, *key: str) -> int:
         resets_at = _counted(lambda limiter: limiter.get_window_stats(item, self.name, *key).reset_time)
         return max(1, math.ceil(resets_at - time.time()))
+
+
+@dataclass(frozen=True, slots=True)
+class FairShare:
+    """So many uses a minute for all together, of which everybody who comes by gets an equal part.
+
+    Who comes by is whoever did in this minute or the one before.
+    """
+
+    name: str
+
+    def spend(self, key: str, *, among_all: int) -> None:
+        """Count one use by `key`. Raises TooManyRequests, with the seconds to wait, when its part is used up."""
+        now = time.time()
+        minute = int(now // _MINUTE)
+        used = self._count(minute, key)
+        people = self._count(minute, _PEOPLE) if used == 1 else self._counted(minute, _PEOPLE)
+        people = max(people, self._counted(minute - 1, _PEOPLE), 1)
+        if used > max(among_all // people, 1):
+            raise TooManyRequests(retry_after=max(1, math.ceil((minute + 1) * _MINUTE - now)))
+
+    def _count(self, minute: int, what: str) -> int:
+        return _counted(lambda limiter: limiter.storage.incr(self._place(minute, what), 2 * _MINUTE))
+
+    def _counted(self, minute: int, what: str) -> int:
+        return _counted(lambda limiter: limiter.storage.get(self._place(minute, what)))
+
+    def _place(self, minute: int, what: str) -> str:
+        return f"share/{self.name}/{minute}/{what}"
 
 
 def forget_all() -> None:

@@ -19,10 +19,13 @@ from integrations.clients.nango import (
 from integrations.identifiers import is_addressable, is_integration_id
 from integrations.models import Connection, Standing
 from integrations.services import credential_cache
+from integrations.services.flights import Flights
 from integrations.services.ownership import require_own, spend_call
 
 logger = logging.getLogger(__name__)
 
+# In an epoch all of a person's asks for one connection are one question.
+_FLIGHTS = Flights()
 _TOKEN_NAMES = ("access_token", "api_key", "apiKey", "token")
 _MARGIN = timedelta(seconds=60)
 
@@ -57,6 +60,24 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
     place = credential_cache.place_of(caller, integration_id=integration_id, connection_id=connection_id)
     if place and not fresh and (kept := credential_cache.look_up(place)) is not None:
         return kept
+
+    def ask() -> bytes:
+        return _fetch(caller, place, fresh=fresh, integration_id=integration_id, connection_id=connection_id, now=now)
+
+    # What others began to ask before may be older than what this caller wants.
+    return ask() if fresh else _FLIGHTS.share((caller.id, caller.cache_epoch, integration_id, connection_id), ask)
+
+
+def _fetch(  # noqa: PLR0913 - a connection has two ids
+    caller: Caller,
+    place: credential_cache.Place | None,
+    *,
+    fresh: bool,
+    integration_id: str,
+    connection_id: str,
+    now: datetime,
+) -> bytes:
+    """Ask Nango, and keep the answer at its place."""
     nango = Nango.from_settings()
     spend_call(caller)
     if place and fresh:

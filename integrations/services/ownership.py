@@ -14,7 +14,7 @@ from django.db.models import Q
 from accounts.audit import Actor, Parts, record, record_each
 from accounts.callers import Caller
 from accounts.models import Membership
-from config.core.ratelimits import RateLimit
+from config.core.ratelimits import FairShare, RateLimit
 from integrations.clients.nango import OWNER_TAG, Nango, UnknownConnection
 from integrations.identifiers import cut_for_nango, is_email_for_nango
 from integrations.models import Connection, Standing
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 FoundBy: TypeAlias = Literal["webhook", "list", "look-up", "reconciliation"]
 _LONGEST_TAG = 255
 # Each look-up of a connection that we have no row of costs one of the few calls that all share.
+_SHARES = FairShare("nango-share")
+# The rest is for upkeep, and for who comes when the others have used theirs up.
+_FOR_PEOPLE = 0.9
 LOOK_UPS = RateLimit("connection-look-ups", "30/minute")
 
 
@@ -48,7 +51,10 @@ class Found:
 
 def spend_call(caller: Caller) -> None:
     """Count that Nango is asked for this person: all share its limit, so nobody may use it up. May raise."""
-    RateLimit("nango-calls", f"{settings.NANGO_CALLS_PER_PERSON}/minute").spend(str(caller.id))
+    if settings.NANGO_CALLS_PER_PERSON:
+        RateLimit("nango-calls", f"{settings.NANGO_CALLS_PER_PERSON}/minute").spend(str(caller.id))
+    if limit := Nango.from_settings().calls_a_minute:
+        _SHARES.spend(str(caller.id), among_all=int(limit * _FOR_PEOPLE))
 
 
 def tags_of(caller: Caller) -> dict[str, str]:

@@ -9,7 +9,7 @@ from limits.storage import MemoryStorage
 
 from config.core import ratelimits
 from config.core.errors import TooManyRequests
-from config.core.ratelimits import ProcessMemory, RateLimit
+from config.core.ratelimits import FairShare, ProcessMemory, RateLimit
 from dev.redis import ThrowawayRedis
 
 LIMIT = RateLimit("test", "5/minute")
@@ -132,3 +132,32 @@ def test_the_librarys_own_storage_still_starts_a_thread_to_forget():
     storage.incr("key", 60)
     assert storage.timer is not first
     storage.timer.join()
+
+
+def tries(share, key, number, among_all):
+    """How many of so many uses are let through."""
+
+    def once():
+        try:
+            share.spend(key, among_all=among_all)
+        except TooManyRequests:
+            return False
+        return True
+
+    return sum(once() for _ in range(number))
+
+
+def test_whoever_is_alone_may_use_all_and_others_get_an_equal_part(store):
+    share = FairShare("test")
+    with time_machine.travel(1_800_000_000, tick=False):
+        assert tries(share, "alice", 100, among_all=90) == 90
+        assert tries(share, "bob", 100, among_all=90) == 45
+    with time_machine.travel(1_800_000_060, tick=False):
+        assert [tries(share, name, 100, among_all=90) for name in ("alice", "bob", "charlie")] == [45, 45, 30]
+    with time_machine.travel(1_800_000_240, tick=False):
+        assert tries(share, "alice", 100, among_all=90) == 90
+
+
+def test_everybody_has_one_use_however_many_come(store):
+    with time_machine.travel(1_800_000_000, tick=False):
+        assert [tries(FairShare("test"), str(number), 2, among_all=3) for number in range(6)] == [2, 1, 1, 1, 1, 1]

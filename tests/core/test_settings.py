@@ -23,13 +23,13 @@ def read(monkeypatch):
 @pytest.mark.parametrize(
     ("environment", "seconds"),
     [
-        ({}, 0),
+        ({}, 30),
         ({"REDIS_URL": "redis://127.0.0.1:9/0"}, 60),
-        ({"CREDENTIALS_CACHE_SECONDS": "30"}, 30),
+        ({"CREDENTIALS_CACHE_SECONDS": "10"}, 10),
         ({"REDIS_URL": "redis://127.0.0.1:9/0", "CREDENTIALS_CACHE_SECONDS": "0"}, 0),
     ],
 )
-def test_credentials_are_kept_by_default_only_where_all_processes_share_the_cache(read, environment, seconds):
+def test_credentials_are_kept_by_default_and_longer_where_all_processes_share_the_cache(read, environment, seconds):
     assert read(**environment)["CREDENTIALS_CACHE_SECONDS"] == seconds
 
 

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _PAGE_SIZE = 1000
 _API_URL = "apiURL"
+_USUAL_LIMIT = 200
+_LONGEST_NUMBER = 10
+_LIMIT_HEADER = "x-ratelimit-limit"
 _CREDENTIALS_SCOPE = "environment:connections:read_credentials"
 
 
@@ -50,6 +53,8 @@ class Nango:
         is_cloud = urlsplit(base_url).hostname == CLOUD_HOST
         self._connect_api_url = "" if is_cloud else connect_api_url or base_url
         self._auth_modes: dict[str, str] = {}
+        # Of the account, 0 for none; until an answer tells it is what a Nango of one's own has by itself.
+        self.calls_a_minute = _USUAL_LIMIT
         self.fingerprint = hashlib.sha256(f"{base_url}\0{secret_key}".encode()).hexdigest()[:16]
         self._page_size = page_size
         self._pause = Pause(f"nango-pause:{self.fingerprint}")
@@ -230,6 +235,14 @@ class Nango:
         session = answers.read(answer, shapes.connect_session)
         return replace(session, connect_link=self.connect_link(session.connect_link))
 
+    def _note_limit(self, answer: Answer) -> None:
+        """Learn from an answer how many calls a minute there are: one without a limit has no such header."""
+        stated = answer.headers.get(_LIMIT_HEADER, "")
+        if stated.isascii() and stated.isdecimal() and len(stated) < _LONGEST_NUMBER:
+            self.calls_a_minute = int(stated)
+        elif answer.ok and not stated:
+            self.calls_a_minute = 0
+
     # https://github.com/NangoHQ/nango/issues/5432
     def connect_link(self, link: str) -> str:
         """The link to Nango's page for connecting, told whom to ask: by itself it asks Nango's cloud."""
@@ -257,6 +270,7 @@ class Nango:
         """
         self._pause.require_over()
         answer = self._service.call(method, path, query=query, json=json, repeatable=True)
+        self._note_limit(answer)
         if answer.status == answers.TOO_MANY:
             logger.warning("Nango's rate limit is used up")
             raise self._pause.begin(answers.seconds_to_wait(answer))
