@@ -24,7 +24,10 @@ class CreateView(Endpoint):
         errors=[409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Begin to make a machine, unless the caller has one of this name, and tell its address and key at once."""
+        """Begin to make a machine, unless the caller has one of this name, and tell its address and key at once.
+
+        Where somebody else's of this name is shared with the caller, that one is told, unless `own` is true.
+        """
         asked = validated(serializers.CreateMachineSerializer, json_body(request))
         created = creation.create(
             caller=caller_of(request),
@@ -32,12 +35,14 @@ class CreateView(Endpoint):
             environment=environment.read(asked.get("envVars")),
             region=request.META.get("HTTP_FLY_REGION", ""),
             now=timezone.now(),
+            own=asked["own"],
         )
         machine = created.machine
         answer = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key}
         sent = asked.get("envVars")
-        warning = " ".join(filter(None, (environment.odd_names(sent), environment.names_of_the_start(sent))))
-        return success(answer | ({"message": warning} if warning else {}))
+        sentences = (created.message, environment.odd_names(sent), environment.names_of_the_start(sent))
+        message = " ".join(filter(None, sentences))
+        return success(answer | ({"message": message} if message else {}))
 
 
 class ListView(Endpoint):

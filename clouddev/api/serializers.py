@@ -21,6 +21,11 @@ class MachineNameSerializer(serializers.Serializer[Any]):
 class CreateMachineSerializer(MachineNameSerializer):
     """The machine that is wanted."""
 
+    own = serializers.BooleanField(
+        default=False,
+        help_text="Make one of the caller's own where somebody else's of this name is shared with them.",
+    )
+
     envVars = serializers.DictField(  # noqa: N815 - the contract's name
         child=TextField(allow_blank=True, trim_whitespace=False),
         required=False,
@@ -39,7 +44,9 @@ class CreatedMachineSerializer(serializers.Serializer[Any]):
     appUrl = serializers.CharField()  # noqa: N815 - the contract's name
     flyAppName = serializers.CharField()  # noqa: N815 - the contract's name
     sshPrivateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
-    message = serializers.CharField(required=False, help_text="What of the environment was left out, and why.")
+    message = serializers.CharField(
+        required=False, help_text="That it is shared by somebody else; what of the environment was left out."
+    )
 
 
 class ListedMachineSerializer(serializers.Serializer[Any]):

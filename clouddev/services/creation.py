@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 CREATIONS = RateLimit("machine-creations", "30/minute")
 State = Machine.State
+_SHARED = (
+    "“{name}” is {owner}'s workspace, which is shared with you, so no other was made. To create one of your own of "
+    "this name, send `own` as true."
+)
 
 
 class BeingRemoved(Conflict):
@@ -51,18 +55,33 @@ class Created:
 
     machine: Machine
     private_key: str = field(repr=False)
+    message: str = ""
 
 
-def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], region: str, now: datetime) -> Created:
+def create(  # noqa: PLR0913 - what is wanted has this many parts
+    *,
+    caller: Caller,
+    app_name: str,
+    environment: Mapping[str, str],
+    region: str,
+    now: datetime,
+    own: bool = False,
+) -> Created:
     """The caller's machine of this name, begun when there is none or when the last attempt has failed.
 
-    `region` is where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
+    Who has none is given the one of this name that is shared with them, unless it is to be their `own`. `region` is
+    where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
     OrganizationSuspended, TooManyRequests, and what says that this server isn't configured for machines.
     """
     app_name = labeled(app_name)
     machine = Machine.objects.filter(called(app_name), owner_id=caller.id).select_related("organization").first()
     if machine is not None:
         require_open(machine)
+    elif not own and (shared := _shared(caller, app_name)) is not None:
+        message = _SHARED.format(name=shared.app_name, owner=shared.owner.get_short_name())
+        private_key = shared.unseal("sealed_ssh_key").decode()
+        record_fetched("ssh_key.fetched", shared, caller)
+        return Created(shared, private_key, message)
     is_made = machine is not None and machine.state != State.FAILED
     if machine is None or machine.state == State.FAILED:
         _require_possible(environment)
@@ -75,6 +94,12 @@ def create(*, caller: Caller, app_name: str, environment: Mapping[str, str], reg
         # Whoever asks for a machine that is there is given its key, as by `ssh-key`.
         record_fetched("ssh_key.fetched", machine, caller)
     return Created(machine, private_key)
+
+
+def _shared(caller: Caller, app_name: str) -> Machine | None:
+    """The machine of this name that somebody else has let the caller use, and that is there or going to be."""
+    others = Machine.objects.for_member(caller).filter(called(app_name), state__in=[State.CREATING, State.READY])
+    return others.exclude(owner_id=caller.id).select_related("owner").order_by("created_at").first()
 
 
 def _require_possible(environment: Mapping[str, str]) -> None:

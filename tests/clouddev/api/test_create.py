@@ -13,7 +13,7 @@ from clouddev.names import database_name_of, is_fly_name, linux_user_of
 from clouddev.services import creation, destruction
 from deployments.models import FlyApp
 from tests.clouddev.api.asking import BAD_NAMES, SUSPENDED, jobs_of, said
-from tests.clouddev.builders import make_machine
+from tests.clouddev.builders import PAIR, make_machine
 from tests.conftest import APIClient, token_of
 from tests.deployments.at_fly import at_once
 
@@ -167,11 +167,39 @@ def test_a_second_call_answers_the_same_machine_and_makes_nothing(alice_api, san
     assert AuditEvent.objects.filter(action="machine.create_requested").count() == 1
 
 
-def test_another_person_gets_a_machine_of_their_own_also_when_they_are_a_member(alice_api, bob_api, studio, sandbox):
-    told = [api.post(PATH, STUDIO).json()["data"] for api in (alice_api, bob_api)]
-    assert told[0]["appUrl"] == studio.url
-    assert told[0]["appUrl"] != told[1]["appUrl"]
-    assert told[0]["sshPrivateKey"] != told[1]["sshPrivateKey"]
+def test_a_member_gets_the_one_that_is_shared_with_them_and_is_told(bob_api, bob, studio, sandbox):
+    message = (
+        "“studio” is alice's workspace, which is shared with you, so no other was made. To create one of your own of "
+        "this name, send `own` as true."
+    )
+    told = {"appUrl": studio.url, "flyAppName": studio.fly_app_id, "sshPrivateKey": PAIR.private, "message": message}
+    assert said(bob_api.post(PATH, STUDIO)) == said(bob_api.post(PATH, STUDIO)) == (200, {"data": told})
+    assert Machine.objects.count() == 1
+    assert AuditEvent.objects.filter(action="ssh_key.fetched", actor_id=bob.pk).count() == 2
+
+
+def test_a_member_who_wants_their_own_gets_it_and_means_it_from_then_on(bob_api, studio, sandbox):
+    told = bob_api.post(PATH, {**STUDIO, "own": True}).json()["data"]
+    assert (told["appUrl"] != studio.url, "message" in told) == (True, False)
+    assert bob_api.post(PATH, STUDIO).json()["data"]["appUrl"] == told["appUrl"]
+    assert Machine.objects.count() == 2
+
+
+def test_a_stranger_gets_their_own(charlie_api, studio, sandbox):
+    assert charlie_api.post(PATH, STUDIO).json()["data"]["appUrl"] != studio.url
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.UNDOING, State.DESTROYING])
+def test_a_shared_one_that_is_not_there_is_in_nobodys_way(bob_api, studio, sandbox, state):
+    Machine.objects.update(state=state)
+    assert bob_api.post(PATH, STUDIO).json()["data"]["appUrl"] != studio.url
+
+
+def test_own_is_true_or_false(alice_api, sandbox):
+    assert said(alice_api.post(PATH, {**STUDIO, "own": "maybe"})) == (
+        400,
+        {"error": "own: This must be true or false."},
+    )
 
 
 @pytest.mark.parametrize("state", [State.UNDOING, State.DESTROYING])
