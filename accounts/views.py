@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import CLILogin, User
 from accounts.services import cli_login, people, tokens
@@ -23,7 +23,7 @@ from config.core.requests import current_address, own_path
 
 
 @login_not_required
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Signed-in people go to their own first page, everybody else sees what this server is."""
     if request.user.is_authenticated:
@@ -34,7 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 @never_cache
-@require_GET
+@require_safe
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The sign-in page; `next` is a path of ours to come back to."""
     next_path = own_path(request.GET.get("next", "")) or resolve_url(settings.LOGIN_REDIRECT_URL)
@@ -60,7 +60,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 @login_not_required
-@require_GET
+@require_safe
 def to_sign_in(_request: HttpRequest) -> HttpResponse:
     """Where allauth would send people it doesn't let in: ours are told so at once, on the callback's own page."""
     return redirect("account_login")
@@ -118,7 +118,7 @@ def _decided_page(request: HttpRequest, login: CLILogin) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def apps(request: HttpRequest) -> HttpResponse:
     """The person's signed-in apps and browsers."""
     user = cast("User", request.user)

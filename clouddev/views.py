@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from clouddev.models import Machine, Member
@@ -33,7 +33,7 @@ class NotYours(Forbidden):
 
 
 @never_cache
-@require_GET
+@require_safe
 def dev_ui(request: HttpRequest) -> HttpResponse:
     """GET /auth/dev-ui?app=…: send a member to their machine with a token that it lets them in by.
 
@@ -51,7 +51,7 @@ def dev_ui(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def workspaces(request: HttpRequest) -> HttpResponse:
     """The machines that the person may use."""
     person = _person(request)
@@ -62,7 +62,7 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def states(request: HttpRequest) -> HttpResponse:
     """What the pages ask for while they are open: how each of the person's machines is."""
     listed = listing.list_machines(person=_person(request))
@@ -71,7 +71,7 @@ def states(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """One of the machines that the person may use, with its members."""
     return _page(request, machine_by_id(person=_person(request), machine_id=machine_id))

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from config.core.errors import Conflict, Malformed
@@ -32,7 +32,7 @@ def _person(request: HttpRequest) -> User:
 
 
 @never_cache
-@require_GET
+@require_safe
 def deployments(request: HttpRequest) -> HttpResponse:
     """The person's apps."""
     apps = list(Deployment.objects.usable_by(_person(request)))
@@ -48,7 +48,7 @@ def deployments(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """One of the person's apps with its builds; `before` is the last build of the page before."""
     app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
@@ -56,7 +56,7 @@ def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """What one of the person's apps says at Fly, as of now."""
     app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
@@ -98,7 +98,7 @@ def _row(build: Build, current: Build | None) -> dict[str, Any]:
 
 
 @never_cache
-@require_GET
+@require_safe
 def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """A build with the end of its log, or with `from` another part of it."""
     found = _build(request, deployment_id, build_id)
@@ -131,7 +131,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
 
 
 @never_cache
-@require_GET
+@require_safe
 def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """What the build's page asks for while it is open: how the build is, and the log after `offset`."""
     found = _build(request, deployment_id, build_id)
