@@ -7,7 +7,7 @@ from procrastinate.contrib.django import app
 
 from config.core.database import outlast_restarts
 from config.core.jobs import BUILDS, SHORT
-from deployments.services import building, queue, reconciliation
+from deployments.services import building, machine_states, queue, reconciliation
 
 
 @app.task(name=queue.RUN_BUILD, queue=BUILDS)
@@ -27,6 +27,13 @@ def recheck(build_id: str) -> None:
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find builds that nobody is at."""
     building.sweep()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="deployments.machine_states", queue=SHORT, queueing_lock="deployments.machine_states")
+def note_machine_states(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Keep how the apps' machines are."""
+    machine_states.note_states(now=timezone.now())
 
 
 @app.periodic(cron="*/5 * * * *")

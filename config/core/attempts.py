@@ -173,7 +173,7 @@ class Attempt(Generic[Row]):
             try:
                 return call()
             except (UpstreamFailed, UpstreamTimeout, Unavailable) as error:
-                if isinstance(error, Unavailable) and error.retry_after is None:
+                if error.is_permanent or (isinstance(error, Unavailable) and error.retry_after is None):
                     raise  # waiting won't help
                 logger.warning("%s: try %s: %s", self.row.pk, number, type(error).__name__)
                 self.wait(max(_PAUSE_SECONDS * 4 * number, error.retry_after or 0))

@@ -12,6 +12,8 @@ class ApplicationError(Exception):
     """Something the caller can be told. `retry_after` is in seconds; None where waiting won't help."""
 
     status: ClassVar[int] = 500
+    # Whether asking again will be answered the same, so that nobody shall wait for another try.
+    is_permanent: ClassVar[bool] = False
     default: ClassVar[str] = "Something went wrong on our side. Please try again."
 
     def __init__(self, sentence: str | None = None, *, retry_after: int | None = None) -> None:

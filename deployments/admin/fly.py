@@ -25,7 +25,7 @@ class FlyAppAdmin(OperatorAdmin):
     search_fields = ("name", *(f"{name}__app_name" for name in _USERS))
     search_help_text = "Name at Fly or app"
     fieldsets = (
-        (None, {"fields": ("name", "standing", "whose", "network")}),
+        (None, {"fields": ("name", "standing", "refusal", "whose", "network")}),
         ("Times", {"fields": ("created_at", "ready_at", "gone_at")}),
     )
     actions = ()

@@ -57,8 +57,8 @@ class StatusView(Endpoint):
         if found.message:
             answer["message"] = found.message
         if found.error:
-            # Existing tools put a full stop behind it, and a sentence of theirs.
-            answer["error"] = found.error.removesuffix(".")
+            # Existing tools put a full stop of their own behind what they take for one sentence.
+            answer["error"] = found.error if ". " in found.error else found.error.removesuffix(".")
         return success(answer)
 
 

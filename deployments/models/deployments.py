@@ -52,6 +52,9 @@ class Deployment(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.PREPARING)
     # Whether a push has set CRAYON_SERVER_URL, so that the app is not told ours.
     has_own_server_url = models.BooleanField(default=False, db_default=False, editable=False)
+    # How Fly's list of machines had the app's machine when it was last read: its own word, or GONE for none.
+    machine_state = models.CharField(max_length=30, blank=True, default="", db_default="", editable=False)
+    machine_state_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
 
     objects = DeploymentQuerySet.as_manager()

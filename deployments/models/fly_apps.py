@@ -43,6 +43,10 @@ class FlyApp(models.Model):
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
+    # When Fly first had it; what is still missing then are its addresses.
+    made_at = models.DateTimeField(null=True, blank=True)
+    # Why Fly refused it for good, in its own words, until somebody asks for it again and Fly says otherwise.
+    refusal = models.CharField(max_length=300, blank=True, default="", db_default="")
     ready_at = models.DateTimeField(null=True, blank=True)
     gone_at = models.DateTimeField(null=True, blank=True)
 

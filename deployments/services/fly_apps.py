@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from django.db import transaction
+
+from accounts.audit import record
 from config.core.errors import Conflict, Unavailable
 from deployments.clients.fly import (
     AddressKind,
@@ -18,9 +21,11 @@ from deployments.clients.fly import (
     FlyBusy,
     FlyRefusesToken,
     FlyRejected,
+    FlyWantsPayment,
     NameTaken,
     NotOurs,
     PreconditionFailed,
+    QuotaExceeded,
     UnknownApp,
 )
 from deployments.models import FlyApp
@@ -57,6 +62,13 @@ def intend(*, now: datetime, name: str = "") -> FlyApp:
     return FlyApp.objects.create(name=name or new_fly_name(), network=new_fly_name(), created_at=now)
 
 
+def intend_again(*, fly_app_id: str, now: datetime) -> None:
+    """Record that an app which Fly has lost is to be made once more, by a question that Fly hasn't answered before."""
+    FlyApp.objects.filter(pk=fly_app_id, state=State.READY).update(
+        state=State.INTENDED, idempotency_key=uuid.uuid4(), created_at=now, made_at=None, ready_at=None
+    )
+
+
 def ensure(
     *,
     fly_app_id: str,
@@ -77,9 +89,20 @@ def ensure(
         with attempt:
             _make(fly, attempt)
             _give_addresses(fly, attempt, addresses)
-            attempt.end(state=State.READY, ready_at=attempt.now)
+            attempt.end(state=State.READY, ready_at=attempt.now, refusal="")
     except _Superseded:
         _require_ready(fly_app_id)
+    except (FlyRejected, FlyWantsPayment, QuotaExceeded) as error:
+        note_refusal(fly_app_id=fly_app_id, reason=error.reason)
+        raise
+
+
+@transaction.atomic
+def note_refusal(*, fly_app_id: str, reason: str) -> None:
+    """Keep why Fly refuses the app for good, for operators, and say it in the audit trail when it is new."""
+    said = reason or "Fly gave no reason."
+    if FlyApp.objects.filter(pk=fly_app_id).exclude(refusal=said).update(refusal=said):
+        record("fly_app.refused", actor=None, target_type="FlyApp", target_id=fly_app_id, details={"reason": said})
 
 
 def remove(*, fly_app_id: str, now: datetime) -> None:
@@ -154,6 +177,11 @@ class _Attempt:
             time.sleep(wait)
             pause *= 2
 
+    def note_made(self) -> None:
+        """Record that Fly has the app."""
+        if not self._held().update(made_at=self.now):
+            raise _Superseded
+
     def end(self, **values: object) -> None:
         """Record the outcome and let go."""
         if not self._held().update(claim=None, claimed_at=None, **values):
@@ -180,6 +208,7 @@ def _make(fly: Fly, attempt: _Attempt) -> None:
         if not _is_ours(fly, attempt):
             attempt.end(state=State.GONE, gone_at=attempt.now)
             raise NoLongerOurs from error
+    attempt.note_made()
 
 
 def _is_ours(fly: Fly, attempt: _Attempt) -> bool:

@@ -7,6 +7,7 @@ cut connection leaves behind is finished by the next call, by the push, by the b
 import time
 import uuid
 from datetime import datetime
+from typing import NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -18,7 +19,7 @@ from accounts.callers import Caller, Suspended
 from accounts.models import User
 from config.core.errors import Conflict, Malformed
 from config.core.ratelimits import RateLimit
-from deployments.clients.fly import Fly
+from deployments.clients.fly import Fly, UnknownApp
 from deployments.models import Deployment, called
 from deployments.names import APP_NAME_RULE, NotALabel, app_label
 from deployments.services import fly_apps
@@ -27,6 +28,8 @@ from deployments.services.ownership import NoSuchApp
 State = Deployment.State
 PREPARATIONS = RateLimit("app-preparations", "60/minute")
 _MOST_NAMES = 3
+# How long one call waits for another that is making the same app.
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 5.0, 0.2
 
 
 class NotAnAppName(Malformed):
@@ -57,8 +60,9 @@ class BeingRemoved(Conflict):
 def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
     """The caller's app of this name, made when there is none; its address is known at once.
 
-    While another call, or Fly, is still at it, it is answered as it is. Raises NotAnAppName, QuotaReached,
-    OfSuspendedOrganization, BeingRemoved, TooManyRequests and the Fly client's errors; calling again settles those.
+    Once Fly has it, it is answered, be its addresses still missing: the push sees to those. Raises StillChanging,
+    NotAnAppName, QuotaReached, OfSuspendedOrganization, BeingRemoved, TooManyRequests and the Fly client's errors;
+    calling again settles those that aren't permanent.
     """
     app_name = labeled(app_name)
     Fly.from_settings()
@@ -70,12 +74,60 @@ def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
         raise OfSuspendedOrganization
     if deployment.state == State.DESTROYING:
         raise BeingRemoved
-    if deployment.state == State.READY:
+    if deployment.state == State.READY and not _is_lost(deployment, now=now):
         return deployment
     try:
         return finish(deployment_id=deployment.pk, now=now)
-    except fly_apps.StillChanging:
-        return Deployment.objects.get(pk=deployment.pk)
+    except fly_apps.StillChanging as error:
+        return _made_by_now(deployment.pk) or _raised(error)
+
+
+def _is_lost(deployment: Deployment, *, now: datetime) -> bool:
+    """Whether Fly no longer has an app that was ready: it is to be made anew then, under its old address.
+
+    One that became ready a moment ago isn't asked for: Fly may not see it everywhere yet.
+    """
+    fly_app = deployment.fly_app
+    if fly_app.ready_at is None or fly_app.ready_at > now - fly_apps.SETTLES_AFTER:
+        return False
+    try:
+        Fly.from_settings().get_app(fly_app.pk)
+    except UnknownApp:
+        return _begun_anew(deployment, now=now)
+    return False
+
+
+@transaction.atomic
+def _begun_anew(deployment: Deployment, *, now: datetime) -> bool:
+    """Mark the app as one to be made, unless another call just did."""
+    ready = Deployment.objects.filter(pk=deployment.pk, fly_app_id=deployment.fly_app_id, state=State.READY)
+    if not ready.update(state=State.PREPARING):
+        return True
+    fly_apps.intend_again(fly_app_id=deployment.fly_app_id, now=now)
+    record(
+        "deployment.lost",
+        actor=None,
+        target=deployment,
+        organization_id=deployment.organization_id,
+        details={"app": deployment.app_name, "fly_app": deployment.fly_app_id},
+    )
+    return True
+
+
+def _made_by_now(deployment_id: uuid.UUID) -> Deployment | None:
+    """The app, as soon as Fly has it; None when whoever is at it takes long."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        found = Deployment.objects.select_related("fly_app").get(pk=deployment_id)
+        if found.state == State.READY or found.fly_app.made_at:
+            return found
+        if time.monotonic() > until:
+            return None
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 def labeled(app_name: str) -> str:
@@ -114,7 +166,7 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
 
 
 def _found(caller: Caller, app_name: str) -> Deployment | None:
-    return Deployment.objects.of(caller).filter(called(app_name)).select_related("organization").first()
+    return Deployment.objects.of(caller).filter(called(app_name)).select_related("organization", "fly_app").first()
 
 
 @transaction.atomic

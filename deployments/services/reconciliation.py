@@ -101,7 +101,12 @@ def _finish(counts: Counts, *, now: datetime) -> None:
     """Go on with what no call is at."""
     free = FlyApp.objects.free(now=now)
     halves = Deployment.objects.filter(fly_app__in=free).values_list("pk", flat=True)
-    for pk in halves.filter(state=Deployment.State.PREPARING, created_at__lt=now - CLAIM_LASTS)[:_AT_ONCE]:
+    for pk in halves.filter(
+        # What Fly refuses for good is asked again when somebody asks for it.
+        state=Deployment.State.PREPARING,
+        created_at__lt=now - CLAIM_LASTS,
+        fly_app__refusal="",
+    )[:_AT_ONCE]:
         counts.prepared += _tried(counts, lambda pk=pk: preparation.finish(deployment_id=pk, now=now))  # type: ignore[misc]
     for pk in halves.filter(state=Deployment.State.DESTROYING)[:_AT_ONCE]:
         counts.destroyed += _tried(counts, lambda pk=pk: destroying.finish(deployment_id=pk, now=now))  # type: ignore[misc]

@@ -10,6 +10,7 @@ from config.core.database import fetch_row
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST_SQL
 from deployments.models.deployments import Person, url_of
+from deployments.services.machine_states import GONE
 from deployments.services.stalled import NO_WORKER, end_if_stalled
 
 Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]
@@ -17,7 +18,8 @@ Word = Literal["not_found", "idle", "queued", "building", "build_error", "starti
 # One statement by hand: a client asks every few seconds for as long as its build takes.
 _FIND = f"""
 SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
-       b.accepted_at, b.started_at, b.released_at, b.cancel_requested_at, b.finished_at, b.heartbeat_at, b.id
+       b.accepted_at, b.started_at, b.released_at, b.cancel_requested_at, b.finished_at, b.heartbeat_at, b.id,
+       d.machine_state, d.machine_state_at
   FROM deployments_deployment d
   JOIN accounts_organization o ON o.id = d.organization_id
   LEFT JOIN LATERAL (
@@ -31,6 +33,23 @@ SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
 """  # noqa: S608 - the order is a constant
 # Another worker takes over after that, when there is one.
 _HEARTBEAT_COUNTS_FOR = 2 * TAKEOVER_AFTER
+# What is older says nothing: the workers read the states every minute.
+_STATE_COUNTS_FOR = timedelta(minutes=10)
+_BROKEN = "The app has stopped by itself. Look at its logs, and push again."
+_ASLEEP = "The app is stopped. It starts as soon as somebody opens its address."
+_COMING = "The app's machine is starting…"
+_AT_REST = {
+    "stopped": _ASLEEP,
+    "stopping": _ASLEEP,
+    "suspended": _ASLEEP,
+    "suspending": _ASLEEP,
+    "failed": _BROKEN,
+    "launch_failed": _BROKEN,
+    GONE: "Fly has no machine of this app any more. Push again.",
+    "created": _COMING,
+    "starting": _COMING,
+    "restarting": _COMING,
+}
 RECEIVING = "Receiving the archive…"
 WAITING = "Waiting for a worker…"
 BEGINNING = "Preparing the build…"
@@ -79,10 +98,18 @@ def status_of(*, caller: Person, app_name: str, now: datetime) -> Status:
     url = url_of(row[0])
     if row[2] is None:
         return Status("idle", url)
-    latest = _Latest(*row[2:])
+    latest = _Latest(*row[2:13])
     if end_if_stalled(build_id=latest.pk, state=latest.state, accepted_at=latest.accepted_at, now=now):
         return Status("build_error", url, latest.commit or None, error=NO_WORKER)
-    return _of_build(url, latest, now)
+    told = _about_machine(*row[13:], since=latest.finished_at, now=now) if latest.state == Build.State.LIVE else None
+    return Status("starting", url, latest.commit or None, message=told) if told else _of_build(url, latest, now)
+
+
+def _about_machine(state: str, at: datetime | None, *, since: datetime | None, now: datetime) -> str | None:
+    """Why a live app does not run at the moment, by what is known of its machine since; None where it does."""
+    if at is None or now - at > _STATE_COUNTS_FOR or (since is not None and at < since):
+        return None
+    return _AT_REST.get(state)
 
 
 def _of_build(url: str, build: _Latest, now: datetime) -> Status:

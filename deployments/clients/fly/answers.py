@@ -12,6 +12,7 @@ from deployments.clients.fly.errors import (
     FlyFailed,
     FlyRefusesToken,
     FlyRejected,
+    FlyWantsPayment,
     InsufficientCapacity,
     LeaseHeld,
     NameTaken,
@@ -21,12 +22,14 @@ from deployments.clients.fly.errors import (
     QuotaExceeded,
     UnknownApp,
 )
+from deployments.clients.flyctl.lines import clean
 
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 408
 _MALFORMED = 400
 _UNAUTHENTICATED = 401
+_PAYMENT = 402
 _FORBIDDEN = 403
 _MISSING = 404
 _CONFLICT = 409
@@ -35,6 +38,10 @@ _INVALID = 422
 _TOO_MANY = 429
 _SHORTEST_PAUSE_SECONDS = 1
 _LONGEST_PAUSE_SECONDS = 300
+_LONGEST_REASON = 300
+_REFUSALS = frozenset({_MALFORMED, _PAYMENT, _FORBIDDEN, _CONFLICT, _PRECONDITION, _INVALID})
+_PAYMENT_WORDS = ("payment", "billing", "credit card", "past due", "unpaid", "overdue", "invoice", "free trial")
+_LIMIT_WORDS = ("quota", "limit reached", "reached the limit", "reached its limit", "maximum number", "too many apps")
 _OF_ROOM = frozenset({_MALFORMED, _CONFLICT, _PRECONDITION})
 _CAPACITY_STATUSES = frozenset({"insufficient_capacity", "volume_placement_capacity"})
 _CAPACITY_WORDS = ("capacity", "insufficient resources", "insufficient memory", "insufficient cpu", "could not reserve")
@@ -67,12 +74,17 @@ def request_id(answer: Answer) -> str:
     return answer.headers.get("fly-request-id", "no fly-request-id")[:100]
 
 
-def failure(answer: Answer, *, missing: type[NotFound] = UnknownApp) -> ApplicationError:
+def failure(
+    answer: Answer, *, missing: type[NotFound] = UnknownApp, is_about_secrets: bool = False
+) -> ApplicationError:
     """The error for an answer that is none of success; `missing` is what a 404 means.
+
+    An answer about secrets may repeat them, so its reason is told to nobody.
 
     Fly's own `status` counts first, then HTTP's, then the words.
     """
     code, words = _code(answer), _words(answer)
+    reason = "" if is_about_secrets else _reason(words)
     logger.warning("Fly answered %s %s (%s)", answer.status, code[:60], request_id(answer))
     if code == "name_taken" or (answer.status == _INVALID and "been taken" in words):
         return NameTaken()
@@ -81,17 +93,38 @@ def failure(answer: Answer, *, missing: type[NotFound] = UnknownApp) -> Applicat
         return InsufficientCapacity()
     if answer.status == _MISSING:
         return missing()
-    return _by_status(answer, words)
+    if answer.status in _REFUSALS and (refusal := _lasting_refusal(answer, words, reason)):
+        return refusal
+    return _by_status(answer, words, reason)
 
 
-def _by_status(answer: Answer, words: str) -> ApplicationError:
+def _lasting_refusal(answer: Answer, words: str, reason: str) -> ApplicationError | None:
+    """What no other try will change: money, or a limit. Fly has no codes for them; its reason goes to the log."""
+    if answer.status == _PAYMENT or any(word in words for word in _PAYMENT_WORDS):
+        logger.error("Fly wants its account settled: %s (%s)", reason, request_id(answer))
+        return FlyWantsPayment(reason=reason)
+    if any(word in words for word in _LIMIT_WORDS):
+        logger.error("Fly refuses more: %s (%s)", reason, request_id(answer))
+        return QuotaExceeded(reason=reason)
+    return None
+
+
+def _reason(words: str) -> str:
+    """What Fly says, fit for operators' eyes: one short line without control codes and tokens."""
+    return clean(" ".join(words.split())[:_LONGEST_REASON].encode())
+
+
+def _by_status(answer: Answer, words: str, reason: str) -> ApplicationError:
     if answer.status == _TOO_MANY:
         return FlyBusy(retry_after=_seconds_to_wait(answer))
     if answer.status in {_UNAUTHENTICATED, _FORBIDDEN}:
-        return _refusal(answer, words)
+        return _refusal(answer, words, reason)
     if answer.status in {_CONFLICT, _PRECONDITION}:
         return _precondition(answer, words)
-    return FlyRejected() if answer.status in {_MALFORMED, _INVALID} else FlyFailed()
+    if answer.status in {_MALFORMED, _INVALID}:
+        logger.error("Fly refuses the request: %s (%s)", reason, request_id(answer))
+        return FlyRejected(reason=reason)
+    return FlyFailed()
 
 
 def is_elsewhere(answer: Answer) -> bool:
@@ -104,9 +137,9 @@ def failure_of_app(answer: Answer) -> ApplicationError:
     return NotOurs() if is_elsewhere(answer) else failure(answer)
 
 
-def _refusal(answer: Answer, words: str) -> ApplicationError:
+def _refusal(answer: Answer, words: str, reason: str) -> ApplicationError:
     if "quota" in words:
-        return QuotaExceeded()
+        return QuotaExceeded(reason=reason)
     logger.error("Fly refuses our token: %s (%s)", answer.status, request_id(answer))
     return FlyRefusesToken()
 

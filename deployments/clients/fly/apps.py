@@ -89,7 +89,7 @@ class AppCalls(Calls):
         """
         answer = self._call("POST", app_path(app, "secrets"), app=app, json={"values": dict(values)}, repeatable=True)
         if not answer.ok:
-            raise answers.failure(answer)
+            raise answers.failure(answer, is_about_secrets=True)
         return answers.read(answer, shapes.secrets_version)
 
     # https://docs.machines.dev/#tag/apps/post/apps/{app_name}/deploy_token

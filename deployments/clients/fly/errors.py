@@ -32,6 +32,25 @@ class FlyFailed(UpstreamFailed):
 class FlyRejected(FlyFailed):
     """502: Fly does not take the request as it is (400 or 422), and has changed nothing."""
 
+    default = "Fly refuses this, and would do so again. Tell an operator of this server, who can see Fly's reason."
+    is_permanent = True
+
+    def __init__(self, *, reason: str = "") -> None:
+        # For operators alone: what Fly says of itself is no caller's business.
+        self.reason = reason
+        super().__init__()
+
+
+class FlyWantsPayment(Unavailable):
+    """503: Fly does nothing more for the organization until it is paid, or its account is in order."""
+
+    default = "This server's account at Fly has to be settled before anything more can run. Tell its operator."
+    is_permanent = True
+
+    def __init__(self, *, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__()
+
 
 class UnknownApp(NotFound):
     """404: Fly has no such app, or it isn't visible yet."""
@@ -71,6 +90,11 @@ class QuotaExceeded(Unavailable):
     """503: the organization at Fly may have no more of this."""
 
     default = "This server's quota at Fly is used up. Tell its operator."
+    is_permanent = True
+
+    def __init__(self, *, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__()
 
 
 class LeaseHeld(Unavailable):

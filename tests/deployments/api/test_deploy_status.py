@@ -8,8 +8,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from deployments.clients.fly import Fly
 from deployments.models import Build, Deployment
-from deployments.services import stalled
+from deployments.services import machine_states, stalled
 from deployments.services.building import attempts
 from tests.deployments.at_fly import at_once
 from tests.deployments.builders import make_build, make_deployment, make_sign_of_life, make_worker
@@ -100,13 +101,18 @@ def test_a_build_under_way_says_what_is_being_done(alice_api, shop, fields, expe
 def test_a_build_that_failed_or_was_ended_says_why_and_leaves_the_full_stop_to_the_tool(alice_api, shop, state, error):
     make_build(shop, state=state, commit="0123abc", error=error, step="Not shown any more")
     assert asked(alice_api) == {
-        "data": {"status": "build_error", "url": shop.url, "commit": "0123abc", "error": error.removesuffix(".")}
+        "data": {
+            "status": "build_error",
+            "url": shop.url,
+            "commit": "0123abc",
+            "error": error if ". " in error else error.removesuffix("."),
+        }
     }
 
 
 def test_a_build_that_failed_without_a_sentence_still_gives_one(alice_api, shop):
     make_build(shop, state=State.FAILED)
-    assert asked(alice_api)["data"]["error"] == "The build failed. Look at its log"
+    assert asked(alice_api)["data"]["error"] == "The build failed. Look at its log."
 
 
 def test_a_live_build_is_running(alice_api, shop):
@@ -271,3 +277,54 @@ def test_without_a_token_it_answers_nothing(nobody_api, shop):
 def test_what_cannot_be_an_app_is_refused(alice_api, parameters, sentence):
     answer = alice_api.get(PATH, **parameters)
     assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+
+
+def noted(sandbox, state):
+    """The sentence about a live app whose machine is so at Fly, as a worker has noted it."""
+    (machine,) = Fly.from_settings().list_machines(Deployment.objects.get().fly_app_id)
+    sandbox.fly_machine(machine.id, state=state)
+    machine_states.note_states(now=timezone.now())
+
+
+@pytest.fixture
+def live(alice, sandbox):
+    """alice's live app, with its machine."""
+    app = make_deployment(alice)
+    sandbox.add_fly_app(app.fly_app_id, network=app.fly_app.network)
+    make_build(app, state=State.LIVE, created_at=timezone.now() - timedelta(hours=1))
+    config = {"image": "registry.fly.io/a:t", "metadata": {"fly_process_group": "app"}}
+    Fly.from_settings().create_machine(app.fly_app_id, name="app-1", region="iad", config=config)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "message"),
+    [
+        ("started", "running", None),
+        ("stopped", "starting", "The app is stopped. It starts as soon as somebody opens its address."),
+        ("failed", "starting", "The app has stopped by itself. Look at its logs, and push again."),
+        ("destroyed", "starting", "Fly has no machine of this app any more. Push again."),
+    ],
+)
+def test_a_live_app_whose_machine_does_not_run_is_starting(alice_api, live, sandbox, state, status, message):
+    noted(sandbox, state)
+    sandbox.clear_requests()
+    told = asked(alice_api)["data"]
+    assert (told["status"], told.get("message")) == (status, message)
+    assert sandbox.requests("fly") == []
+
+
+def test_what_was_noted_long_ago_or_before_the_release_says_nothing(alice_api, live, sandbox):
+    noted(sandbox, "stopped")
+    Deployment.objects.update(machine_state_at=timezone.now() - timedelta(minutes=11))
+    assert asked(alice_api)["data"]["status"] == "running"
+    Deployment.objects.update(machine_state_at=timezone.now() - timedelta(seconds=5))
+    Build.objects.update(finished_at=timezone.now())
+    assert asked(alice_api)["data"]["status"] == "running"
+
+
+def test_states_that_fly_does_not_tell_stay_as_they_were(alice_api, live, sandbox):
+    noted(sandbox, "stopped")
+    sandbox.faults(target="fly", match="GET /v1/orgs", status=500, times=0)
+    machine_states.note_states(now=timezone.now())
+    assert asked(alice_api)["data"]["status"] == "starting"

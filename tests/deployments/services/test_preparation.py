@@ -11,10 +11,10 @@ from config.core.errors import ApplicationError
 from deployments.models import Build, Deployment, FlyApp
 from deployments.models.fly_apps import CLAIM_LASTS
 from deployments.names import new_fly_name
-from deployments.services import fly_apps, preparation
+from deployments.services import fly_apps, preparation, reconciliation
 from deployments.services.ownership import NoSuchApp
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
+from tests.deployments.at_fly import age, apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
 
 PATH = "/api/deploy/prepare"
 State = Deployment.State
@@ -160,10 +160,45 @@ def test_a_silent_fly_costs_its_budget_and_no_more(alice_api, sandbox, monkeypat
 def test_what_fly_says_in_its_errors_stays_in_our_log(alice_api, sandbox):
     sandbox.faults(target="fly", match="POST /v1/apps$", status=422, body={"error": "host 10.1.2.3 says fm2_secret"})
 
-    assert prepare(alice_api).json() == {"error": "Fly failed. Please try again in a moment."}
+    assert prepare(alice_api).json() == {"error": REFUSED}
 
 
-def test_while_another_call_is_at_it_the_same_app_is_answered_at_once(alice_api, sandbox):
+REFUSED = "Fly refuses this, and would do so again. Tell an operator of this server, who can see Fly's reason."
+UNPAID = "This server's account at Fly has to be settled before anything more can run. Tell its operator."
+NO_QUOTA = "This server's quota at Fly is used up. Tell its operator."
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "answered"),
+    [
+        (422, "Validation failed: org_slug is deactivated", (502, REFUSED)),
+        (400, "invalid_argument: network", (502, REFUSED)),
+        (402, "no reason", (503, UNPAID)),
+        (403, "Your organization is past due, please update your credit card", (503, UNPAID)),
+        (422, "You have reached the limit of apps", (503, NO_QUOTA)),
+        (403, "over the allowed quota", (503, NO_QUOTA)),
+    ],
+)
+def test_a_refusal_for_good_is_told_at_once_and_its_reason_to_operators(alice_api, sandbox, status, text, answered):
+    sandbox.faults(target="fly", match="POST /v1/apps$", status=status, body={"error": f"{text} fm2_secret"}, times=0)
+
+    answer = prepare(alice_api)
+    assert (answer.status_code, answer.json()["error"]) == answered
+    prepare(alice_api)
+
+    assert len(changes_at_fly(sandbox)) == 2
+    row = FlyApp.objects.get()
+    assert row.refusal == f"{text.lower()} [redacted]"
+    assert AuditEvent.objects.get(action="fly_app.refused").details == {"reason": row.refusal}
+    reconciliation.reconcile(now=timezone.now() + timedelta(minutes=10))
+    assert len(changes_at_fly(sandbox)) == 2
+    sandbox.clear_faults()
+    assert prepare(alice_api).status_code == 200
+    assert FlyApp.objects.get().refusal == ""
+
+
+def test_an_app_that_is_not_made_yet_is_not_answered(alice_api, sandbox, monkeypatch):
+    monkeypatch.setattr(preparation, "_PATIENCE_SECONDS", 0.3)
     sandbox.faults(target="fly", match="POST /v1/apps$", status=500)
     prepare(alice_api)
     FlyApp.objects.update(claim=uuid.uuid4(), claimed_at=timezone.now())
@@ -171,8 +206,25 @@ def test_while_another_call_is_at_it_the_same_app_is_answered_at_once(alice_api,
 
     answer = prepare(alice_api)
 
-    assert answer.json() == {"data": {"appUrl": Deployment.objects.get().url}}
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"error": "Fly is still setting this app up. Please try again in a moment."},
+    )
     assert sandbox.requests("fly") == []
+    FlyApp.objects.update(made_at=timezone.now())
+    assert prepare(alice_api).json() == {"data": {"appUrl": Deployment.objects.get().url}}
+
+
+def test_an_app_that_fly_has_lost_is_made_again_under_its_address(alice_api, sandbox):
+    url = prepare(alice_api).json()
+    app = FlyApp.objects.get()
+    sandbox.remove_fly_app(app.pk)
+    age(app, minutes=6)
+
+    assert prepare(alice_api).json() == url
+
+    assert one_app(sandbox).fly_app_id == app.pk
+    assert AuditEvent.objects.filter(action="deployment.lost").count() == 1
 
 
 def test_what_a_killed_process_left_is_finished_by_a_later_call(alice_api, sandbox):
@@ -216,9 +268,11 @@ def test_names_are_not_tried_for_ever(alice, sandbox, monkeypatch):
         sandbox.add_fly_app(name, org_slug="somebody-else")
     monkeypatch.setattr(fly_apps, "new_fly_name", iter(names).__next__)
 
-    deployment = preparation.prepare(caller=caller(alice), app_name="shop", now=timezone.now())
+    monkeypatch.setattr(preparation, "_PATIENCE_SECONDS", 0.1)
+    with pytest.raises(fly_apps.StillChanging):
+        preparation.prepare(caller=caller(alice), app_name="shop", now=timezone.now())
 
-    assert deployment.state == State.PREPARING
+    assert Deployment.objects.get().state == State.PREPARING
     assert FlyApp.objects.filter(state=FlyApp.State.GONE).count() == 3
 
 
