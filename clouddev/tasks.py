@@ -3,10 +3,11 @@
 import uuid
 
 from django.utils import timezone
+from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, tokens, wishes
-from clouddev.services.cron.queue import CARRY_ON
+from clouddev.services.cron.queue import CARRY_ON, has_turn
 from config.core.database import outlast_restarts
 from config.core.jobs import CRON, MACHINES, SHORT
 
@@ -38,10 +39,12 @@ def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
     outlast_restarts(lambda: reconciliation.reconcile(now=timezone.now()))
 
 
-@app.task(name=CARRY_ON, queue=CRON)
-def carry_on_cron_run(run_id: str) -> None:
-    """Take the next step of a cron job's run, unless somebody else does."""
-    cron.carry_on(uuid.UUID(run_id), now=timezone.now())
+@app.task(name=CARRY_ON, queue=CRON, pass_context=True)
+def carry_on_cron_run(context: JobContext, run_id: str, organization_id: str = "", machine_id: str = "") -> None:
+    """Take the next step of a cron job's run, unless somebody else does, or others' turn comes first."""
+    run, job_id = uuid.UUID(run_id), context.job.id or 0
+    if has_turn(job_id=job_id, run_id=run, organization_id=organization_id, machine_id=machine_id):
+        cron.carry_on(run, now=timezone.now())
 
 
 @app.periodic(cron="* * * * * */10")

@@ -264,7 +264,7 @@ BUILD_MINUTES = env.integer("BUILD_MINUTES", 30, at_least=1, at_most=100)
 BUILD_SILENCE_MINUTES = env.integer("BUILD_SILENCE_MINUTES", 5, at_least=1, at_most=100)
 BUILDS_PER_ORGANIZATION = env.integer("BUILDS_PER_ORGANIZATION", 2, at_least=1)
 BUILD_FOLDER = Path(env.text("BUILD_FOLDER", f"{tempfile.gettempdir()}/crayon-builds-{os.getuid()}"))
-WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 2, at_least=1, at_most=50)
+WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 3, at_least=1, at_most=50)
 
 # --- Cloud dev -------------------------------------------------------------------------------
 DEV_UI_JWT_PRIVATE_KEY = env.secret("DEV_UI_JWT_PRIVATE_KEY", "")

@@ -6,8 +6,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
 
-from config.core.jobs import SHORT
-from config.core.worker_process import STALLED_SECONDS
+from config.core.jobs import SHORT, STALLED_SECONDS
 
 logger = logging.getLogger(__name__)
 

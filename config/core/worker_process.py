@@ -21,15 +21,14 @@ from psycopg import AsyncConnection
 from psycopg_pool import PoolTimeout
 
 from config.core.database import require_live_connections
-from config.core.jobs import stopping
+from config.core.jobs import STALLED_SECONDS, stopping
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 2.0
 _GRACE_SECONDS = 45
 _POLL_SECONDS = 2.0
-# A worker that has said nothing for so long is dead: its jobs are given to others (config/core/tasks.py).
-HEARTBEAT_SECONDS, STALLED_SECONDS = 5.0, 20.0
+HEARTBEAT_SECONDS = 5.0
 _SPARE_THREADS = 4
 # A worker that is frozen within a transaction holds its locks, and all others wait for it: well before they may
 # take its work over, PostgreSQL ends that transaction. Not a connection's option, which poolers refuse.

@@ -15,6 +15,7 @@ from config.core.attempts import Attempt
 from deployments.models import Build, Deployment
 from deployments.models.builds import LONGEST_SENTENCE
 from deployments.services import queue
+from deployments.services.building.turns import builds_in_turn, most_of_organization
 
 MOST_ATTEMPTS = 4
 # What a build may take beyond flyctl's own time: unpacking, and waiting for the app to answer.
@@ -30,6 +31,19 @@ _AUDITED = {
 _WAITS_FOR_OTHERS = "Waiting for another build of your organization to end…"
 
 
+def take_in_turn(build_id: Any) -> "BuildAttempt | None":
+    """Claim this build when its worker is gone, else the one whose turn it is: that one's job then does another."""
+    waits = Build.objects.waiting().filter(pk=build_id).exists()
+    attempt = None if waits else take(build_id)
+    if attempt is not None:
+        return attempt
+    for other in builds_in_turn():
+        attempt = take(other)
+        if attempt is not None:
+            return attempt
+    return take(build_id) if waits else None
+
+
 class Canceled(Exception):
     """Somebody asked for the build to be canceled, or for its app to be destroyed."""
 
@@ -37,7 +51,7 @@ class Canceled(Exception):
 def take(build_id: Any) -> "BuildAttempt | None":
     """Claim a build that waits, or whose worker is gone; None when it isn't to be had now.
 
-    One build of an app runs at a time (a constraint says so), and BUILDS_PER_ORGANIZATION of an organization.
+    One build of an app runs at a time (a constraint says so), and as many of an organization as `turns` says.
     """
     try:
         with transaction.atomic():
@@ -56,7 +70,7 @@ def _has_room(build: Build) -> bool:
         return True
     Organization.objects.select_for_update(no_key=True).get(pk=build.organization_id)
     others = Build.objects.running().filter(organization=build.organization_id).exclude(pk=build.pk).count()
-    if others < settings.BUILDS_PER_ORGANIZATION:
+    if others < most_of_organization():
         return True
     Build.objects.waiting().filter(pk=build.pk).update(step=_WAITS_FOR_OTHERS)
     return False

@@ -18,7 +18,7 @@ from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
 from deployments.services import preparation, queue
 from deployments.services.building import at_fly, readiness
-from deployments.services.building.attempts import BuildAttempt, Canceled, take
+from deployments.services.building.attempts import BuildAttempt, Canceled, take_in_turn
 from deployments.services.building.context import ArchiveGone, lay_out
 from deployments.services.building.ending import tidy
 from deployments.services.building.logbook import Logbook
@@ -43,15 +43,18 @@ class WornOut(Exception):
 
 
 def run_build(build_id: uuid.UUID) -> None:
-    """Work on the build until it is over, or until this worker has to let go of it. Does nothing when it is taken."""
-    attempt = take(build_id)
+    """Work on the build, or on the one whose turn it is, until it is over or this worker has to let go of it.
+
+    Does nothing when none is to be had now.
+    """
+    attempt = take_in_turn(build_id)
     if attempt is None:
         tidy(build_id)
         return
-    logger.info("build %s: attempt %s", build_id, attempt.row.attempt)
+    logger.info("build %s: attempt %s", attempt.row.pk, attempt.row.attempt)
     with attempt.heartbeating():
         _attempt(attempt)
-    tidy(build_id)
+    tidy(attempt.row.pk)
 
 
 def _attempt(attempt: BuildAttempt) -> None:

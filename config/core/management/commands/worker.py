@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from config.core import worker_process
-from config.core.jobs import BUILDS, CRON, MACHINES, SHORT
+from config.core.jobs import BUILDS, CRON, CRON_AT_ONCE, MACHINES, SHORT
 
-_CRON_AT_ONCE, _SHORT_AT_ONCE = 3, 3
+_SHORT_AT_ONCE = 3
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         slots = {
             BUILDS: settings.WORKER_CONCURRENCY,
             MACHINES: settings.WORKER_CONCURRENCY,
-            CRON: _CRON_AT_ONCE,
+            CRON: CRON_AT_ONCE,
             SHORT: _SHORT_AT_ONCE,
         }
         asyncio.run(worker_process.serve(slots))

@@ -1,0 +1,104 @@
+"""Whose build is next: no organization holds every slot, and a long queue of one keeps nobody else waiting."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from config.core.jobs import QUEUES
+from deployments.models import Build
+from deployments.services.building.attempts import BuildAttempt, take_in_turn
+from tests.deployments.builders import make_build, make_deployment
+
+pytestmark = pytest.mark.django_db
+State = Build.State
+
+
+@pytest.fixture(autouse=True)
+def slots(settings: Any) -> None:
+    """One worker with three."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET worker_id = NULL; DELETE FROM procrastinate_workers")
+    settings.WORKER_CONCURRENCY, settings.BUILDS_PER_ORGANIZATION = 3, 3
+
+
+def waiting(owner: User, number: int) -> Build:
+    """A build that waits, of an app of its own; the higher the number the later it came."""
+    at = timezone.now() - timedelta(hours=1) + timedelta(seconds=number)
+    deployment = make_deployment(owner, f"app-{number}")
+    return make_build(deployment, state=State.QUEUED, created_at=at, accepted_at=at, finished_at=None)
+
+
+def taken(build: Build) -> Build | None:
+    """What a worker does that got this build's job."""
+    attempt: BuildAttempt | None = take_in_turn(build.pk)
+    return None if attempt is None else attempt.row
+
+
+def end(build: Build) -> None:
+    Build.objects.filter(pk=build.pk).update(state=State.LIVE, finished_at=timezone.now())
+
+
+def test_two_long_builds_of_one_organization_leave_a_slot_to_others(alice: User, charlie: User, settings: Any) -> None:
+    settings.WORKER_CONCURRENCY, settings.BUILDS_PER_ORGANIZATION = 2, 2
+    first, second, theirs = waiting(alice, 1), waiting(alice, 2), waiting(charlie, 3)
+    assert taken(first) == first
+    assert taken(second) == theirs
+    assert taken(second) is None
+    second.refresh_from_db()
+    assert (second.state, second.step) == (State.QUEUED, "Waiting for another build of your organization to end…")
+
+
+@pytest.mark.parametrize(("workers", "concurrency", "limit", "most"), [
+    (0, 1, 2, 1), (0, 2, 2, 1), (0, 3, 2, 2), (0, 3, 3, 2), (2, 2, 3, 3), (2, 1, 2, 1), (1, 50, 2, 2),
+])  # fmt: skip
+def test_an_organization_runs_one_less_than_there_are_slots(
+    alice: User, settings: Any, workers: int, concurrency: int, limit: int, most: int
+) -> None:
+    """A process has one entry for each queue; those not heard of for long are dead."""
+    settings.WORKER_CONCURRENCY, settings.BUILDS_PER_ORGANIZATION = concurrency, limit
+    with connection.cursor() as cursor:
+        for age in [0] * workers * len(QUEUES) + [60] * len(QUEUES):
+            cursor.execute(
+                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s))", [age]
+            )
+    builds = [waiting(alice, number) for number in range(5)]
+    assert [taken(build) is not None for build in builds] == [True] * most + [False] * (5 - most)
+
+
+def test_with_one_slot_organizations_take_turns(alice: User, bob: User, charlie: User, settings: Any) -> None:
+    settings.WORKER_CONCURRENCY = 1
+    flood = [waiting(alice, number) for number in range(4)]
+    others = [waiting(bob, 10), waiting(charlie, 11), waiting(bob, 12)]
+    order = []
+    for _ in range(7):
+        row = taken(flood[-1] if not order else next(b for b in flood + others if b not in order))
+        assert row is not None
+        order.append(row)
+        end(row)
+    assert order == [flood[0], others[0], others[1], flood[1], others[2], flood[2], flood[3]]
+
+
+def test_who_has_fewest_running_comes_first(alice: User, charlie: User) -> None:
+    first, second, theirs = waiting(alice, 1), waiting(alice, 2), waiting(charlie, 3)
+    assert [taken(first), taken(first), taken(first)] == [first, theirs, second]
+
+
+def test_a_second_build_of_an_app_waits_and_keeps_nobody(alice: User, charlie: User) -> None:
+    first, theirs = waiting(alice, 1), waiting(charlie, 9)
+    assert taken(first) == first
+    at = timezone.now() - timedelta(minutes=59)
+    again = make_build(first.deployment, state=State.QUEUED, created_at=at, accepted_at=at, finished_at=None)
+    assert taken(again) == theirs
+    assert taken(again) is None
+
+
+def test_a_build_whose_worker_is_gone_goes_on_by_its_own_job(alice: User, charlie: User) -> None:
+    deserted, theirs = waiting(alice, 1), waiting(charlie, 2)
+    assert taken(deserted) == deserted
+    Build.objects.filter(pk=deserted.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=2))
+    assert taken(deserted) == deserted
+    assert taken(theirs) == theirs
