@@ -5,7 +5,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
-from accounts.models import User
 from accounts.services import operators
 from config.core.requests import client_address
 
@@ -21,11 +20,13 @@ class OperatorSignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold is
             return typed
         operators.count_attempt(username=username, address=client_address(self.request))
         try:
-            cleaned: dict[str, Any] = super().clean()
+            user = operators.find_by_password(username=username, password=password)
+            if user is None:
+                raise self.get_invalid_login_error()
+            self.confirm_login_allowed(user)
         except ValidationError:
             operators.record_failed_sign_in(username=username)
             raise
-        user = self.get_user()
-        if isinstance(user, User):
-            operators.record_sign_in(user=user)
-        return cleaned
+        self.user_cache = user
+        operators.record_sign_in(user=user)
+        return typed

@@ -10,7 +10,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -22,8 +22,8 @@ from accounts.services import people, tokens
 from config.core.crypto import CannotOpen, derived_keyring, digest, random_hex
 from config.core.database import fetch_row
 from config.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from config.core.network_limits import NetworkLimit, SharedLimit
 from config.core.ratelimits import RateLimit
-from config.core.requests import network_of
 
 LIFETIME = timedelta(minutes=5)
 _CODE_BYTES = 4
@@ -34,20 +34,18 @@ _PURPOSE = "crayon cli login token"
 _FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHERE code = %s"
 
 # A team behind one address may log many laptops in; a flood of rows from one address must end.
-STARTS = RateLimit("cli-login-starts", "30/minute")
+STARTS = NetworkLimit("cli-login-starts", 30, "minute")
 # A CLI polls 30 times a minute.
 POLLS = RateLimit("cli-login-polls", "120/minute")
 # Codes have 32 bits. At these rates, guessing one of 100 live codes takes an address 2 years, and
 # everybody together, with both totals, a month on average; seeing a code alone yields nothing but a
 # question to deny. Polls and the page are counted apart so that anonymous polls can't shut the page
 # for people, and an address has more of the page than a person so that one can't shut it for an office.
-WRONG_POLLS = RateLimit("cli-login-wrong-polls", "10/minute")
+WRONG_POLLS = NetworkLimit("cli-login-wrong-polls", 10, "minute")
 WRONG_POLLS_OF_ALL = RateLimit("cli-login-wrong-polls-of-all", "500/minute")
 WRONG_CODES_OF_PERSON = RateLimit("cli-login-wrong-codes-of-person", "10/minute")
-WRONG_CODES = RateLimit("cli-login-wrong-codes", "30/minute")
+WRONG_CODES = NetworkLimit("cli-login-wrong-codes", 30, "minute")
 WRONG_CODES_OF_ALL = RateLimit("cli-login-wrong-codes-of-all", "500/minute")
-
-_Limits: TypeAlias = tuple[tuple[RateLimit, tuple[str, ...]], ...]
 
 
 class WrongSecret(Forbidden):
@@ -92,8 +90,8 @@ class LoginStatus:
 
 def start(*, client: Client, now: datetime) -> StartedLogin:
     """Begin a login for the tool described by `client`. Raises TooManyRequests."""
-    STARTS.spend(network_of(client.address or ""))
-    RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute").spend()
+    of_all = RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute")
+    SharedLimit(STARTS, of_all).spend(client.address or "")
     erase_what_is_over(now=now)
     secret = random_hex(_SECRET_BYTES)
     for _attempt in range(5):
@@ -121,12 +119,14 @@ def find_for_page(*, code: str, user: User, address: str, now: datetime) -> CLIL
 
     Raises NoSuchLogin for an unknown or expired code, and TooManyRequests after too many of those.
     """
-    limits = _limits_of_page(user, address)
-    _require_left(limits)
+    by_address, by_person = SharedLimit(WRONG_CODES, WRONG_CODES_OF_ALL), WRONG_CODES_OF_PERSON
+    by_person.require_left(str(user.pk))
+    by_address.require_left(address)
     code = code.strip().lower()
     login = CLILogin.objects.filter(code=code, expires_at__gt=now).first() if _CODE.fullmatch(code) else None
     if login is None:
-        _spend(limits)
+        by_person.spend(str(user.pk))
+        by_address.spend(address)
         raise NoSuchLogin
     return login
 
@@ -228,25 +228,5 @@ def _place(login: CLILogin) -> str:
     return f"accounts_clilogin.sealed_token:{login.pk}"
 
 
-def _limits_of_page(user: User, address: str) -> _Limits:
-    return (
-        (WRONG_CODES_OF_PERSON, (str(user.pk),)),
-        (WRONG_CODES, (network_of(address),)),
-        (WRONG_CODES_OF_ALL, ()),
-    )
-
-
 def _count_wrong_poll(address: str) -> None:
-    limits: _Limits = ((WRONG_POLLS, (network_of(address),)), (WRONG_POLLS_OF_ALL, ()))
-    _require_left(limits)
-    _spend(limits)
-
-
-def _require_left(limits: _Limits) -> None:
-    for limit, key in limits:
-        limit.require_left(*key)
-
-
-def _spend(limits: _Limits) -> None:
-    for limit, key in limits:
-        limit.spend(*key)
+    SharedLimit(WRONG_POLLS, WRONG_POLLS_OF_ALL).spend(address)

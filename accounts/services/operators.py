@@ -1,24 +1,29 @@
 """What operators do about people and about each other. Each change leaves its audit row."""
 
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from django.contrib.auth.backends import ModelBackend
 from django.db import transaction
 
 from accounts import audit
 from accounts.models import AccessToken, User
 from accounts.services import people, power, tokens
 from config.core.crypto import digest
-from config.core.errors import Conflict
+from config.core.errors import Conflict, TooManyRequests
+from config.core.network_limits import NetworkLimit, SharedLimit
 from config.core.ratelimits import RateLimit
-from config.core.requests import network_of
 
 # Each attempt costs a slow hash; an office behind one address has a handful of operators.
-ATTEMPTS_PER_ADDRESS = RateLimit("operator-sign-in-address", "10/minute")
+ATTEMPTS_PER_ADDRESS = NetworkLimit("operator-sign-in-address", 10, "minute")
+ATTEMPTS_OF_ALL = RateLimit("operator-sign-in-of-all", "60/minute")
 # Somebody who locks an operator out this way doesn't lock them out of signing in with GitHub.
 ATTEMPTS_PER_NAME = RateLimit("operator-sign-in-name", "20/hour")
+# Of one process: a hash keeps a core busy for a good part of a second, and everybody else shares the cores.
+_HASHES_AT_ONCE = threading.BoundedSemaphore(2)
 
 
 class NotYourself(Conflict):
@@ -29,8 +34,27 @@ class NotYourself(Conflict):
 
 def count_attempt(*, username: str, address: str) -> None:
     """Count an attempt to sign in with a password. Raises TooManyRequests."""
-    ATTEMPTS_PER_ADDRESS.spend(network_of(address))
+    SharedLimit(ATTEMPTS_PER_ADDRESS, ATTEMPTS_OF_ALL).spend(address)
     ATTEMPTS_PER_NAME.spend(digest(username.casefold()).hex())
+
+
+def find_by_password(*, username: str, password: str) -> User | None:
+    """The person with this name and password who may sign in, for the price of one hash whatever is typed.
+
+    Django asks each of its backends, and some hash again, or not at all for a name without a password. Raises
+    TooManyRequests while two others are being looked at.
+    """
+    if not _HASHES_AT_ONCE.acquire(blocking=False):
+        raise TooManyRequests(retry_after=1)
+    try:
+        user = ModelBackend().authenticate(None, username=username, password=password)
+    finally:
+        _HASHES_AT_ONCE.release()
+    if not isinstance(user, User):
+        return None
+    # What a session needs to know: who looked at the password.
+    user.backend = f"{ModelBackend.__module__}.{ModelBackend.__qualname__}"
+    return user
 
 
 def record_sign_in(*, user: User) -> None:

@@ -18,13 +18,13 @@ from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
 from clouddev.services.running import require_ready, require_there
 from config.core.errors import Conflict, Malformed, NotFound
+from config.core.network_limits import NetworkLimit
 from config.core.ratelimits import RateLimit
-from config.core.requests import network_of
 
 USUAL_LIFETIME = "30d"
 _MOST_SHOWN = 100
 WEBHOOK_TOKENS = RateLimit("webhook-tokens", "30/minute")
-LOOKS = RateLimit("revoked-tokens", "120/minute")
+LOOKS = NetworkLimit("revoked-tokens", 120, "minute")
 # How long a machine may go by what it was told.
 REVOKED_KEPT_SECONDS = 60
 AFTER_REVOCATION = (
@@ -151,7 +151,7 @@ def revoked_tokens(*, fly_name: str, address: str, now: datetime) -> list[uuid.U
 
     For everybody, since an id opens nothing; no such machine has none. Raises TooManyRequests.
     """
-    LOOKS.spend(network_of(address))
+    LOOKS.spend(address)
     if not is_fly_name(fly_name):
         return []
     revoked = Q(machine__fly_app_id=fly_name, revoked_at__isnull=False, expires_at__gt=now)

@@ -51,6 +51,16 @@ class RateLimit:
         if not _counted(lambda limiter: limiter.test(item, self.name, *key)):
             raise TooManyRequests(retry_after=self._wait(item, *key))
 
+    def used(self, *key: str) -> int:
+        """How many times `key` has spent it in this period."""
+        item = _item(self.rate)
+        return self.number - _counted(lambda limiter: limiter.get_window_stats(item, self.name, *key).remaining)
+
+    @property
+    def number(self) -> int:
+        """How many there are per period."""
+        return _item(self.rate).amount
+
     def _wait(self, item: RateLimitItem, *key: str) -> int:
         resets_at = _counted(lambda limiter: limiter.get_window_stats(item, self.name, *key).reset_time)
         return max(1, math.ceil(resets_at - time.time()))

@@ -114,8 +114,15 @@ def network_of(address: str) -> str:
 
     RFC 4291, section 2.5.1: the last 64 bits are the host's.
     """
+    return networks_of(address)[0]
+
+
+def networks_of(address: str) -> tuple[str, ...]:
+    """The address itself; for IPv6 its /64, /56 and /48, which providers give to one customer (RFC 6177)."""
     canonical = _canonical(address)
-    return str(ipaddress.ip_network((canonical, 64), strict=False)) if ":" in canonical else canonical or address
+    if ":" not in canonical:
+        return (canonical or address,)
+    return tuple(str(ipaddress.ip_network((canonical, length), strict=False)) for length in (64, 56, 48))
 
 
 def _meta_name(header: str) -> str:

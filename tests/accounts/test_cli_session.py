@@ -130,3 +130,26 @@ def test_the_addresses_of_one_ipv6_network_share_their_limit(client):
     assert [start(f"2001:db8::{number:x}") for number in range(31)] == [200] * 30 + [429]
     assert start("2001:db8:0:1::1") == 200
     assert CLILogin.objects.filter(address="2001:db8::1d").exists()
+
+
+def test_one_ipv6_network_does_not_shut_starting_for_all(client, settings):
+    """A /56 has 256 networks as a host sees them."""
+    settings.CLI_LOGIN_STARTS_PER_MINUTE = 100
+
+    def start(address):
+        return client.post(PATH, {}, content_type="application/json", REMOTE_ADDR=address).status_code
+
+    statuses = [start(f"2001:db8:0:{number:x}::1") for number in range(256)]
+    assert statuses == [200] * 60 + [429] * 196
+    assert start("2001:db8:1::1") == 200
+
+
+def test_networks_that_started_none_may_when_few_have_used_up_what_all_may(client, settings):
+    settings.CLI_LOGIN_STARTS_PER_MINUTE = 40
+
+    def start(address):
+        return client.post(PATH, {}, content_type="application/json", REMOTE_ADDR=address).status_code
+
+    assert [start(f"2001:db8:0:{number:x}::1") for number in range(41)] == [200] * 40 + [429]
+    assert start("2001:db8:1::1") == 200
+    assert start("2001:db8:1::1") == 429

@@ -1,7 +1,14 @@
 """/admin/login/: operators enter with GitHub or a password, and guessing is limited and noted."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
 import pytest
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.db import connection
 from django.test import Client
 
 from accounts.models import AuditEvent, Membership, User
@@ -154,3 +161,74 @@ def test_an_operator_signs_out(client, operator):
     assert client.get("/admin/").status_code == 302
     assert not UserSession.objects.exists()
     assert AuditEvent.objects.get(action="user.signed_out").actor_id == operator.pk
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Says how often a password was hashed, and can be made to wait."""
+
+    counted: ClassVar[list[str]] = []
+    wait: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+
+    def encode(self, password, salt):
+        CountingHasher.counted.append(password)
+        CountingHasher.wait()
+        return super().encode(password, salt)
+
+
+@pytest.fixture
+def hashes(settings, monkeypatch, operator):
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    monkeypatch.setattr(CountingHasher, "counted", [])
+    return CountingHasher.counted
+
+
+@pytest.mark.parametrize("username", ["operator", "nobody-has-this-name", "without-password", "suspended"])
+def test_a_wrong_guess_costs_one_hash_whoever_it_is_about(client, hashes, username):
+    User.objects.create_user("without-password").save()
+    make_operator("suspended", password=PASSWORD)
+    User.objects.filter(username="suspended").update(is_active=False)
+    hashes.clear()
+    assert attempt(client, username=username, password="wrong").status_code == 200
+    assert len(hashes) == 1
+
+
+def test_the_right_password_costs_one_hash_too(client, hashes):
+    assert attempt(client).status_code == 302
+    assert len(hashes) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_passwords_are_looked_at_at_once_and_no_more(hashes, monkeypatch):
+    looking, go_on = threading.Barrier(3), threading.Event()
+
+    def wait():
+        looking.wait(10)
+        go_on.wait(10)
+
+    monkeypatch.setattr(CountingHasher, "wait", staticmethod(wait))
+
+    def guess():
+        try:
+            return attempt(Client(), password="wrong").status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        two = [pool.submit(guess) for _ in range(2)]
+        looking.wait(10)
+        refused = attempt(Client())
+        go_on.set()
+        assert [each.result() for each in two] == [200, 200]
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert len(hashes) == 2
+
+
+def test_all_addresses_together_have_a_limit_that_keeps_some_for_those_that_guessed_nothing(client, operator):
+    addresses = [f"203.0.113.{number}" for number in range(30)]
+    statuses = [
+        attempt(client, username=f"n-{turn}-{address}", password="wrong", REMOTE_ADDR=address).status_code
+        for turn in range(3)
+        for address in addresses
+    ]
+    assert statuses == [200] * 60 + [429] * 30
+    assert attempt(client, REMOTE_ADDR="198.51.100.1").status_code == 302
