@@ -15,7 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 # and nothing of these may keep the upkeep waiting, by which lost work is found again.
 QUEUES = BUILDS, MACHINES, CRON, SHORT = "builds", "machines", "cron", "short"
 # Of one process. They wait for machines most of the time.
-CRON_AT_ONCE = 6
+CRON_AT_ONCE = 3
 # A worker that has said nothing for so long is dead: its jobs are given to others (config/core/tasks.py).
 STALLED_SECONDS = 20.0
 

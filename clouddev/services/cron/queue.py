@@ -1,7 +1,7 @@
 """Handing runs to the workers. A job only nudges: what is to be done stands in the rows.
 
-A step may wait for a machine that is slow. So of one machine one step is done at a time, of one organization half of
-what the workers can do, and what an organization with many runs adds waits behind those that have few.
+A step may wait for a machine that is slow. So of one machine one step is done at a time, of one organization one
+less than the workers can do, and what an organization with many runs adds waits behind those that have few.
 """
 
 import uuid
@@ -43,7 +43,7 @@ def has_turn(*, job_id: int, run_id: uuid.UUID, organization_id: str, machine_id
     The older job goes on, so that of two that meet one does.
     """
     under_way = _jobs(status="doing", organization_id=organization_id).filter(pk__lt=job_id)
-    most = max(1, CRON_AT_ONCE * worker_processes() // 2)
+    most = max(1, CRON_AT_ONCE * worker_processes() - 1)
     if under_way.filter(args__machine_id=machine_id).exists() or under_way.count() >= most:
         enqueue(run_id, after=_LOOKS_AGAIN_AFTER)
         return False
