@@ -18,6 +18,9 @@ from accounts.services import cli_login, pruning
 from clouddev.services import cron, idle, provisioning, wishes
 from config.core import deleting
 from deployments.services import building
+from integrations.services import use_log
+from integrations.services.connect_links import forget_old
+from integrations.services.finishing import finish_left_behind
 from tests.core.grown_tables import grow
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +32,9 @@ _DO: dict[str, Callable[[], object]] = {
     "clouddev.sweep": lambda: (provisioning.sweep(), wishes.sweep(now=timezone.now())),
     "clouddev.tick": lambda: (cron.tick(now=timezone.now()), cron.sweep(now=timezone.now())),
     "clouddev.forget_cron_runs": lambda: cron.forget_old_runs(now=timezone.now()),
+    "integrations.finish": lambda: finish_left_behind(now=timezone.now()),
+    "integrations.forget_links": lambda: forget_old(now=timezone.now()),
+    "integrations.prune_use_log": lambda: use_log.prune(now=timezone.now()),
     "clouddev.look_for_idle": lambda: idle.look(now=timezone.now()),
 }
 # These compare all that is here with all that is elsewhere, or count it, and read it from end to end for that. Of
