@@ -18,7 +18,8 @@ from deployments.clients.flyctl import FlyctlMissing
 from deployments.models import Build
 from deployments.services import preparation, queue
 from deployments.services.building import at_fly, readiness
-from deployments.services.building.attempts import BuildAttempt, Canceled, take_in_turn
+from deployments.services.building.attempts import BuildAttempt, Canceled
+from deployments.services.building.attempts import take_in_turn as take
 from deployments.services.building.context import ArchiveGone, lay_out
 from deployments.services.building.ending import tidy
 from deployments.services.building.logbook import Logbook
@@ -47,7 +48,7 @@ def run_build(build_id: uuid.UUID) -> None:
 
     Does nothing when none is to be had now.
     """
-    attempt = take_in_turn(build_id)
+    attempt = take(build_id)
     if attempt is None:
         tidy(build_id)
         return
