@@ -25,7 +25,9 @@ def redis():
 
 @pytest.fixture
 def shared(redis, sandbox, persons):
-    with GunicornProcess(sandbox=sandbox, environment={"REDIS_URL": redis.url}) as server:
+    with GunicornProcess(
+        sandbox=sandbox, environment={"REDIS_URL": redis.url, "CREDENTIALS_CACHE_SECONDS": "60"}
+    ) as server:
         sandbox.settings(webhook_url=f"{server.url}/webhooks/nango")
         yield server
 

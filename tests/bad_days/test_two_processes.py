@@ -13,10 +13,11 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def both(sandbox, persons):
+    kept = {"CREDENTIALS_CACHE_SECONDS": "60"}
     with (
         ThrowawayRedis() as redis,
-        GunicornProcess(sandbox=sandbox, environment={"REDIS_URL": redis.url}) as first,
-        GunicornProcess(sandbox=sandbox, environment={"REDIS_URL": redis.url}) as second,
+        GunicornProcess(sandbox=sandbox, environment={"REDIS_URL": redis.url, **kept}) as first,
+        GunicornProcess(sandbox=sandbox, environment={"REDIS_URL": redis.url, **kept}) as second,
     ):
         sandbox.settings(webhook_url=f"{first.url}/webhooks/nango")
         yield first, second

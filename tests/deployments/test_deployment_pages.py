@@ -341,6 +341,7 @@ def test_the_news_tell_what_has_happened_as_the_page_does(alices, shop):
 
 def test_a_step_that_takes_long_says_for_how_long_on_the_page_and_in_its_news(alices, shop):
     build = make_build(shop, state=State.BUILDING, step="Installing dependencies…")
+    Build.objects.update(heartbeat_at=build.started_at + timedelta(minutes=4, seconds=29))
     with time_machine.travel(build.started_at + timedelta(minutes=4, seconds=30), tick=False):
         assert "Installing dependencies… (4 min)" in text_of(alices.get(page_of(build)))
         news = alices.get(f"{page_of(build)}/news", offset="0").json()
