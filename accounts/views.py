@@ -20,6 +20,7 @@ from accounts.models import CLILogin, User
 from accounts.services import cli_login, people, tokens
 from config.core.errors import Malformed
 from config.core.requests import current_address, own_path
+from config.core.returning import posted_from
 
 
 @login_not_required
@@ -130,7 +131,7 @@ def apps(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/apps.html", context)
 
 
-@require_POST
+@posted_from("account-apps")
 def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     """Revoke one app's token."""
     user = cast("User", request.user)
@@ -139,7 +140,7 @@ def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     return redirect("account-apps")
 
 
-@require_POST
+@posted_from("account-apps")
 def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
     """Sign one browser out."""
     tokens.end_browser_session(session_id=session_id, user=cast("User", request.user))
@@ -147,7 +148,7 @@ def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
     return redirect("account-apps")
 
 
-@require_POST
+@posted_from("account-apps")
 def revoke_all(request: HttpRequest) -> HttpResponse:
     """Sign every app and browser out, this one included."""
     user = cast("User", request.user)

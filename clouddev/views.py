@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from clouddev.models import Machine, Member
@@ -22,6 +22,7 @@ from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_
 from clouddev.services.standing import standing_of
 from config.core.errors import ApplicationError, Forbidden, Malformed
 from config.core.pages import error_response
+from config.core.returning import posted_from
 
 _KEPT_FOR = {1: "1 hour", 8: "8 hours", 24: "1 day", 72: "3 days", 168: "7 days"}
 
@@ -77,19 +78,19 @@ def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return _page(request, machine_by_id(person=_person(request), machine_id=machine_id))
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def start(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Start a machine."""
     return _change(request, machine_id, _start)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def stop(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Stop a machine."""
     return _change(request, machine_id, _stop)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Keep a machine of one's own from being stopped for want of use, for so many `hours`; none lets go of it."""
     hours = request.POST.get("hours", "")
@@ -105,7 +106,7 @@ def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return _change(request, machine_id, keep, as_owner=True)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Destroy a machine of one's own, whose name was typed."""
     person = _person(request)
@@ -117,7 +118,7 @@ def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return redirect("workspaces")
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Let somebody use a machine of one's own, or change what they may."""
     login, role = _login(request), request.POST.get("role", Member.Role.MEMBER)
@@ -129,7 +130,7 @@ def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return _change(request, machine_id, add, as_owner=True)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Take somebody's access to a machine of one's own away."""
     login = _login(request)
@@ -141,7 +142,7 @@ def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return _change(request, machine_id, remove, as_owner=True)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Make a machine of one's own somebody else's."""
     login = _login(request)
@@ -153,7 +154,7 @@ def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return _change(request, machine_id, hand_over, as_owner=True)
 
 
-@require_POST
+@posted_from("workspace", "machine_id")
 def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) -> HttpResponse:
     """Revoke a webhook token of a machine of one's own."""
     own = machine_by_id(person=_person(request), machine_id=machine_id, as_owner=True)

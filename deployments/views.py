@@ -10,10 +10,11 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from config.core.errors import Conflict, Malformed
+from config.core.returning import posted_from
 from deployments.models import Build, Deployment
 from deployments.names import is_same_label
 from deployments.services import build_logs, builds, cancelation, destroying, standing
@@ -155,7 +156,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
     )
 
 
-@require_POST
+@posted_from("build", "deployment_id", "build_id")
 def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Cancel one of the person's builds."""
     person = _person(request)
@@ -169,7 +170,7 @@ def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) 
     return redirect("build", deployment_id, build_id)
 
 
-@require_POST
+@posted_from("build", "deployment_id", "build_id")
 def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Deploy the image of one of the person's builds again."""
     person = _person(request)
@@ -183,7 +184,7 @@ def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID
     return redirect("build", deployment_id, again.pk)
 
 
-@require_POST
+@posted_from("deployment", "deployment_id")
 def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """Destroy one of the person's apps, whose name they have typed."""
     person = _person(request)

@@ -1,0 +1,69 @@
+"""Where people come back to after they had to sign in: pages, never an address that only takes forms."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.urls import Resolver404, ResolverMatch, resolve, reverse
+from django.views.decorators.http import require_POST
+
+from config.core.requests import is_for_machines, own_path
+
+_View = Callable[..., HttpResponse]
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_LONGEST_REFERER = 2000
+
+
+def posted_from(page: str, *names: str) -> Callable[[_View], _View]:
+    """A view that only takes forms; the page called `page` has them, and `names` are the view's arguments it takes."""
+
+    def decorate(view: _View) -> _View:
+        only_posted = require_POST(view)
+        only_posted.posted_from = (page, names)  # type: ignore[attr-defined]  # read by `_page_of`
+        return only_posted
+
+    return decorate
+
+
+class ReturningMiddleware(LoginRequiredMiddleware):
+    """Django's, but a form that came after its session had ended leads back to its page: as a GET it is nothing."""
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseRedirect:
+        """Send the browser to sign in, and tell where it goes on to."""
+        if request.method in _SAFE_METHODS:
+            return super().handle_no_permission(request, view_func)
+        return redirect_to_login(page_of_form(request), self.get_login_url(view_func))
+
+
+def page_of_form(request: HttpRequest) -> str:
+    """The path of the page that the form was on: what the browser says, if it is a page of ours, else what we know."""
+    referer = request.META.get("HTTP_REFERER", "")
+    if len(referer) <= _LONGEST_REFERER and referer.startswith(f"{request.scheme}://{request.get_host()}/"):
+        # Split off by hand: a path with two slashes at its beginning would be another host's.
+        path = own_path(referer.removeprefix(f"{request.scheme}://{request.get_host()}").partition("#")[0])
+        match = _match(urlsplit(path).path) if path else None
+        if match and getattr(match.func, "login_required", True) and not hasattr(match.func, "posted_from"):
+            return path
+    return _page_of(request.resolver_match) or request.get_full_path()
+
+
+def _match(path: str) -> ResolverMatch | None:
+    if is_for_machines(path):
+        return None
+    try:
+        return resolve(path)
+    except Resolver404:
+        return None
+
+
+def _page_of(match: ResolverMatch | None) -> str:
+    if match is None:
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    page, names = getattr(match.func, "posted_from", ("", ()))
+    return reverse(page, kwargs={name: match.kwargs[name] for name in names}) if page else ""
