@@ -7,6 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from allauth.socialaccount.internal.statekit import get_states
 from allauth.socialaccount.models import SocialLogin, SocialToken
 from allauth.socialaccount.providers.base import AuthProcess, ProviderException
 from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
@@ -25,6 +26,8 @@ from config.core.pages import error_response
 from config.core.requests import own_path
 
 _OK = 200
+# In the session: the state of the sign-in that it began with, and where that led to.
+_LAST_SIGN_IN = "last_sign_in"
 # For all calls of one sign-in together.
 _SECONDS = 10.0
 _LONGEST_ANSWER_BYTES = 1 << 20
@@ -204,12 +207,24 @@ _callback = OAuth2CallbackView.adapter_view(GitHubAdapter)
 @login_not_required
 def callback(request: HttpRequest) -> HttpResponse:
     """GET /api/auth/github/callback: sign the person in and send them on to where they came from."""
+    state_id = request.GET.get("state", "")
+    if request.user.is_authenticated and state_id not in get_states(request):
+        # The address was loaded again: what it was for is done.
+        done, target = request.session.get(_LAST_SIGN_IN, ("", ""))
+        known = own_path(target) if done == state_id else ""
+        return _go_on(request, redirect(known or resolve_url(settings.LOGIN_REDIRECT_URL)))
     answer: HttpResponse = _callback(request)
     if answer.get("Location") == reverse("socialaccount_signup"):
         # The address was free when the adapter looked, and taken when allauth did: a sign-in beside this
         # one took it in between. allauth would ask for another address, and keep GitHub's token until then.
         request.session.pop("socialaccount_sociallogin", None)
         return error_response(request, SignInTwice(), title="Please try again")
+    if request.user.is_authenticated and (target := answer.get("Location")):
+        request.session[_LAST_SIGN_IN] = (state_id, target)
+    return _go_on(request, answer)
+
+
+def _go_on(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     if urlsplit(answer.get("Location", "")).path in settings.PATHS_LEADING_AWAY:
         # The chain began with a form of ours, whose redirects the browser follows to this server and GitHub only.
         return render(request, "accounts/go_on.html", {"next": answer["Location"]})

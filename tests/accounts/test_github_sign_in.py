@@ -255,3 +255,24 @@ def test_first_sign_ins_at_once_make_one_person(github):
     for browser, status in zip(browsers, statuses, strict=True):
         assert browser.is_signed_in == (status == 302)
     assert Browser().sign_in("alice").status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/account/apps", "/workspaces/?page=2"])
+def test_a_callback_that_is_loaded_again_goes_on_to_where_it_was_going(github, browser, path):
+    callback = browser.approve_at_github(browser.go_to_github(next_path=path), login="alice")
+    answers = [browser.client.get(callback) for _ in range(3)]
+    assert [(answer.status_code, answer.get("Location")) for answer in answers] == [(302, path)] * 3
+    assert AuditEvent.objects.filter(action="user.signed_in").count() == 1
+
+
+@pytest.mark.parametrize("query", ["", "?code=0&state=gone", "?error=access_denied&state=gone"])
+def test_a_callback_of_no_sign_in_leads_somebody_signed_in_to_their_workspaces(alices, query):
+    answer = alices.get(f"/api/auth/github/callback{query}")
+    assert (answer.status_code, answer["Location"]) == (302, "/workspaces/")
+
+
+def test_a_callback_loaded_again_leads_away_by_a_link_only(github, browser):
+    callback = browser.approve_at_github(browser.go_to_github(next_path="/auth/dev-ui?app=x"), login="alice")
+    first, second = browser.client.get(callback), browser.client.get(callback)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert 'href="/auth/dev-ui?app=x"' in second.content.decode()
