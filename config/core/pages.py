@@ -11,6 +11,11 @@ from django.template.loader import render_to_string
 from config.core.api import as_application_error
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
 
+_NO_ORIGIN = (
+    "Your browser hides which site this form was on (`Origin: null`), as privacy extensions, a `no-referrer` policy "
+    "and sandboxed frames make it do. Allow it for this site, or open the page in a window of its own, and try again."
+)
+
 
 def error_response(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
     """The error as a page."""
@@ -56,6 +61,8 @@ def crashed(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
-    """403: a form came back without its token."""
+    """403: a form came back without its token, or from a browser that does not say whose page it was on."""
+    if request.META.get("HTTP_ORIGIN") == "null":
+        return error_response(request, Forbidden(_NO_ORIGIN), title="Please try again")
     error = Forbidden("This form is too old or came from another site. Go back, reload the page and try again.")
     return error_response(request, error, title="Please try again")

@@ -77,3 +77,11 @@ def test_another_place_written_into_the_form_is_not_either(github, browser, path
 def test_a_page_that_needs_a_person_leads_here_and_back(browser):
     answer = browser.get("/account/apps")
     assert (answer.status_code, answer["Location"]) == (302, "/auth/sign-in?next=/account/apps")
+
+
+def test_a_form_whose_origin_the_browser_hides_is_refused_with_the_cause(browser):
+    form = form_of(browser.get("/auth/sign-in"), "/auth/github")
+    page = browser.client.post("/auth/github", form, headers={"Origin": "null"})
+    assert (page.status_code, "hides which site this form was on (`Origin: null`)" in text_of(page)) == (403, True)
+    other = browser.client.post("/auth/github", form, headers={"Origin": "https://evil.example.com"})
+    assert (other.status_code, "came from another site" in text_of(other)) == (403, True)
