@@ -106,7 +106,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self.nr_conns += 1
         conn = Connection(ClientSocket(accepted), client=client, server=listener.getsockname())
         self._wait(conn, EVENT_READ, self._hear, seconds=self.cfg.keepalive)
-        self._hear(conn, conn.sock)
+        self._turn(self._hear, conn, conn.sock)
 
     # --- A request comes ----------------------------------------------------------------------
 

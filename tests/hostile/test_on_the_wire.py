@@ -83,7 +83,24 @@ def test_a_form_that_is_announced_too_large_is_refused_before_it_comes(quiet_ser
     assert (answer.status, b"Too large" in answer.body) == (413, True)
 
 
-@pytest.mark.parametrize("body", [b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n"])
+@pytest.mark.parametrize("size", ["200000", "fffffffffffffffffffffffff"])
+def test_a_chunk_that_is_announced_too_large_is_refused_before_it_comes(calm, size):
+    answer = send(calm, request("POST", "/api/auth/cli/session", JSON, CHUNKED), f"{size}\r\n".encode())
+    assert (answer.status, answer.sentence) == (413, "The request's body is too large.")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\n{}\r\n0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"-6\r\n{}\r\n0\r\n\r\n",
+        b"-fffffff\r\n{}\r\n0\r\n\r\n",
+        b"+2\r\n{}\r\n0\r\n\r\n",
+        b"1_0\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}xx0\r\n\r\n",
+    ],
+)
 def test_chunks_that_do_not_add_up_are_refused(calm, body):
     answer = send(calm, request("POST", "/api/auth/cli/session", JSON, CHUNKED), body)
     assert (answer.status, answer.sentence) == (400, UNREADABLE)
