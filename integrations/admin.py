@@ -93,7 +93,10 @@ class StrangeConnectionAdmin(OperatorAdmin):
     list_filter = (("integration_id", admin.AllValuesFieldListFilter), "first_seen_at")
     search_fields = ("connection_id", "integration_id")
     search_help_text = "Connection or integration"
-    fields = ("connection_id", "integration_id", "reason", "first_seen_at", "seen_at")
+    fieldsets = (
+        (None, {"fields": ("connection_id", "integration_id", "reason")}),
+        ("When", {"fields": ("first_seen_at", "seen_at")}),
+    )
 
 
 @admin.register(CredentialUse)

@@ -39,7 +39,13 @@ _DO: dict[str, Callable[[], object]] = {
 }
 # These compare all that is here with all that is elsewhere, or count it, and read it from end to end for that. Of
 # what only ever grows, which is what is over, they read nothing.
-_COMPARE = {"deployments.reconcile", "clouddev.reconcile", "clouddev.note_states", "integrations.reconcile"}
+_COMPARE = {
+    "clouddev.note_states",
+    "clouddev.reconcile",
+    "deployments.machine_states",
+    "deployments.reconcile",
+    "integrations.reconcile",
+}
 # procrastinate's own.
 _LIBRARY = {"core.rescue_jobs", "core.forget_jobs"}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 LONG = 64_000
 _SHORT = 3_000
-_SUSPICIOUS_SECONDS = 0.002
+_SUSPICIOUS_SECONDS = 0.0005
 _MOST_SECONDS = 0.5
 _MANY = 50
 _LETTERS = "aZ0_ \t\n:/.-=\"'([{<>)]}#@$\\,;~é\x1b\x00"
@@ -56,7 +56,7 @@ def slow_text(pattern: re.Pattern[Any], methods: frozenset[str] = ALL_METHODS) -
     for make in _texts(pattern):
         for name in sorted(methods):
             # The short text is quick to try; what takes suspiciously long there is tried with the long one.
-            if _seconds(pattern, name, make(_SHORT)) > _SUSPICIOUS_SECONDS and _is_slow(pattern, name, make(LONG)):
+            if _seconds(pattern, name, make(_SHORT)) > _SUSPICIOUS_SECONDS and _is_slow(pattern, name, make(2 * LONG)):
                 return f"{name}: {make(40)[:80]!r}…"
     return None
 

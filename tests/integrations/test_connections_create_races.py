@@ -149,14 +149,14 @@ def test_a_stale_claim_that_its_owner_takes_up_again_meanwhile_is_not_released(
     alice, charlie_api, sandbox, monkeypatch
 ):
     row = claimed(alice, minutes=3)
-    real = Nango.list_connections
+    real = Nango.find_connection
 
     def take_up_meanwhile(self, **asked):
-        listed = real(self, **asked)
+        found = real(self, **asked)
         Connection.objects.filter(pk=row.pk).update(claim=uuid.uuid4(), claimed_at=timezone.now())
-        return listed
+        return found
 
-    monkeypatch.setattr(Nango, "list_connections", take_up_meanwhile)
+    monkeypatch.setattr(Nango, "find_connection", take_up_meanwhile)
 
     assert create(charlie_api).json() == TAKEN
     assert Connection.objects.get().owner == alice

@@ -111,6 +111,8 @@ def test_a_person_sees_and_ends_their_own_apps_only(server, person, tool):
     expect(alice.page.get_by_role("status")).to_have_text("crayon CLI on alices-laptop is signed out.")
     alice.shoot("9-app-signed-out")
     assert server.request("GET", "/api/integrations", token=token).status == 401
+    alice.page.get_by_text("Sign out everywhere…").click()
+    expect(alice.page.get_by_text("Sign out 0 apps and 1 browser, this one included?")).to_be_visible()
     alice.page.get_by_role("button", name="Sign out everywhere").click()
     alice.reads("Sign in")
     alice.shoot("10-signed-out-everywhere")

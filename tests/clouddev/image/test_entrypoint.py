@@ -34,7 +34,7 @@ def test_the_first_boot_makes_the_smallest_project_and_runs_it(machine: BootedMa
     machine.start(machine.given(DEV_COMMAND=None))
     machine.wait_for((machine.home / "npm.called").exists)
     assert (machine.home / "npm.called").read_text() == "npm run dev\n"
-    assert sorted(path.name for path in machine.project.iterdir()) == ["package.json", "server.js"]
+    assert sorted(path.name for path in machine.project.iterdir()) == ["package.json", "server.js", "tokens.js"]
     assert "dev" in json.loads((machine.project / "package.json").read_text())["scripts"]
 
 
