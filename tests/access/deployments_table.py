@@ -55,7 +55,7 @@ DEPLOYMENT_PAGES: dict[str, list[Visit]] = {
         Visit("GET", f"{_APP}logs", signed_in(f"{_APP}logs", 404, alice=200), absent=_NO_DEPLOYMENT),
     ],
     "deployments/<uuid:deployment_id>/destroy": [
-        Visit("POST", _DESTROY, signed_in(_DESTROY, 404, alice=_APPS), form={"name": "shop"}, absent=_NO_DEPLOYMENT),
+        Visit("POST", _DESTROY, signed_in(_APP, 404, alice=_APPS), form={"name": "shop"}, absent=_NO_DEPLOYMENT),
         Visit("GET", _DESTROY, signed_in(_DESTROY, 405)),
     ],
     "deployments/<uuid:deployment_id>/builds/<uuid:build_id>": [
@@ -65,12 +65,12 @@ DEPLOYMENT_PAGES: dict[str, list[Visit]] = {
         Visit("GET", _NEWS, signed_in(_NEWS, 404, alice=200), absent=_NO_BUILD),
     ],
     "deployments/<uuid:deployment_id>/builds/<uuid:build_id>/cancel": [
-        Visit("POST", _CANCEL, signed_in(_CANCEL, 404, alice=_BUILD), absent=_NO_BUILD),
+        Visit("POST", _CANCEL, signed_in(_BUILD, 404, alice=_BUILD), absent=_NO_BUILD),
         Visit("GET", _CANCEL, signed_in(_CANCEL, 405)),
     ],
     # The build has made no image: alice is led back to it and told so.
     "deployments/<uuid:deployment_id>/builds/<uuid:build_id>/redeploy": [
-        Visit("POST", _REDEPLOY, signed_in(_REDEPLOY, 404, alice=_BUILD), absent=_NO_BUILD),
+        Visit("POST", _REDEPLOY, signed_in(_BUILD, 404, alice=_BUILD), absent=_NO_BUILD),
         Visit("GET", _REDEPLOY, signed_in(_REDEPLOY, 405)),
     ],
 }

@@ -60,6 +60,8 @@ SERVER_CALLS: dict[str, list[Call]] = {
 }
 
 _HOME, _NO_LINK = "/account/apps", {"{link}": "0" * 64}
+# A callback of no sign-in: loaded again by somebody who is signed in, it goes on.
+_CALLED_BACK = everybody("/workspaces/", **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 400))
 _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
 
@@ -107,17 +109,17 @@ SERVER_PAGES: dict[str, list[Visit]] = {
     ],
     "account/apps": [Visit("GET", _HOME, signed_in(_HOME, 200))],
     "account/apps/<uuid:token_id>/revoke": [
-        Visit("POST", _REVOKE, signed_in(_REVOKE, 404, alice=_HOME), absent=_NO_APP),
+        Visit("POST", _REVOKE, signed_in(_HOME, 404, alice=_HOME), absent=_NO_APP),
         Visit("GET", _REVOKE, signed_in(_REVOKE, 405)),
     ],
     "account/browsers/<int:session_id>/end": [
-        Visit("POST", _END, signed_in(_END, 404, alice=_HOME), absent=_NO_BROWSER),
+        Visit("POST", _END, signed_in(_HOME, 404, alice=_HOME), absent=_NO_BROWSER),
         Visit("GET", _END, signed_in(_END, 405)),
     ],
     "account/revoke-all": [
-        Visit("POST", "/account/revoke-all", signed_in("/account/revoke-all", "/auth/sign-in")),
+        Visit("POST", "/account/revoke-all", signed_in(_HOME, "/auth/sign-in")),
         Visit("GET", "/account/revoke-all", signed_in("/account/revoke-all", 405)),
     ],
-    "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", everybody(400))],
-    "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", everybody(400))],
+    "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", _CALLED_BACK)],
+    "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", _CALLED_BACK)],
 }

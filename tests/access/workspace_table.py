@@ -10,13 +10,13 @@ _DEV_UI, _DEV_UI_QUOTED = "/auth/dev-ui?app={dev}", "/auth/dev-ui%3Fapp%3D{dev}"
 def _for_members(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
     """What its members may do, and for everybody else isn't there."""
     path = f"{_PAGE}{deed}"
-    return _deed(path, signed_in(path, 404, alice=leads_to, member=leads_to), form)
+    return _deed(path, signed_in(_PAGE, 404, alice=leads_to, member=leads_to), form)
 
 
 def _for_owners(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
     """What only alice may do, and for everybody else, a member too, isn't there."""
     path = f"{_PAGE}{deed}"
-    return _deed(path, signed_in(path, 404, alice=leads_to), form)
+    return _deed(path, signed_in(_PAGE, 404, alice=leads_to), form)
 
 
 def _deed(path: str, statuses: dict[str, int | str], form: dict[str, str]) -> list[Visit]:
