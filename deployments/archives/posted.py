@@ -18,6 +18,8 @@ from deployments.archives.errors import TooLarge
 MEMBER = "archive"
 # More than the largest environment, with most of its characters escaped.
 MOST_BESIDE = 2 << 20
+# No push has a reason to be nested deeper, and every level costs a step of what follows it.
+_DEEPEST = 100
 _NOT_JSON = "The body is not valid JSON."
 _NOT_BASE64 = "archive: This is not valid base64."
 _STRUCTURE = re.compile(rb'["{}\[\]:,]')
@@ -109,6 +111,8 @@ class _Reader:
             case b"{" | b"[":
                 self._is_object = self._is_object or (self._depth == 0 and found[0] == b"{")
                 self._depth += 1
+                if self._depth > _DEEPEST:
+                    raise Malformed(_NOT_JSON)
                 self._awaits_value = False
             case b"}" | b"]":
                 self._depth -= 1

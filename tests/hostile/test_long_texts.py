@@ -138,6 +138,13 @@ def test_no_body_takes_long_to_read(pump):
         read_posted([body], io.BytesIO(), most=1, too_large=TooLarge())
 
 
+@pytest.mark.parametrize("pump", [b"[", b'{"a":'])
+def test_a_body_that_is_nested_without_end_is_not_read_on(pump):
+    body = pump * (MOST_BESIDE // len(pump))
+    with processor_time(MOST_SECONDS / 10), pytest.raises(ApplicationError):
+        read_posted([body], io.BytesIO(), most=1, too_large=TooLarge())
+
+
 @pytest.mark.parametrize("pump", ['"', "\\", '\\"', ":", '":"', "{"])
 def test_names_in_a_body_are_counted_quickly(pump):
     text = json.dumps(pump * (1_000_000 // len(pump)))
