@@ -75,9 +75,8 @@ def ssh_access(*, machine: Machine, now: datetime, actor: audit.Actor | None = N
 
 def mcp_token(*, machine: Machine, person: Person, actor: audit.Actor, now: datetime) -> str:
     """A dev-UI token in the name of the member's user on the machine, for a day. Raises NotReady."""
-    member = _member(machine, person)
     require_there(machine)
-    return _for_a_day(machine, actor, login=member.linux_user, use=Use.MCP, now=now)
+    return _for_a_day(machine, person, actor, use=Use.MCP, now=now)
 
 
 def browser_token(*, machine: Machine, person: User, login: str, now: datetime) -> str:
@@ -85,9 +84,8 @@ def browser_token(*, machine: Machine, person: User, login: str, now: datetime) 
 
     Raises NotReady, also while the machine is being made: nothing would answer the browser yet.
     """
-    _member(machine, person)
     require_ready(machine)
-    return _for_a_day(machine, person, login=login, use=Use.BROWSER, now=now)
+    return _for_a_day(machine, person, person, login=login, use=Use.BROWSER, now=now)
 
 
 def issue_webhook_token(
@@ -99,7 +97,6 @@ def issue_webhook_token(
     """
     if expires_in not in LIFETIMES:
         raise Malformed(f"expiresIn: Say one of {', '.join(LIFETIMES)}.")
-    member = _member(machine, person)
     require_there(machine)
     WEBHOOK_TOKENS.spend(str(person.id))
     _note_use(machine, now)
@@ -107,7 +104,7 @@ def issue_webhook_token(
     now, lifetime = now.replace(microsecond=0), LIFETIMES[expires_in]
     signer = Signer.from_settings()
     with transaction.atomic():
-        _hold(machine, person)
+        member = _held(machine, person)
         row = WebhookToken.objects.create(
             machine=machine, made_by_id=person.id, created_at=now, expires_at=now + lifetime
         )
@@ -171,29 +168,33 @@ def record_fetched(action: str, machine: Machine, actor: audit.Actor | None) -> 
     )
 
 
-def _for_a_day(machine: Machine, actor: audit.Actor, *, login: str, use: Use, now: datetime) -> str:
-    """A token for the machine, whose id is kept so that it can end before."""
+def _for_a_day(  # noqa: PLR0913 - a token says this much
+    machine: Machine, person: Person, actor: audit.Actor, *, use: Use, now: datetime, login: str = ""
+) -> str:
+    """A token for the machine, whose id is kept so that it can end before; `login` is the member's user there."""
     signer = Signer.from_settings()
     _note_use(machine, now)
-    row = MachineToken.objects.create(machine=machine, user_id=actor.id, expires_at=now + LIFETIME)
-    if use is Use.MCP:
-        # Last, so that no token is given out without it. Opening the dev UI is looking, and leaves none.
-        record_fetched("mcp_token.issued", machine, actor)
-    return signer.sign(user_id=actor.id, app=machine.fly_app_id, login=login, use=use, now=now, jti=row.pk)
+    # Nothing is around it, so there is no savepoint to go back to.
+    with transaction.atomic(savepoint=False):
+        member = _held(machine, person)
+        row = MachineToken.objects.create(machine=machine, user_id=person.id, expires_at=now + LIFETIME)
+        if use is Use.MCP:
+            # Opening the dev UI is looking, and leaves none.
+            record_fetched("mcp_token.issued", machine, actor)
+    login = login or member.linux_user
+    return signer.sign(user_id=person.id, app=machine.fly_app_id, login=login, use=use, now=now, jti=row.pk)
 
 
-def _member(machine: Machine, person: Person) -> Member:
-    member = machine.members.filter(user_id=person.id).first()
+def _held(machine: Machine, person: Person) -> Member:
+    """The person's membership, which stays as it is until the transaction ends, and so does their standing.
+
+    So no token outlives them that was made meanwhile. Raises NoSuchMachine.
+    """
+    own = machine.members.filter(user_id=person.id, user__is_active=True).select_related("user")
+    member = own.select_for_update(of=("self", "user"), no_key=True).first()
     if member is None:
         raise NoSuchMachine
     return member
-
-
-def _hold(machine: Machine, person: Person) -> None:
-    """Keep the person's membership and standing as they are, so that no token outlives them that was made meanwhile."""
-    own = machine.members.filter(user_id=person.id, user__is_active=True).select_related("user")
-    if own.select_for_update(of=("self", "user"), no_key=True).first() is None:
-        raise NoSuchMachine
 
 
 def _note_use(machine: Machine, now: datetime) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import access_ended, cli_login, people
-from clouddev.models import CronJob, WebhookToken
+from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
 from clouddev.services import members, tokens
 from clouddev.services.access import NoSuchMachine
 from integrations.models import ConnectLink
@@ -193,9 +193,38 @@ def test_restoring_brings_access_tokens_back_and_no_token_of_a_machine(alice, bo
     assert (works["access tokens"], works["webhook tokens"], works["cron jobs"]) == (True, False, False)
 
 
+def _webhook_token(machine: Machine, person: User) -> None:
+    tokens.issue_webhook_token(machine=machine, person=person, actor=person, expires_in="365d", now=timezone.now())
+
+
+def _mcp_token(machine: Machine, person: User) -> None:
+    tokens.mcp_token(machine=machine, person=person, actor=person, now=timezone.now())
+
+
+def _browser_token(machine: Machine, person: User) -> None:
+    tokens.browser_token(machine=machine, person=person, login="bob", now=timezone.now())
+
+
+OF_MACHINES = [_webhook_token, _mcp_token, _browser_token]
+
+
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ask", OF_MACHINES)
+def test_it_gives_no_token_to_somebody_who_was_suspended_after_they_were_let_in(ask, alice, bob):
+    machine = make_machine(alice, "studio")
+    add_member(machine, bob)
+    people.suspend(user=User.objects.get(pk=bob.pk), by=None)
+    with pytest.raises(NoSuchMachine):
+        ask(machine, bob)
+    assert not WebhookToken.objects.exists()
+    assert not MachineToken.objects.exists()
+    assert not AuditEvent.objects.filter(action="mcp_token.issued").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ask", OF_MACHINES)
 @pytest.mark.parametrize("way", ["suspended", "removed"])
-def test_a_webhook_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(way, alice, bob):
+def test_a_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(way, ask, alice, bob):
     machine = make_machine(alice, "studio")
     add_member(machine, bob)
 
@@ -205,9 +234,10 @@ def test_a_webhook_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(
         else:
             members.remove_member(machine=machine, login="bob", actor=alice)
 
-    def ask() -> None:
+    def try_it() -> None:
         with suppress(NoSuchMachine):
-            tokens.issue_webhook_token(machine=machine, person=bob, actor=bob, expires_in="365d", now=timezone.now())
+            ask(machine, bob)
 
-    at_once(ask, end, ask, ask)
+    at_once(try_it, end, try_it, try_it)
     assert not WebhookToken.objects.filter(revoked_at=None).exists()
+    assert not MachineToken.objects.filter(revoked_at=None).exists()
