@@ -68,6 +68,16 @@ def _cache(ended: Ended) -> int:
     return User.objects.filter(pk=ended.user.pk).update(cache_epoch=F("cache_epoch") + 1)
 
 
+@part("CLI logins under way")
+def _logins(ended: Ended) -> int:
+    """Those that were approved and that no tool has picked up.
+
+    Before the tokens: one that is being picked up at this moment holds its row, and its token is there by then.
+    """
+    approved = CLILogin.objects.filter(decided_by=ended.user, state=CLILogin.State.APPROVED)
+    return approved.update(state=CLILogin.State.DENIED)
+
+
 @part("access tokens")
 def _tokens(ended: Ended) -> int:
     """Those of somebody who is suspended are refused as long as they are, and work again when they are restored."""
@@ -84,10 +94,3 @@ def _browsers(ended: Ended) -> int:
     # Of two at once each counts what it ended itself.
     count, _ = listed.filter(session_key__in=keys).delete()
     return int(count)
-
-
-@part("CLI logins under way")
-def _logins(ended: Ended) -> int:
-    """Those that were approved and that no tool has picked up."""
-    approved = CLILogin.objects.filter(decided_by=ended.user, state=CLILogin.State.APPROVED)
-    return approved.update(state=CLILogin.State.DENIED)

@@ -1,14 +1,17 @@
 """What ends with somebody's access: each thing that a person was given, in each way of losing it."""
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
@@ -241,3 +244,32 @@ def test_a_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(way, ask
     at_once(try_it, end, try_it, try_it)
     assert not WebhookToken.objects.filter(revoked_at=None).exists()
     assert not MachineToken.objects.filter(revoked_at=None).exists()
+
+
+def _somebody_waits() -> bool:
+    """Whether a connection to this database waits for a row that another one holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone() is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_token_that_is_picked_up_at_the_same_time_does_not_outlive_signing_out(bob):
+    login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
+    cli_login.approve(login=CLILogin.objects.get(code=login.code), user=bob, now=NOW)
+    picked_up = Event()
+
+    def pick_up() -> None:
+        with transaction.atomic():
+            cli_login.check(code=login.code, secret=login.secret, address="127.0.0.1", now=NOW)
+            picked_up.set()
+            until = time.monotonic() + 10
+            while not _somebody_waits() and time.monotonic() < until:
+                time.sleep(0.01)
+
+    def end() -> None:
+        picked_up.wait(timeout=20)
+        people.revoke_everything(user=bob, by=bob, now=timezone.now())
+
+    at_once(pick_up, end)
+    assert [token.revoked_at is None for token in AccessToken.objects.of(bob)] == [False]
