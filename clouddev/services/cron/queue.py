@@ -40,9 +40,11 @@ def enqueue(run_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
 def has_turn(*, job_id: int, run_id: uuid.UUID, organization_id: str, machine_id: str) -> bool:
     """Whether this job may take its step beside those under way for its machine and organization; else it comes again.
 
-    The older job goes on, so that of two that meet one does.
+    The older job goes on, so that of two that meet one does. One of the same run is no reason to wait: a killed worker
+    left it, or the run's row lets one of the two take the step.
     """
-    under_way = _jobs(status="doing", organization_id=organization_id).filter(pk__lt=job_id)
+    older = _jobs(status="doing", organization_id=organization_id).filter(pk__lt=job_id)
+    under_way = older.exclude(args__run_id=str(run_id))
     most = max(1, CRON_AT_ONCE * worker_processes() - 1)
     if under_way.filter(args__machine_id=machine_id).exists() or under_way.count() >= most:
         enqueue(run_id, after=_LOOKS_AGAIN_AFTER)

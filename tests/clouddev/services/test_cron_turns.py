@@ -71,6 +71,13 @@ def test_one_organization_leaves_a_slot_to_others(alice: User, charlie: User) ->
     assert begun(others[0])
 
 
+def test_what_a_killed_worker_left_of_a_run_keeps_the_next_worker_waiting_for_nothing(alice: User) -> None:
+    (run,) = runs_of(make_machine(alice), 1)
+    assert begun(run)
+    queue.enqueue(run.pk)
+    assert begun(run)
+
+
 def test_what_has_no_turn_comes_again_in_seconds(alice: User) -> None:
     first, second = runs_of(make_machine(alice), 2)
     assert begun(first)
