@@ -33,5 +33,5 @@ COPY --from=flyctl /flyctl /usr/local/bin/flyctl
 USER 10001
 EXPOSE 3000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + (os.environ.get('BIND') or os.environ.get('PORT') or '3000').rsplit(':', 1)[-1] + '/_/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://localhost:' + (os.environ.get('BIND') or os.environ.get('PORT') or '3000').rsplit(':', 1)[-1] + '/_/health', timeout=4)"]
 CMD ["gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi:application"]

@@ -7,6 +7,8 @@ thread that keeps them. gunicorn's own parser has the last word about what a req
 import re
 import socket
 import time
+from collections import Counter
+from collections.abc import Collection
 from io import BytesIO
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ from gunicorn.http.unreader import SocketUnreader
 
 from config.clientsockets import ClientSocket
 from config.core.bodies import LARGE_BODIES, SLOWEST_RATE, SMALL_BODY
-from config.core.requests import network_of
+from config.core.requests import NETWORK_SHARES, networks_of, plain_address
 
 # Seconds for the head and the body of a request to come; what came earns it more.
 REQUEST_SECONDS = 10
@@ -146,9 +148,12 @@ class Connection:
     """A client's connection; `request` is the one that is served next, as soon as enough of it is there."""
 
     def __init__(self, sock: ClientSocket, *, client: Any, server: Any) -> None:
+        if isinstance(client, tuple):
+            # A socket for both families has IPv4 as IPv6, which neither a trusted proxy nor a limit is known by.
+            client = (plain_address(client[0]) or client[0], *client[1:])
         # gunicorn's names, for its `handle_request`.
         self.sock, self.client, self.server = sock, client, server
-        self.network = network_of(str(client[0])) if client else ""
+        self.networks = networks_of(client[0] if isinstance(client, tuple) else "")
         self.unreader = Unreader(sock)
         self.request: Any = None
         self.waits_for: Literal["request", "answer", "end"] = "request"
@@ -246,3 +251,14 @@ class Connection:
         if expects:
             self.sock.sendall(_CONTINUE)
         return False
+
+
+def oldest_of_crowd(connections: Collection[Connection]) -> Connection | None:
+    """The first one of the network that has most of them for its size: a /48 may have four times as many as a /64."""
+    crowds: Counter[tuple[str, int]] = Counter()
+    for connection in connections:
+        crowds.update(zip(connection.networks, NETWORK_SHARES, strict=False))
+    if not crowds:
+        return None
+    crowded, _ = max(crowds, key=lambda crowd: crowds[crowd] / crowd[1])
+    return next(connection for connection in connections if crowded in connection.networks)

@@ -94,6 +94,12 @@ def url(name: str, default: str | None = None) -> str:
     return value
 
 
+def host_of(address: str) -> str:
+    """The address's host as it stands in a request's `Host`, without the port: IPv6 in brackets."""
+    host = urlsplit(address).hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
 def database(name: str) -> dict[str, object]:
     """Django's settings of the PostgreSQL database that a postgres:// address names."""
     address = secret(name)

@@ -7,17 +7,17 @@ opening one costs more than most requests (docs/adr/0003-fast-by-construction.md
 import gc
 from pathlib import Path
 
-from config import env
+from config import env, listening
 from config.core import logs
 
-bind = env.text("BIND", f"0.0.0.0:{env.integer('PORT', 3000, at_least=1, at_most=65535)}")
+bind = env.text("BIND", "") or listening.everywhere(env.integer("PORT", 3000, at_least=1, at_most=65535))
 workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
 worker_class = "config.worker.Worker"
 threads = env.integer("WEB_THREADS", 20, at_least=1)
 keepalive = 75
 graceful_timeout = 20
 limit_request_line = 8190
-forwarded_allow_ips = "127.0.0.1"
+forwarded_allow_ips = "127.0.0.1,::1"
 # Not even a proxy may move the server to another path: SCRIPT_NAME as a header would change routes.
 forwarder_headers = ""
 # When one more comes, whoever has waited longest in the most crowded network is let go.

@@ -23,7 +23,7 @@ crypto.parse_keys(ENCRYPTION_KEYS)
 PUBLIC_URL = env.url("PUBLIC_URL")
 _PUBLIC = urlsplit(PUBLIC_URL)
 IS_SECURE = _PUBLIC.scheme == "https"
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [_PUBLIC.hostname or ""])
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", [env.host_of(PUBLIC_URL)])
 TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0, at_most=10)
 CLIENT_ADDRESS_HEADER = env.text("CLIENT_ADDRESS_HEADER", "")
 WEB_THREADS = env.integer("WEB_THREADS", 20, at_least=1)

@@ -10,7 +10,6 @@ import resource
 import socket
 import struct
 import time
-from collections import Counter
 from concurrent.futures import Future
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
@@ -21,7 +20,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from config.clientsockets import ClientSocket
-from config.connections import REQUEST_SECONDS, BodyTooLarge, Connection, Unreader
+from config.connections import REQUEST_SECONDS, BodyTooLarge, Connection, Unreader, oldest_of_crowd
 from config.core.bodies import SLOWEST_RATE
 from config.core.requests import REQUEST_ID_HEADER, begin_unread_request
 
@@ -253,10 +252,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def _make_room(self) -> None:
         """Let go of who has waited longest in the network that has most connections."""
-        crowds = Counter(conn.network for conn in self.waiting)
-        if crowds:
-            ((crowded, _),) = crowds.most_common(1)
-            self._forget(next(conn for conn in self.waiting if conn.network == crowded))
+        if oldest := oldest_of_crowd(self.waiting):
+            self._forget(oldest)
 
     def murder_pending(self) -> None:
         """End what has waited long enough; gunicorn calls it after each turn of its loop."""

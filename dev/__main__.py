@@ -18,6 +18,7 @@ from dev import data_database, migrations, superuser, welcome
 from dev.beside import lock_of, noted
 from dev.errors import DevelopmentError
 from dev.options import Options
+from dev.ports import loopback
 from dev.postgres import EmbeddedPostgres
 from dev.presets import is_set, server_environment
 from dev.processes import Program, Restarts, require_running, run, wait_until_answering
@@ -132,9 +133,10 @@ def _sandbox_command(options: Options) -> list[str]:
 
 def _server_command(options: Options) -> list[str]:
     templates = (str(path) for path in sorted(Path("templates").rglob("*.html")))
+    bound = (f"[{address}]:{options.port}" if ":" in address else f"{address}:{options.port}" for address in loopback())
     return [
-        *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"),
-        *("--bind", f"127.0.0.1:{options.port}", "--reload"),
+        *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--reload"),
+        *(word for address in bound for word in ("--bind", address)),
         *(word for path in templates for word in ("--reload-extra-file", path)),
         "config.wsgi:application",
     ]

@@ -1,20 +1,30 @@
-"""Loopback ports: is one free, and which one is."""
+"""Loopback: which addresses there are, whether a port is free, and which one is."""
 
 import socket
 
 LOOPBACK = "127.0.0.1"
 
 
+def loopback() -> list[str]:
+    """Return the machine's own addresses: `localhost` may be either, and which one is up to the client."""
+    return [LOOPBACK, *(address for address in ["::1"] if _can_listen(address, 0))]
+
+
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on `port` of the loopback address now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Servers set this too: a port whose last connections are still closing counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
+    """Say whether a server could listen on `port` of the loopback addresses now."""
+    return all(_can_listen(address, port) for address in loopback())
+
+
+def _can_listen(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Servers set this too: a port whose last connections are still closing counts as free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
             probe.listen()
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 

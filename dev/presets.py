@@ -6,11 +6,11 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from config.env import host_of
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.state import write_private
@@ -52,15 +52,15 @@ def server_environment(options: Options, environment: Mapping[str, str]) -> dict
     GitHub's settings are preset all together or not at all, and so are Nango's and Fly's: a real client
     id is of no use to the sandbox, and the sandbox's none to GitHub.
     """
-    public_host = urlsplit(options.public_url).hostname or ""
+    public_host = host_of(options.public_url)
     presets = {
         "DEBUG": "true",
         "LOG_FORMAT": "text",
         "PORT": str(options.port),
         "PUBLIC_URL": options.public_url,
-        "ALLOWED_HOSTS": ",".join(dict.fromkeys([public_host, "localhost", "127.0.0.1"])),
+        "ALLOWED_HOSTS": ",".join(dict.fromkeys([public_host, "localhost", "127.0.0.1", "[::1]"])),
         # The stand-in for GitHub sends nobody anywhere that it wasn't told.
-        "SANDBOX_REDIRECT_HOSTS": public_host,
+        "SANDBOX_REDIRECT_HOSTS": public_host.strip("[]"),
         "WEB_CONCURRENCY": "1",
         "BUILD_FOLDER": str(options.state / "builds"),
         "STORAGE_FOLDER": str(options.state / "storage"),

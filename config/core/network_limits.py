@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from config.core.errors import TooManyRequests
 from config.core.ratelimits import RateLimit
-from config.core.requests import networks_of
+from config.core.requests import NETWORK_SHARES, networks_of
 
-# Of one address or /64; of a /56; of a /48.
-_TIMES = (1, 2, 4)
 _SHARE = 5
 
 
@@ -41,7 +39,7 @@ class NetworkLimit:
     def _limits(self, address: str) -> list[tuple[RateLimit, str]]:
         return [
             (RateLimit(f"{self.name}-{times}", f"{self.number * times}/{self.period}"), network)
-            for times, network in zip(_TIMES, networks_of(address), strict=False)
+            for times, network in zip(NETWORK_SHARES, networks_of(address), strict=False)
         ]
 
 

@@ -18,6 +18,8 @@ _address: ContextVar[str] = ContextVar("address", default="")
 _deadlines: ContextVar[dict[str, float] | None] = ContextVar("deadlines", default=None)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 REQUEST_ID_HEADER = "X-Request-ID"
+# How often as much as an address or a /64 may have, its /56 and its /48 may.
+NETWORK_SHARES = (1, 2, 4)
 # No page begins with two slashes, so whoever asks for `//api/x` is a machine too.
 MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/", "//")
 _MACHINE_ROOTS = frozenset({"/api", "/_", "/webhooks"})
@@ -106,20 +108,30 @@ def client_address(request: HttpRequest) -> str:
     elif settings.TRUSTED_PROXY_COUNT:
         hops = [hop.strip() for hop in str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
         candidate = hops[-settings.TRUSTED_PROXY_COUNT] if len(hops) >= settings.TRUSTED_PROXY_COUNT else peer
-    return _canonical(candidate) or _canonical(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
+    return plain_address(candidate) or plain_address(peer) or "0.0.0.0"  # noqa: S104 - "unknown", nothing binds to it
 
 
-def network_of(address: str) -> str:
-    """What a limit counts `address` as: itself, or for IPv6 its /64, all of which one host may use.
+@lru_cache(maxsize=4096)
+def plain_address(address: str) -> str:
+    """The one spelling of an IP address, or "" for what is none.
 
-    RFC 4291, section 2.5.1: the last 64 bits are the host's.
+    IPv4 that came to a socket for both families (`::ffff:192.0.2.1`, RFC 4291, section 2.5.5.2) is the IPv4 address:
+    as IPv6 all of IPv4 would be one network. A zone, such as in `fe80::1%eth0`, says something to its own host only.
     """
-    return networks_of(address)[0]
+    try:
+        parsed = ipaddress.ip_address(address.strip())
+    except ValueError:
+        return ""
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed).partition("%")[0]
 
 
 def networks_of(address: str) -> tuple[str, ...]:
-    """The address itself; for IPv6 its /64, /56 and /48, which providers give to one customer (RFC 6177)."""
-    canonical = _canonical(address)
+    """What a limit counts `address` as: itself; for IPv6 its /64, all of which one host may use, its /56 and its /48.
+
+    RFC 4291, section 2.5.1: the last 64 bits are the host's. RFC 6177: providers give one customer any of the three.
+    """
+    canonical = plain_address(address)
     if ":" not in canonical:
         return (canonical or address,)
     return tuple(str(ipaddress.ip_network((canonical, length), strict=False)) for length in (64, 56, 48))
@@ -128,13 +140,3 @@ def networks_of(address: str) -> tuple[str, ...]:
 def _meta_name(header: str) -> str:
     """WSGI's name of a header (PEP 3333); `request.headers` would parse all of them."""
     return f"HTTP_{header.upper().replace('-', '_')}"
-
-
-@lru_cache(maxsize=4096)
-def _canonical(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address.strip())
-    except ValueError:
-        return ""
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)

@@ -43,5 +43,17 @@ def test_https_turns_on_secure_cookies_and_a_year_of_hsts_for_this_host_alone(re
         assert not {"SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD"} & settings.keys()
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://crayon.example.com:8443", "crayon.example.com"),
+        ("http://127.0.0.1:3000", "127.0.0.1"),
+        ("http://[::1]:3000", "[::1]"),
+    ],
+)
+def test_the_server_answers_to_the_host_of_its_public_address(read, url, host):
+    assert read(PUBLIC_URL=url, ALLOWED_HOSTS="")["ALLOWED_HOSTS"] == [host]
+
+
 def test_a_machine_of_flys_is_known_by_its_id(read):
     assert [read(FLY_MACHINE_ID=value)["IS_ON_FLY"] for value in ("", "148e21ea7e8d89")] == [False, True]

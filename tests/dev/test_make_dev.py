@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from dev.ports import is_free
+from dev.ports import LOOPBACK, is_free, loopback
 from dev.processes import is_routine
 from tests.dev.dev_process import PATIENCE, RunDev
 
@@ -36,7 +36,9 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     first = run(state)
     first.wait_until_up()
     said = first.said()
-    assert fetch(f"{first.url}/_/ready")[0] == 200
+    for address in loopback():
+        host = f"[{address}]" if ":" in address else address
+        assert fetch(f"http://{host}:{first.port}/auth/sign-in")[0] == 200
     assert fetch(f"http://127.0.0.1:{first.sandbox_port}/_sandbox/state")[0] == 200
     for address in ("", "/admin/", "/api/docs"):
         assert f"{first.url}{address} " in said or f"{first.url}{address}\n" in said
@@ -130,9 +132,10 @@ def test_people_sign_in_and_connect_at_the_public_address(run: RunDev) -> None:
         assert json.load(answer)["status"] == 200
 
 
-@pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])
-def test_a_taken_port_is_named_with_the_variable_that_changes_it(run: RunDev, name: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize(("name", "address"), [("PORT", loopback()[-1]), ("SANDBOX_PORT", LOOPBACK)])
+def test_a_taken_port_is_named_with_the_variable_that_changes_it(run: RunDev, name: str, address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as taken:
         port = taken.getsockname()[1]
         dev = run(**{name: str(port)})
         assert dev.process.wait(PATIENCE) == 1
