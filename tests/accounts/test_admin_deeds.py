@@ -239,6 +239,7 @@ def test_an_operator_is_not_added_with_a_weak_password(operators, password):
 
 
 def test_a_superuser_sets_an_operators_password(operators, second):
+    make_operator("third", superuser=False)
     form = {"password1": "another-fake-password", "password2": "another-fake-password", "usable_password": "true"}
     assert operators.post(f"{PEOPLE}{second.pk}/password/", form).status_code == 302
     second.refresh_from_db()
@@ -257,6 +258,7 @@ def test_an_operator_who_is_no_superuser_sets_nobodys_password(second):
 
 def test_operators_change_their_own_password():
     second = make_operator("second", superuser=False, password=PASSWORD)
+    make_operator("third", superuser=False)
     browser = browser_of(second)
     new = "another-fake-password"
     answer = browser.post(

@@ -65,6 +65,16 @@ def test_polling_again_gives_the_same_token(nobody_api, approved):
     assert AuditEvent.objects.filter(action="access_token.issued").count() == 1
 
 
+def test_of_two_people_who_log_in_at_once_each_gets_their_own_token(nobody_api, started, alice, bob):
+    logins = [(person, *started()) for person in (alice, bob)]
+    for person, code, _secret in logins:
+        cli_login.approve(login=CLILogin.objects.get(code=code), user=person, now=timezone.now())
+    for _ in range(2):
+        for person, code, secret in logins:
+            told = check(nobody_api, code, secret).json()["data"]
+            assert AccessToken.objects.get(digest=digest(told["token"])).user == person
+
+
 def test_a_denied_login_says_so(nobody_api, started, alice):
     code, secret = started()
     cli_login.deny(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())

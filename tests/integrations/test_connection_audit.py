@@ -102,6 +102,7 @@ def test_a_claim_that_turns_out_to_be_there_is_confirmed(alice, alice_api, conne
 
     actor = "Alice" if find in {"list", "look-up"} else ""
     assert trail() == [("connection.confirmed", actor, find)]
+    assert Connection.objects.get().provider == "private-api-generic"
 
 
 @pytest.mark.parametrize("needs_reconnect", [True, False])

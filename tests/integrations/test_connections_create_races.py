@@ -162,6 +162,26 @@ def test_a_stale_claim_that_its_owner_takes_up_again_meanwhile_is_not_released(
     assert Connection.objects.get().owner == alice
 
 
+def test_an_attempt_that_fails_takes_nothing_from_a_later_one_that_may_have_been_made(
+    alice, alice_api, charlie_api, sandbox, monkeypatch
+):
+    sandbox.settings(refused_credentials=["bad-key"])
+    real = Nango.find_connection
+
+    def create_meanwhile(self, **asked):
+        monkeypatch.setattr(Nango, "find_connection", real)
+        found = real(self, **asked)
+        sandbox.faults(target="nango", match="POST /connections", drop="after", times=2)
+        assert create(alice_api).status_code == 502
+        return found
+
+    monkeypatch.setattr(Nango, "find_connection", create_meanwhile)
+
+    assert create(alice_api, credentials={"apiKey": "bad-key"}).status_code == 400
+    assert Connection.objects.get().owner == alice
+    assert create(charlie_api).json() == TAKEN
+
+
 def test_a_stale_claim_that_was_made_stays_its_makers(alice, charlie_api, connect):
     claimed(alice, minutes=3)
     connect(alice, connection_id="main")

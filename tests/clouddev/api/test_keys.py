@@ -88,9 +88,11 @@ def test_no_cache_keeps_it_and_no_log_or_record_shows_it(alice_api, studio, capl
 
 
 @every
-def test_being_asked_for_counts_as_use_once_a_minute(alice_api, studio, path):
+def test_being_asked_for_counts_as_use_once_a_minute(alice_api, alice, studio, path):
+    other = make_machine(alice, "other")
     Machine.objects.update(last_active_at=None, warned_at=timezone.now())
     ask(alice_api, path)
+    assert Machine.objects.filter(pk=other.pk, last_active_at=None, warned_at__isnull=False).exists()
     studio.refresh_from_db()
     noted = studio.last_active_at
     assert noted is not None

@@ -317,3 +317,14 @@ def test_an_earlier_wish_that_fails_takes_nothing_from_a_later_one_of_the_same(s
     wishes.give_up(first, "The machine could not be started.")
     studio.refresh_from_db()
     assert (studio.wanted_at, studio.error) == (second.at, "")
+
+
+def test_of_two_wishes_of_one_moment_the_one_that_was_replaced_does_not_count_as_the_other(studio, alice):
+    now = timezone.now()
+    start, stop = (
+        wishes.record(machine=studio, wanted=wanted, actor=alice, now=now)
+        for wanted in (Machine.Wanted.STARTED, Machine.Wanted.STOPPED)
+    )
+    wishes.give_up(start, "The machine could not be started.")
+    studio.refresh_from_db()
+    assert (studio.wanted, studio.wanted_at, studio.error) == (stop.wanted, now, "")

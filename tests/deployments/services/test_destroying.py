@@ -74,10 +74,17 @@ def test_to_anybody_else_it_is_not_there(shop, sandbox, request, name):
     assert Deployment.objects.get().state == Deployment.State.READY
 
 
-def test_an_operator_removes_anybodys(charlie, shop, sandbox):
+@pytest.fixture
+def another(alice, shop):
+    """Another app of alice's, which comes first by name."""
+    return preparation.prepare(caller=caller(alice), app_name="another", now=timezone.now())
+
+
+def test_an_operator_removes_anybodys_and_nothing_beside_it(charlie, shop, another, sandbox):
     assert destroying.destroy_any(operator=charlie, deployment_id=shop.pk, now=timezone.now()) is True
 
-    assert apps_at_fly(sandbox) == set()
+    assert apps_at_fly(sandbox) == {another.fly_app_id}
+    assert Deployment.objects.get().state == Deployment.State.READY
     assert AuditEvent.objects.get(action="deployment.destroyed").actor_id == charlie.pk
     with pytest.raises(NoSuchApp):
         destroying.destroy_any(operator=charlie, deployment_id=uuid.uuid4(), now=timezone.now())
@@ -113,6 +120,24 @@ def test_removing_twice_is_one_removal(alice, shop, sandbox):
     assert destroy(alice) is True
     assert AuditEvent.objects.filter(action="deployment.destroyed").count() == 1
     assert finish(shop) is True
+
+
+def test_of_several_that_are_on_their_way_out_the_one_that_is_meant_is_finished(alice, shop, another, sandbox):
+    sandbox.faults(target="fly", match="DELETE /v1/apps", status=500, times=2)
+    for name in ("shop", "another"):
+        assert destroy(alice, name) is False
+
+    assert finish(shop) is True
+    assert Deployment.objects.get() == another
+    assert apps_at_fly(sandbox) == {another.fly_app_id}
+
+
+def test_builds_that_are_long_over_cost_no_query_each(alice, shop, django_assert_max_num_queries):
+    for _ in range(20):
+        build_of(shop, state=Build.State.LIVE, finished_at=timezone.now())
+
+    with django_assert_max_num_queries(30):
+        assert destroy(alice) is True
 
 
 def test_without_a_token_for_fly_it_is_remembered(alice, shop, settings):
