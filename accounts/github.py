@@ -19,15 +19,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 
-from accounts.signin import LastingRefusal, SignInRefused, SignInTwice, WrongCallback, WrongGitHubSettings
+from accounts.signin import (
+    LAST_SIGN_IN,
+    LastingRefusal,
+    SignInRefused,
+    SignInTwice,
+    WrongCallback,
+    WrongGitHubSettings,
+    not_signed_in,
+    way_back,
+)
 from config.core.errors import Unavailable
 from config.core.outgoing import Answer, Service, ServiceFailed, ServiceTimeout
-from config.core.pages import error_response
 from config.core.requests import own_path
 
 _OK = 200
-# In the session: the state of the sign-in that it began with, and where that led to.
-_LAST_SIGN_IN = "last_sign_in"
 # For all calls of one sign-in together.
 _SECONDS = 10.0
 _LONGEST_ANSWER_BYTES = 1 << 20
@@ -208,19 +214,21 @@ _callback = OAuth2CallbackView.adapter_view(GitHubAdapter)
 def callback(request: HttpRequest) -> HttpResponse:
     """GET /api/auth/github/callback: sign the person in and send them on to where they came from."""
     state_id = request.GET.get("state", "")
-    if request.user.is_authenticated and state_id not in get_states(request):
+    begun = get_states(request).get(state_id)
+    if request.user.is_authenticated and begun is None:
         # The address was loaded again: what it was for is done.
-        done, target = request.session.get(_LAST_SIGN_IN, ("", ""))
-        known = own_path(target) if done == state_id else ""
-        return _go_on(request, redirect(known or resolve_url(settings.LOGIN_REDIRECT_URL)))
+        return _go_on(request, redirect(way_back(request) or resolve_url(settings.LOGIN_REDIRECT_URL)))
+    if begun is not None:
+        # A state is good once, and for ten minutes. Where it leads outlives it, for whoever has to begin again.
+        request.session[LAST_SIGN_IN] = (state_id, begun[0].get("next") or "")
     answer: HttpResponse = _callback(request)
     if answer.get("Location") == reverse("socialaccount_signup"):
         # The address was free when the adapter looked, and taken when allauth did: a sign-in beside this
         # one took it in between. allauth would ask for another address, and keep GitHub's token until then.
         request.session.pop("socialaccount_sociallogin", None)
-        return error_response(request, SignInTwice(), title="Please try again")
+        return not_signed_in(request, SignInTwice(), title="Please try again")
     if request.user.is_authenticated and (target := answer.get("Location")):
-        request.session[_LAST_SIGN_IN] = (state_id, target)
+        request.session[LAST_SIGN_IN] = (state_id, target)
     return _go_on(request, answer)
 
 

@@ -20,10 +20,13 @@ from accounts.services import people
 from config.core.errors import ApplicationError, Conflict, Malformed, Unavailable, UpstreamFailed, UpstreamTimeout
 from config.core.outgoing import ServiceTimeout
 from config.core.pages import error_response
-from config.core.requests import client_address
+from config.core.requests import client_address, own_path
+from config.core.returning import sign_in_address
 
 logger = logging.getLogger(__name__)
 
+# In the session: the state of the sign-in that came back last, and where it leads.
+LAST_SIGN_IN = "last_sign_in"
 _LONGEST_EMAIL = 254
 
 
@@ -149,7 +152,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
                 people.ensure_personal_organization(user=user)
                 audit.record("user.signed_up", actor=user, target=user)
         except IntegrityError as error:
-            raise ImmediateHttpResponse(error_response(request, SignInTwice())) from error
+            raise ImmediateHttpResponse(not_signed_in(request, SignInTwice())) from error
         return user
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:  # noqa: ARG002 - allauth's
@@ -171,8 +174,25 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         shown = _REFUSED_AT_ONCE.get(request.GET.get("error", "")) or _sign_in_error(error, exception)
         # An exception's words are ours, with GitHub's path, status and the name that it gives the error.
         logger.warning("sign-in failed: %s: %s", type(shown).__name__, exception or error)
-        raise ImmediateHttpResponse(error_response(request, shown, title="Sign-in failed"))
+        raise ImmediateHttpResponse(not_signed_in(request, shown, title="Sign-in failed"))
 
+
+def way_back(request: HttpRequest) -> str:
+    """Where the sign-in leads that this callback belongs to, if this browser began it; else "".
+
+    A callback is a link, and may be somebody else's: nothing but its state is read from it.
+    """
+    state_id, target = request.session.get(LAST_SIGN_IN, ("", ""))
+    return own_path(target) if state_id and state_id == request.GET.get("state") else ""
+
+
+def not_signed_in(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
+    """The page for a sign-in that failed, with a way to begin again where that can help."""
+    again = "" if isinstance(error, _LASTING) else sign_in_address(way_back(request))
+    return error_response(request, error, title=title, sign_in=again)
+
+
+_LASTING = (SignInRefused, WrongGitHubSettings, WrongCallback)
 
 # What GitHub sends the browser back with, before anybody has approved anything.
 _REFUSED_AT_ONCE = {"redirect_uri_mismatch": WrongCallback(), "application_suspended": SignInRefused()}

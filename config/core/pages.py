@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 
 from config.core.api import as_application_error
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
+from config.core.returning import page_of, sign_in_address
 
 _NO_ORIGIN = (
     "Your browser hides which site this form was on (`Origin: null`), as privacy extensions, a `no-referrer` policy "
@@ -17,9 +18,11 @@ _NO_ORIGIN = (
 )
 
 
-def error_response(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
-    """The error as a page."""
-    context = {"error": error, "title": title}
+def error_response(
+    request: HttpRequest, error: ApplicationError, *, title: str = "", sign_in: str = ""
+) -> HttpResponse:
+    """The error as a page; `sign_in` is an address where signing in again gets one further."""
+    context = {"error": error, "title": title, "sign_in": sign_in}
     if error.status >= ApplicationError.status:
         # A page about our own trouble asks for nobody: finding out who is signed in needs the database.
         response = HttpResponse(render_to_string("error.html", context), status=error.status)
@@ -47,7 +50,7 @@ def bad_request(request: HttpRequest, exception: object = None) -> HttpResponse:
     """400; among others for a Host header that is not ours, so nothing here asks for the host."""
     if isinstance(exception, SessionInterrupted):
         error = Malformed("You were signed out while this page was on its way. Sign in again.")
-        return error_response(request, error, title="Signed out")
+        return error_response(request, error, title="Signed out", sign_in=sign_in_address(page_of(request)))
     return error_response(request, Malformed(), title="Bad request")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -39,6 +40,19 @@ class ReturningMiddleware(LoginRequiredMiddleware):
         if request.method in _SAFE_METHODS:
             return super().handle_no_permission(request, view_func)
         return redirect_to_login(page_of_form(request), self.get_login_url(view_func))
+
+
+def sign_in_address(page: str = "") -> str:
+    """The address of the sign-in page, which leads to this page of ours afterwards."""
+    return reverse(settings.LOGIN_URL, query={REDIRECT_FIELD_NAME: page} if page else None)
+
+
+def page_of(request: HttpRequest) -> str:
+    """The page to come back to from here after signing in: itself, or the one whose form came; "" for one for all."""
+    match = request.resolver_match
+    if match is None or not getattr(match.func, "login_required", True):
+        return ""
+    return request.get_full_path() if request.method in _SAFE_METHODS else page_of_form(request)
 
 
 def page_of_form(request: HttpRequest) -> str:

@@ -152,6 +152,7 @@ def test_a_callback_is_good_once(github, browser):
     browser.press(browser.get("/account/apps"), "/auth/sign-out")
     page = browser.client.get(back)
     assert (page.status_code, LOST in text_of(page)) == (400, True)
+    assert '<a class="button primary" href="/auth/sign-in">Sign in again</a>' in page.content.decode()
     assert not browser.is_signed_in
 
 

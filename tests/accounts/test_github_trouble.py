@@ -1,15 +1,17 @@
 """Signing in with GitHub, gone wrong: nobody is signed in, and no trace of a person is left."""
 
 import json
+import re
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
 
 import pytest
+from allauth.socialaccount.internal import statekit
 
 from accounts.models import AuditEvent, Membership, Organization, User
-from tests.accounts.browsing import Browser, asked_of_github, text_of
+from tests.accounts.browsing import Browser, asked_of_github, form_of, text_of
 
 pytestmark = pytest.mark.django_db
 NOT_CONFIRMED = "GitHub did not confirm who you are. Please try to sign in again in a moment."
@@ -17,7 +19,13 @@ TOO_SLOW = "GitHub did not answer in time. Please try to sign in again in a mome
 REFUSED = "GitHub refuses this server, and trying again won't change that. Tell an operator of this server"
 WRONG_SETTINGS = "GitHub doesn't accept this server's GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET"
 LOST = "This sign-in took too long or began in another browser. Please start again."
+ELSEWHERE, AGAIN = "/deployments/?page=2", "/auth/sign-in?next=%2Fdeployments%2F%3Fpage%3D2"
 TOKEN, USER, EMAILS = "POST /login/oauth/access_token", "GET /user$", "GET /user/emails"
+
+
+def ways_on(page):
+    """Where the page's "Sign in again" leads."""
+    return re.findall(r'<a class="button primary" href="([^"]*)">Sign in again</a>', page.content.decode())
 
 
 @pytest.fixture
@@ -31,9 +39,11 @@ def nobody_came_in(browser):
 
 @pytest.mark.usefixtures("nobody_came_in")
 def test_a_callback_that_this_browser_did_not_begin_is_refused(github, browser):
-    back = Browser().approve_at_github(browser.go_to_github(), login="alice")
+    back = Browser().approve_at_github(browser.go_to_github(next_path=ELSEWHERE), login="alice")
     page = Browser().client.get(back)
     assert (page.status_code, LOST in text_of(page)) == (400, True)
+    # The link may be somebody else's, so it says nothing about where to go on to.
+    assert ways_on(page) == ["/auth/sign-in"]
 
 
 @pytest.mark.usefixtures("nobody_came_in")
@@ -41,7 +51,36 @@ def test_a_callback_that_this_browser_did_not_begin_is_refused(github, browser):
 def test_a_callback_without_its_state_is_refused(github, browser, state):
     back = browser.approve_at_github(browser.go_to_github(), login="alice")
     page = browser.client.get(f"{back.partition('?')[0]}?code={asked_of_github(back)['code']}{state}")
-    assert (page.status_code, LOST in text_of(page)) == (400, True)
+    assert (page.status_code, LOST in text_of(page), ways_on(page)) == (400, True, ["/auth/sign-in"])
+
+
+@pytest.mark.usefixtures("nobody_came_in")
+def test_who_came_back_too_late_begins_again_and_is_where_they_wanted_to_go(github, browser, monkeypatch):
+    back = browser.approve_at_github(browser.go_to_github(next_path=ELSEWHERE), login="alice")
+    monkeypatch.setattr(statekit, "STATE_TTL", -1)
+    for _ in range(2):  # however often it is loaded
+        page = browser.client.get(back)
+        assert (page.status_code, LOST in text_of(page), ways_on(page)) == (400, True, [AGAIN])
+    monkeypatch.undo()
+    assert form_of(browser.client.get(AGAIN), "/auth/github")["next"] == ELSEWHERE
+    other = browser.client.get(f"{back}0")
+    assert (other.status_code, ways_on(other)) == (400, ["/auth/sign-in"])
+
+
+def test_who_begins_again_after_a_failed_sign_in_comes_to_where_they_wanted_to_go(github, browser):
+    github.faults(target="github", match=USER, status=500)
+    back = browser.approve_at_github(browser.go_to_github(next_path=ELSEWHERE), login="alice")
+    failed, reloaded = browser.client.get(back), browser.client.get(back)
+    assert [(page.status_code, ways_on(page)) for page in (failed, reloaded)] == [(502, [AGAIN]), (400, [AGAIN])]
+    asked = browser.press(browser.client.get(AGAIN), "/auth/github")["Location"]
+    answer = browser.client.get(browser.approve_at_github(asked, login="alice"))
+    assert (answer.status_code, answer["Location"]) == (302, ELSEWHERE)
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example.com/", "//evil.example.com/", "/\\evil.example.com"])
+def test_no_way_on_leads_away(github, browser, wanted):
+    page = browser.client.get(browser.approve_at_github(browser.go_to_github(next_path=wanted), cancel="1"))
+    assert ways_on(page) == ["/auth/sign-in?next=%2Fworkspaces%2F"]
 
 
 @pytest.mark.usefixtures("nobody_came_in")
@@ -62,8 +101,8 @@ def test_a_code_that_came_too_late_is_refused(github, browser):
 
 @pytest.mark.usefixtures("nobody_came_in")
 def test_who_cancels_at_github_reads_that_nothing_was_changed(github, browser):
-    page = browser.client.get(browser.approve_at_github(browser.go_to_github(), cancel="1"))
-    assert page.status_code == 400
+    page = browser.client.get(browser.approve_at_github(browser.go_to_github(next_path=ELSEWHERE), cancel="1"))
+    assert (page.status_code, ways_on(page)) == (400, [AGAIN])
     assert "You canceled the sign-in at GitHub. Nothing was changed." in text_of(page)
 
 
@@ -101,6 +140,7 @@ def test_what_github_refuses_for_good_is_told_as_such_and_logged_with_path_and_s
     github.faults(target="github", match=leg, times=0, status=status)
     page = browser.sign_in("alice")
     assert (page.status_code, REFUSED in text_of(page), "again in a moment" in text_of(page)) == (502, True, False)
+    assert ways_on(page) == []
     path = leg.split()[1].rstrip("$")
     assert f"sign-in failed: SignInRefused: GitHub answered {status} for {path}" in caplog.text
 
@@ -112,7 +152,7 @@ def test_a_wrong_client_secret_is_named_and_never_shown(github, browser, setting
     wrong = {**provider["APP"], "secret": "wrong-7f3a"}
     settings.SOCIALACCOUNT_PROVIDERS = {"github": {**provider, "APP": wrong}}
     page = browser.client.get(back)
-    assert (page.status_code, WRONG_SETTINGS in text_of(page)) == (503, True)
+    assert (page.status_code, WRONG_SETTINGS in text_of(page), ways_on(page)) == (503, True, [])
     assert "200 for /login/oauth/access_token with incorrect_client_credentials" in caplog.text
     assert "wrong-7f3a" not in caplog.text + text_of(page)
 

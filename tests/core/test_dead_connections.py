@@ -59,8 +59,9 @@ def test_a_database_that_dies_before_the_session_is_written_is_told_as_such(sign
 
 def test_a_session_that_was_deleted_meanwhile_says_that_its_person_was_signed_out(signed_in, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Deleting"]
-    answer = signed_in.get("/account/apps")
+    answer = signed_in.get("/account/apps?page=2")
     assert answer.status_code == 400
+    assert 'href="/auth/sign-in?next=%2Faccount%2Fapps%3Fpage%3D2">Sign in again</a>' in answer.content.decode()
     assert "You were signed out while this page was on its way. Sign in again." in answer.content.decode()
 
 

@@ -118,6 +118,32 @@ def test_a_person_sees_and_ends_their_own_apps_only(server, person, tool):
     alice.shoot("10-signed-out-everywhere")
 
 
+def test_a_sign_in_that_failed_or_is_loaded_again_begins_anew_and_comes_back_to_the_question(server, person, tool):
+    alice, cli = person(), tool()
+    alice.page.goto(cli.link)
+    alice.page.get_by_role("button", name="Sign in with GitHub").click()
+    alice.page.get_by_role("button", name="Cancel").click()
+    alice.reads("Sign-in failed")
+    alice.page.reload()
+    alice.reads("Sign-in failed")
+    alice.shoot("19-sign-in-again")
+    callback = alice.page.url
+    alice.page.get_by_role("link", name="Sign in again").click()
+    alice.reads("Sign in")
+    alice.sign_in_at_github("alice")
+    alice.reads(QUESTION)
+    # With its state another one came back since: somebody signed in goes on, and a stranger is told to begin.
+    alice.page.goto(callback)
+    alice.reads("Workspaces")
+    alice.page.get_by_role("button", name="Sign out").click()
+    alice.reads("Sign in")
+    alice.page.goto(callback)
+    alice.reads("Sign-in failed")
+    alice.page.get_by_role("link", name="Sign in again").click()
+    alice.sign_in_at_github("alice")
+    alice.reads("Workspaces")
+
+
 def test_every_other_state_has_its_own_page(server, sandbox, person, tool):
     alice = person()
     approve(alice, tool())
