@@ -7,15 +7,17 @@ from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, tokens, wishes
-from clouddev.services.cron.queue import CARRY_ON, has_turn
+from clouddev.services.cron.queue import CARRY_ON
 from config.core.database import outlast_restarts
 from config.core.jobs import CRON, MACHINES, SHORT
 
 
-@app.task(name=queue.WORK, queue=MACHINES)
-def work(machine_id: str) -> None:
-    """Make, undo or destroy a machine, unless somebody else does."""
-    provisioning.work(uuid.UUID(machine_id))
+@app.task(name=queue.WORK, queue=MACHINES, pass_context=True)
+def work(context: JobContext, machine_id: str) -> None:
+    """Make, undo or destroy a machine, unless somebody else does, or others' turn comes first."""
+    machine = uuid.UUID(machine_id)
+    if queue.has_turn(job_id=context.job.id or 0, machine_id=machine):
+        provisioning.work(machine)
 
 
 @app.periodic(cron="* * * * * */10")
@@ -40,10 +42,14 @@ def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
 
 
 @app.task(name=CARRY_ON, queue=CRON, pass_context=True)
-def carry_on_cron_run(context: JobContext, run_id: str, organization_id: str = "", machine_id: str = "") -> None:
+def carry_on_cron_run(
+    context: JobContext, run_id: str, organization_id: str = "", person_id: str = "", machine_id: str = ""
+) -> None:
     """Take the next step of a cron job's run, unless somebody else does, or others' turn comes first."""
     run, job_id = uuid.UUID(run_id), context.job.id or 0
-    if has_turn(job_id=job_id, run_id=run, organization_id=organization_id, machine_id=machine_id):
+    if cron.queue.has_turn(
+        job_id=job_id, run_id=run, organization_id=organization_id, person_id=person_id, machine_id=machine_id
+    ):
         cron.carry_on(run, now=timezone.now())
 
 

@@ -1,17 +1,49 @@
-"""Handing machines to the workers. A job only nudges: what is to be done stands in the rows."""
+"""Handing machines to the workers. A job only nudges: what is to be done stands in the rows.
+
+To make one takes minutes. So of one organization or person as many are made or removed at a time as leaves a slot to
+others.
+"""
 
 import uuid
 from datetime import timedelta
 
-from config.core.jobs import MACHINES, nudge
+from django.conf import settings
+from django.db.models import Count, Q
+
+from clouddev.models import Machine
+from config.core.jobs import MACHINES, nudge, under_way, worker_processes
 
 WORK = "clouddev.work"
 CARRY_ON = "clouddev.carry_on_wish"
+_LOOKS_AGAIN_AFTER = timedelta(seconds=3)
 
 
-def enqueue(machine_id: uuid.UUID) -> None:
+def enqueue(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
     """Have a worker make, undo or destroy the machine. Inside a transaction the job appears with its commit."""
-    nudge(WORK, queue=MACHINES, lock=f"machine:{machine_id}", machine_id=machine_id)
+    nudge(WORK, queue=MACHINES, lock=f"machine:{machine_id}", after=after, machine_id=machine_id)
+
+
+def has_turn(*, job_id: int, machine_id: uuid.UUID) -> bool:
+    """Whether this job may do its work beside what is under way for its machine's organization and owner.
+
+    Else it comes again. Of two that meet the older one goes on. With a single slot that one is anybody's.
+    """
+    jobs = under_way(queue=MACHINES, before=job_id).filter(task_name=WORK)
+    others = set(jobs.values_list("args__machine_id", flat=True)) - {str(machine_id)}
+    most = max(1, settings.WORKER_CONCURRENCY * worker_processes() - 1)
+    if len(others) < most:
+        return True
+    machine = Machine.objects.filter(pk=machine_id).only("owner", "organization").first()
+    if machine is None:
+        return True
+    counted = Machine.objects.filter(pk__in=others).aggregate(
+        of_organization=Count("pk", filter=Q(organization=machine.organization_id)),
+        of_owner=Count("pk", filter=Q(owner=machine.owner_id)),
+    )
+    if max(counted.values()) < most:
+        return True
+    enqueue(machine_id, after=_LOOKS_AGAIN_AFTER)
+    return False
 
 
 def enqueue_wish(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:

@@ -107,6 +107,12 @@ class Build(Attempted):
             models.Index("deployment", *LATEST_FIRST, name="build_latest"),
             models.Index(fields=["created_at"], name="build_unfinished", condition=models.Q(finished_at=None)),
             models.Index(fields=["finished_at"], name="build_finished"),
+            # When an organization's last one began, which decides whose turn it is.
+            models.Index(
+                fields=["organization", "-started_at"],
+                name="build_last_begun",
+                condition=models.Q(started_at__isnull=False),
+            ),
             # What is over and has its archive still.
             models.Index(fields=["finished_at"], name="build_archive_left", condition=~models.Q(archive="")),
         )

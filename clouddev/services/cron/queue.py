@@ -1,57 +1,75 @@
 """Handing runs to the workers. A job only nudges: what is to be done stands in the rows.
 
-A step may wait for a machine that is slow. So of one machine one step is done at a time, of one organization one
-less than the workers can do, and what an organization with many runs adds waits behind those that have few.
+A step may wait for a machine that is slow. So of one machine one step is done at a time, of one organization or person
+one less than the workers can do, and what somebody with many runs adds waits behind those that have few.
 """
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q
+from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from clouddev.models import CronRun
-from config.core.jobs import CRON, CRON_AT_ONCE, nudge, worker_processes
+from config.core.jobs import CRON, CRON_AT_ONCE, nudge, under_way, worker_processes
 
 CARRY_ON = "clouddev.carry_on_cron_run"
 _LOOKS_AGAIN_AFTER = timedelta(seconds=3)
+# What somebody's steps that wait count for, each: about as long as one takes at a machine that is slow.
+_STEP_SECONDS = 3
+# A job's priority is a number of 32 bits.
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def enqueue(run_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
     """Have a worker take the run's next step, after a while. Inside a transaction the job appears with its commit."""
-    runs = CronRun.objects.filter(pk=run_id).values_list("job__machine__organization", "job__machine")
-    place = runs.first()
+    runs = CronRun.objects.filter(pk=run_id)
+    place = runs.values_list("job__machine__organization", "job__machine__owner", "job__machine").first()
     if place is None:
         return
-    organization, machine = place
-    waiting = _jobs(status="todo", organization_id=organization).count()
+    organization, person, machine = place
     nudge(
         CARRY_ON,
         queue=CRON,
         lock=f"cron-run:{run_id}",
         after=after,
-        priority=-waiting,
+        priority=_priority(_of(organization, person), due=timezone.now() + after),
         run_id=run_id,
         organization_id=organization,
+        person_id=person,
         machine_id=machine,
     )
 
 
-def has_turn(*, job_id: int, run_id: uuid.UUID, organization_id: str, machine_id: str) -> bool:
-    """Whether this job may take its step beside those under way for its machine and organization; else it comes again.
+def _priority(theirs: Q, *, due: datetime) -> int:
+    """The order in which jobs are taken: as they are due, each a few seconds later for every one of theirs that waits.
 
-    The older job goes on, so that of two that meet one does. One of the same run is no reason to wait: a killed worker
-    left it, or the run's row lets one of the two take the step.
+    So forty of one organization come after the first of another, and yet before what is due when they could have been
+    done: whoever else has steps all the time keeps nobody waiting for ever.
     """
-    older = _jobs(status="doing", organization_id=organization_id).filter(pk__lt=job_id)
-    under_way = older.exclude(args__run_id=str(run_id))
+    todo = ProcrastinateJob.objects.filter(theirs, queue_name=CRON, status="todo")
+    waiting = todo.filter(Q(scheduled_at=None) | Q(scheduled_at__lte=due)).count()
+    return -int((due - _EPOCH).total_seconds() + _STEP_SECONDS * waiting)
+
+
+def has_turn(*, job_id: int, run_id: uuid.UUID, organization_id: str, person_id: str, machine_id: str) -> bool:
+    """Whether this job may take its step beside those under way for its machine, organization and person.
+
+    Else it comes again. Of two that meet the older one goes on. One of the same run is no reason to wait: a killed
+    worker left it, or the run's row lets one of the two take the step.
+    """
+    others = under_way(queue=CRON, before=job_id).exclude(args__run_id=str(run_id))
     most = max(1, CRON_AT_ONCE * worker_processes() - 1)
-    if under_way.filter(args__machine_id=machine_id).exists() or under_way.count() >= most:
+    if (
+        others.filter(args__machine_id=machine_id).exists()
+        or others.filter(args__organization_id=organization_id).count() >= most
+        or others.filter(args__person_id=person_id).count() >= most
+    ):
         enqueue(run_id, after=_LOOKS_AGAIN_AFTER)
         return False
     return True
 
 
-def _jobs(*, status: str, organization_id: object) -> QuerySet[ProcrastinateJob]:
-    found = ProcrastinateJob.objects.filter(queue_name=CRON, status=status)
-    return found.filter(args__organization_id=str(organization_id))
+def _of(organization: uuid.UUID, person: uuid.UUID) -> Q:
+    return Q(args__organization_id=str(organization)) | Q(args__person_id=str(person))

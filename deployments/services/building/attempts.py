@@ -10,12 +10,12 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Organization
+from accounts.models import Organization, User
 from config.core.attempts import Attempt
 from deployments.models import Build, Deployment
 from deployments.models.builds import LONGEST_SENTENCE
 from deployments.services import queue
-from deployments.services.building.turns import builds_in_turn, most_of_organization
+from deployments.services.building.turns import builds_in_turn, has_room
 
 MOST_ATTEMPTS = 4
 # What a build may take beyond flyctl's own time: unpacking, and waiting for the app to answer.
@@ -28,7 +28,7 @@ _AUDITED = {
     Build.State.CANCELED: "build.canceled",
     Build.State.INTERRUPTED: "build.interrupted",
 }
-_WAITS_FOR_OTHERS = "Waiting for another build of your organization to end…"
+_WAITS_FOR_OTHERS = "Waiting for another build of yours or your organization to end…"
 
 
 def take_in_turn(build_id: Any) -> "BuildAttempt | None":
@@ -51,7 +51,7 @@ class Canceled(Exception):
 def take(build_id: Any) -> "BuildAttempt | None":
     """Claim a build that waits, or whose worker is gone; None when it isn't to be had now.
 
-    One build of an app runs at a time (a constraint says so), and as many of an organization as `turns` says.
+    One build of an app runs at a time (a constraint says so), as many of an organization and person as `turns` says.
     """
     try:
         with transaction.atomic():
@@ -64,13 +64,13 @@ def take(build_id: Any) -> "BuildAttempt | None":
 
 
 def _has_room(build: Build) -> bool:
-    """Whether the organization may have one more running; its row is locked until the claim is made."""
+    """Whether organization and person may have one more running; their rows are locked until the claim is made."""
     if build.state != Build.State.QUEUED:
         # It holds its place already. Were it counted anew, deserted builds could wait for each other for ever.
         return True
     Organization.objects.select_for_update(no_key=True).get(pk=build.organization_id)
-    others = Build.objects.running().filter(organization=build.organization_id).exclude(pk=build.pk).count()
-    if others < most_of_organization():
+    User.objects.select_for_update(no_key=True).get(pk=build.deployment.owner_id)
+    if has_room(build):
         return True
     Build.objects.waiting().filter(pk=build.pk).update(step=_WAITS_FOR_OTHERS)
     return False

@@ -1,20 +1,33 @@
-"""Whose build is next: organizations take turns, and none of them has all slots.
+"""Whose build is next: organizations take turns, and so do people; none of them has all slots.
 
 A worker's job says that some build waits. Which one it then takes is decided here, so that an organization that pushed
-forty builds before others pushed one doesn't have its forty done first.
+forty builds before others pushed one doesn't have its forty done first. Nor has a person who is in many organizations.
 """
 
 import uuid
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Max
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
+from accounts.models import Organization
 from config.core.jobs import worker_processes
 from deployments.models import Build
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The build that a person's apps in one organization have waited for longest."""
+
+    pk: uuid.UUID
+    organization: uuid.UUID
+    person: uuid.UUID
+    accepted_at: datetime
+
+
 def most_of_organization() -> int:
-    """How many builds of one organization run at once: BUILDS_PER_ORGANIZATION, and a slot less than there are.
+    """How many builds of one organization, or person, run at once: BUILDS_PER_ORGANIZATION, and a slot less than all.
 
     Where there is one slot, that one; then the turns alone keep it from an organization that wants it all the time.
     """
@@ -23,23 +36,56 @@ def most_of_organization() -> int:
 
 
 def builds_in_turn() -> list[uuid.UUID]:
-    """The oldest waiting build of each organization that may have one more running, in the order of their turns.
+    """The builds that may be taken next, in the order of their turns: the oldest of each person and organization.
 
-    First who has fewest running, then whose last build began longest ago.
+    First whose person or organization has fewest running, then whose organization's last build began longest ago.
     """
     busy = Build.objects.running().values("deployment")
-    waiting = Build.objects.waiting().filter(finished_at=None).exclude(deployment__in=busy)
-    oldest = dict(
-        waiting.order_by("organization", "accepted_at", "created_at")
-        .distinct("organization")
-        .values_list("organization", "pk")
-    )
-    counted = Build.objects.running().filter(organization__in=oldest).values("organization")
-    running = dict(counted.annotate(number=Count("pk")).values_list("organization", "number"))
-    begun = Build.objects.filter(organization__in=oldest).exclude(started_at=None).values("organization")
-    last = dict(begun.annotate(at=Max("started_at")).values_list("organization", "at"))
-    accepted = dict(Build.objects.filter(pk__in=oldest.values()).values_list("organization", "accepted_at"))
+    waiting = Build.objects.waiting().exclude(deployment__in=busy)
+    oldest = [
+        _Waiting(pk, organization, person, accepted_at)
+        for pk, organization, person, accepted_at in waiting.order_by(
+            "organization", "deployment__owner", "accepted_at", "created_at"
+        )
+        .distinct("organization", "deployment__owner")
+        .values_list("pk", "organization", "deployment__owner", "accepted_at")
+        if accepted_at is not None
+    ]
+    by_organization, by_person = _running("organization"), _running("deployment__owner")
+    last = _last_begun({one.organization for one in oldest})
+
+    def running(one: _Waiting) -> int:
+        return max(by_organization.get(one.organization, 0), by_person.get(one.person, 0))
+
+    def turn(one: _Waiting) -> tuple[int, int, bool, datetime, datetime]:
+        begun = last.get(one.organization)
+        return (
+            running(one), by_person.get(one.person, 0), begun is not None, begun or one.accepted_at, one.accepted_at
+        )  # fmt: skip
+
     most = most_of_organization()
-    free = [organization for organization in oldest if running.get(organization, 0) < most]
-    free.sort(key=lambda one: (running.get(one, 0), one in last, last.get(one) or accepted[one]))
-    return [oldest[organization] for organization in free]
+    return [one.pk for one in sorted(oldest, key=turn) if running(one) < most]
+
+
+def has_room(build: Build) -> bool:
+    """Whether the build's organization and person may have one more running, of which both are told from their rows."""
+    others = Build.objects.running().exclude(pk=build.pk)
+    most = most_of_organization()
+    return (
+        others.filter(organization=build.organization_id).count() < most
+        and others.filter(deployment__owner=build.deployment.owner_id).count() < most
+    )
+
+
+def _running(whose: str) -> dict[uuid.UUID, int]:
+    counted: QuerySet[Build, tuple[uuid.UUID, int]] = (
+        Build.objects.running().values(whose).annotate(number=Count("pk")).values_list(whose, "number")
+    )
+    return dict(counted)
+
+
+def _last_begun(organizations: set[uuid.UUID]) -> dict[uuid.UUID, datetime]:
+    """When each of the organizations had a build begun last. An index has it: all builds there ever were are many."""
+    begun = Build.objects.filter(organization=OuterRef("pk")).exclude(started_at=None).order_by("-started_at")
+    each = Organization.objects.filter(pk__in=organizations).annotate(begun=Subquery(begun.values("started_at")[:1]))
+    return dict(each.exclude(begun=None).values_list("pk", "begun"))

@@ -137,8 +137,8 @@ def test_a_message_changes_with_the_step_since_tools_wait_for_as_long_as_it_does
 
 LONG = [
     ({"state": State.QUEUED}, "accepted_at", "Waiting for a worker…"),
-    ({"state": State.QUEUED, "step": "Waiting for another build of your organization to end…"}, "accepted_at",
-     "Waiting for another build of your organization to end…"),
+    ({"state": State.QUEUED, "step": "Waiting for another build of yours or your organization to end…"}, "accepted_at",
+     "Waiting for another build of yours or your organization to end…"),
     ({"state": State.BUILDING, "step": "Building step 2 of 7: npm ci…"}, "started_at", "Building step 2 of 7: npm ci…"),
     ({"state": State.BUILDING, "step": "x", "cancel_requested_at": NOW}, "started_at", "Canceling…"),
     ({"state": State.RELEASED}, "released_at", "Waiting for the app to answer…"),

@@ -326,7 +326,10 @@ def test_an_organization_that_has_enough_running_waits(
     other = work.push(alice, archive_of("y"), "other")
     Build.objects.filter(pk=other.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=timezone.now())
     build = built(build)
-    assert (build.state, build.step) == (State.QUEUED, "Waiting for another build of your organization to end…")
+    assert (build.state, build.step) == (
+        State.QUEUED,
+        "Waiting for another build of yours or your organization to end…",
+    )
 
 
 def test_deserted_builds_go_on_one_after_the_other_where_fewer_may_run_than_did(

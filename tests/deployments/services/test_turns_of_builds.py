@@ -1,16 +1,20 @@
 """Whose build is next: no organization holds every slot, and a long queue of one keeps nobody else waiting."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Organization, User
 from config.core.jobs import QUEUES
 from deployments.models import Build
-from deployments.services.building.attempts import BuildAttempt, take_in_turn
+from deployments.services.building.attempts import BuildAttempt, take, take_in_turn
+from deployments.services.building.turns import builds_in_turn
 from tests.deployments.builders import make_build, make_deployment
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +42,22 @@ def taken(build: Build) -> Build | None:
     return None if attempt is None else attempt.row
 
 
+def elsewhere(build: Build, organization: Organization) -> Build:
+    """The same build, of an app of another organization."""
+    build.deployment.organization = build.organization = organization
+    build.deployment.save()
+    build.save()
+    return build
+
+
+def running(owner: User, number: int) -> Build:
+    """A build that a worker is at."""
+    build = waiting(owner, number)
+    now = timezone.now()
+    Build.objects.filter(pk=build.pk).update(state=State.BUILDING, started_at=now, heartbeat_at=now)
+    return build
+
+
 def end(build: Build) -> None:
     Build.objects.filter(pk=build.pk).update(state=State.LIVE, finished_at=timezone.now())
 
@@ -49,7 +69,10 @@ def test_two_long_builds_of_one_organization_leave_a_slot_to_others(alice: User,
     assert taken(second) == theirs
     assert taken(second) is None
     second.refresh_from_db()
-    assert (second.state, second.step) == (State.QUEUED, "Waiting for another build of your organization to end…")
+    assert (second.state, second.step) == (
+        State.QUEUED,
+        "Waiting for another build of yours or your organization to end…",
+    )
 
 
 @pytest.mark.parametrize(("workers", "concurrency", "limit", "most"), [
@@ -87,6 +110,86 @@ def test_who_has_fewest_running_comes_first(alice: User, charlie: User) -> None:
     assert [taken(first), taken(first), taken(first)] == [first, theirs, second]
 
 
+def test_who_has_fewest_running_comes_before_who_had_none_for_longest(alice: User, bob: User, settings: Any) -> None:
+    settings.WORKER_CONCURRENCY = 9
+    flood, theirs = waiting(alice, 1), waiting(bob, 9)
+    busy, over = running(alice, 2), running(bob, 3)
+    Build.objects.filter(pk=busy.pk).update(started_at=timezone.now() - timedelta(hours=2))
+    end(over)
+    assert [taken(flood), taken(flood)] == [theirs, flood]
+
+
+def test_one_person_with_many_organizations_leaves_a_slot_to_others(alice: User, charlie: User) -> None:
+    organizations = [Organization.objects.create(name=f"{number}", slug=f"org-{number}") for number in range(5)]
+    flood = [elsewhere(waiting(alice, number), organization) for number, organization in enumerate(organizations)]
+    theirs = waiting(charlie, 9)
+    assert taken(flood[0]) == flood[0]
+    assert [taken(flood[1]), taken(flood[1])] == [theirs, flood[1]]
+    assert taken(flood[2]) is None
+    flood[2].refresh_from_db()
+    assert flood[2].step == "Waiting for another build of yours or your organization to end…"
+
+
+def test_people_of_an_organization_take_turns(alice: User, bob: User, charlie: User) -> None:
+    ours = alice.personal_organization
+    first, second, of_bob = waiting(alice, 1), waiting(alice, 2), elsewhere(waiting(bob, 3), ours)
+    assert [taken(first), taken(first)] == [first, of_bob]
+    # The organization has as many as it may.
+    assert taken(second) is None
+    theirs = waiting(charlie, 4)
+    assert taken(second) == theirs
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("shared", ["organization", "person"])
+def test_of_two_workers_at_once_one_has_the_last_room(alice: User, bob: User, settings: Any, shared: str) -> None:
+    settings.WORKER_CONCURRENCY = 2
+    first, second = waiting(alice, 1), waiting(alice if shared == "person" else bob, 2)
+    other = Organization.objects.create(name="Other", slug="other")
+    elsewhere(second, other if shared == "person" else first.organization)
+
+    def other_worker() -> object:
+        try:
+            return take(second.pk)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool:
+        with transaction.atomic():
+            assert take(first.pk) is not None
+            answer = pool.submit(other_worker)
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=0.5)
+        assert answer.result() is None
+
+
+def test_whose_turn_it_is_is_found_without_reading_what_is_over(alice: User) -> None:
+    """Builds are kept for good, and each job of a worker asks."""
+    at = timezone.now()
+    deployment = make_deployment(alice, "long-lived")
+    over = {"deployment": deployment, "organization": alice.personal_organization, "state": State.LIVE}
+    Build.objects.bulk_create(
+        Build(**over, created_at=at, accepted_at=at, started_at=at + timedelta(seconds=n), finished_at=at)
+        for n in range(1000)
+    )
+    waiting(alice, 1)
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as captured:
+        cursor.execute("ANALYZE deployments_build")
+        builds_in_turn()
+        read = []
+        for query in [query["sql"] for query in captured.captured_queries if query["sql"].startswith("SELECT")]:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+            read.append(max(rows_read(cursor.fetchone()[0][0]["Plan"])))
+    assert max(read) <= 100
+
+
+def rows_read(node: dict[str, Any]) -> Iterator[int]:
+    """How many rows each part of a plan gave or threw away."""
+    yield node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    for each in node.get("Plans", []):
+        yield from rows_read(each)
+
+
 def test_a_second_build_of_an_app_waits_and_keeps_nobody(alice: User, charlie: User) -> None:
     first, theirs = waiting(alice, 1), waiting(charlie, 9)
     assert taken(first) == first
@@ -94,6 +197,14 @@ def test_a_second_build_of_an_app_waits_and_keeps_nobody(alice: User, charlie: U
     again = make_build(first.deployment, state=State.QUEUED, created_at=at, accepted_at=at, finished_at=None)
     assert taken(again) == theirs
     assert taken(again) is None
+
+
+def test_a_second_build_of_an_app_keeps_no_other_app_of_its_owner_waiting(alice: User) -> None:
+    first, other = waiting(alice, 1), waiting(alice, 2)
+    assert taken(first) == first
+    at = timezone.now() - timedelta(minutes=70)
+    again = make_build(first.deployment, state=State.QUEUED, created_at=at, accepted_at=at, finished_at=None)
+    assert taken(again) == other
 
 
 def test_a_build_whose_worker_is_gone_goes_on_by_its_own_job(alice: User, charlie: User) -> None:
