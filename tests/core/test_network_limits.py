@@ -60,3 +60,17 @@ def test_when_all_is_used_up_there_is_some_for_networks_that_had_none() -> None:
     limit.require_left(fresh[0])
     assert tries(limit, fresh) == 10
     assert tries(limit, fresh) == 0
+
+
+@pytest.mark.parametrize(
+    "again",
+    [[f"2001:db8:{number:x}::1" for number in range(20)], [f"2001:db8:{number:x}:ff::1" for number in range(20)]],
+    ids=["the same addresses", "others of their customers"],
+)
+def test_what_is_kept_for_networks_that_had_none_is_not_for_those_that_had_little(again: list[str]) -> None:
+    limit = SharedLimit(EACH, RateLimit("trying-of-all", "20/minute"))
+    assert tries(limit, [f"2001:db8:{number:x}::1" for number in range(20)]) == 20
+    assert tries(limit, again) == 0
+    with pytest.raises(TooManyRequests):
+        limit.require_left(again[0])
+    assert tries(limit, [f"192.0.2.{number}" for number in range(20)]) == 4
