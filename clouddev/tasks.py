@@ -6,7 +6,19 @@ from django.utils import timezone
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
-from clouddev.services import at_fly, counting, cron, idle, provisioning, queue, reconciliation, running, tokens, wishes
+from clouddev.services import (
+    at_fly,
+    counting,
+    cron,
+    idle,
+    provisioning,
+    queue,
+    reconciliation,
+    running,
+    tokens,
+    variables,
+    wishes,
+)
 from clouddev.services.cron.queue import CARRY_ON
 from config.core.database import outlast_restarts
 from config.core.jobs import CRON, MACHINES, SHORT
@@ -74,6 +86,13 @@ def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
 def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Stop, warn of and delete machines that nobody uses, where their organization wants that."""
     outlast_restarts(lambda: idle.look(now=timezone.now()))
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="clouddev.forget_variables", queue=SHORT, queueing_lock="clouddev.forget_variables")
+def forget_variables(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Erase what was kept for another try at machines that failed, once its hour is over."""
+    outlast_restarts(lambda: variables.forget_over(now=timezone.now()))
 
 
 @app.periodic(cron="* * * * *")

@@ -17,6 +17,7 @@ urlpatterns = [
     path(_WORKSPACE, views.workspace, name="workspace"),
     path(f"{_WORKSPACE}start", views.start, name="workspace-start"),
     path(f"{_WORKSPACE}stop", views.stop, name="workspace-stop"),
+    path(f"{_WORKSPACE}try-again", views.try_again, name="workspace-try-again"),
     path(f"{_WORKSPACE}keep-alive", views.keep_alive, name="workspace-keep-alive"),
     path(f"{_WORKSPACE}destroy", views.destroy, name="workspace-destroy"),
     path(f"{_WORKSPACE}members", views.add_member, name="workspace-members"),

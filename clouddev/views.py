@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from clouddev.models import Machine, Member
 from clouddev.names import is_same_label
-from clouddev.services import destruction, idle, keeping, listing, members, running, tokens
+from clouddev.services import destruction, idle, keeping, listing, members, running, tokens, trying_again
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.standing import standing_of
 from config.core.errors import ApplicationError, Forbidden, Malformed
@@ -67,7 +67,8 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 def states(request: HttpRequest) -> HttpResponse:
     """What the pages ask for while they are open: how each of the person's machines is."""
     listed = listing.list_machines(person=_person(request))
-    found = {str(item.machine.pk): asdict(standing_of(item.machine, item.fly_state)) for item in listed}
+    now = timezone.now()
+    found = {str(item.machine.pk): asdict(standing_of(item.machine, item.fly_state, now=now)) for item in listed}
     return JsonResponse({"workspaces": found})
 
 
@@ -88,6 +89,12 @@ def start(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
 def stop(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Stop a machine."""
     return _change(request, machine_id, _stop)
+
+
+@posted_from("workspace", "machine_id")
+def try_again(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
+    """Make a machine of one's own again that could not be made."""
+    return _change(request, machine_id, _try_again, as_owner=True)
 
 
 @posted_from("workspace", "machine_id")
@@ -186,6 +193,12 @@ def _stop(machine: Machine, person: User, now: datetime) -> str:
     return f"{machine} is stopping." if stopped else f"{machine} is stopped already."
 
 
+def _try_again(machine: Machine, person: User, now: datetime) -> str:
+    if trying_again.try_again(machine=machine, actor=person, now=now):
+        return f"{machine} is being made again."
+    return f"{machine} is being made already." if machine.state == Machine.State.CREATING else f"{machine} is there."
+
+
 def _change(
     request: HttpRequest,
     machine_id: uuid.UUID,
@@ -206,7 +219,7 @@ def _change(
 
 
 def _card(item: listing.Listed) -> dict[str, Any]:
-    standing = standing_of(item.machine, item.fly_state)
+    standing = standing_of(item.machine, item.fly_state, now=timezone.now())
     return {"machine": item.machine, "is_owner": item.role == Member.Role.OWNER, "standing": standing}
 
 

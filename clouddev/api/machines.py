@@ -6,7 +6,7 @@ from rest_framework.request import Request
 
 from clouddev.api import serializers
 from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
-from clouddev.services import creation, destruction, keeping, listing, running, status
+from clouddev.services import creation, destruction, keeping, listing, running, status, trying_again
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
@@ -43,6 +43,28 @@ class CreateView(Endpoint):
         sentences = (created.message, environment.odd_names(sent), environment.names_of_the_start(sent))
         message = " ".join(filter(None, sentences))
         return success(answer | ({"message": message} if message else {}))
+
+
+class TryAgainView(Endpoint):
+    """POST /api/cloud-dev/try-again."""
+
+    @documented(
+        summary="Try again to create a machine",
+        data=serializers.TriedAgainSerializer(),
+        tag=TAG,
+        request=serializers.MachineNameSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Begin anew to make a machine that has failed, with the variables it was created with; for its owners.
+
+        They are kept for an hour after the failure. The machine has another address and another key then.
+        """
+        caller = caller_of(request)
+        asked = validated(serializers.MachineNameSerializer, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        begun = trying_again.try_again(machine=machine, actor=caller, now=timezone.now())
+        return success({"status": "creating", "begun": begun, "appUrl": machine.url, "flyAppName": machine.fly_app_id})
 
 
 class ListView(Endpoint):

@@ -49,6 +49,15 @@ class CreatedMachineSerializer(serializers.Serializer[Any]):
     )
 
 
+class TriedAgainSerializer(serializers.Serializer[Any]):
+    """The machine is being made, or is there already; its key is told by `ssh-key`."""
+
+    status = serializers.ChoiceField(["creating"])
+    begun = serializers.BooleanField(help_text="False when it is being made already, or is there.")
+    appUrl = serializers.CharField()  # noqa: N815 - the contract's name
+    flyAppName = serializers.CharField()  # noqa: N815 - the contract's name
+
+
 class ListedMachineSerializer(serializers.Serializer[Any]):
     """A machine that the caller may use."""
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("create", machines.CreateView.as_view(), name="machine-create"),
     path("list", machines.ListView.as_view(), name="machine-list"),
     path("status", machines.StatusView.as_view(), name="machine-status"),
+    path("try-again", machines.TryAgainView.as_view(), name="machine-try-again"),
     path("start", machines.StartView.as_view(), name="machine-start"),
     path("stop", machines.StopView.as_view(), name="machine-stop"),
     path("destroy", machines.DestroyView.as_view(), name="machine-destroy"),

@@ -99,8 +99,11 @@ class Machine(Attempted):
     dev_user = models.CharField(max_length=32)
     ssh_public_key = models.TextField(editable=False)
     sealed_ssh_key = models.BinaryField(editable=False)
-    # What the caller wants set, until Fly has it.
+    # What the caller wants set, until the machine is made; after a failure for another try, until the time beside it.
     sealed_environment = models.BinaryField(null=True, editable=False)
+    variables_kept_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Whether there was anything to set. One that had nothing can be made again when that is erased.
+    had_variables = models.BooleanField(db_default=True, editable=False)
     # Fly's count of changes of the app's secrets; None until they are set.
     secrets_version = models.BigIntegerField(null=True, blank=True)
     # The role and the schema in the data database; "" where the caller brought a database.
@@ -149,6 +152,11 @@ class Machine(Attempted):
                 condition=models.Q(state__in=["creating", "undoing", "destroying"]),
             ),
             models.Index(fields=["wanted_at"], name="machine_awaited", condition=models.Q(wanted_at__isnull=False)),
+            models.Index(
+                fields=["variables_kept_until"],
+                name="machine_variables_kept",
+                condition=models.Q(variables_kept_until__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import at_fly, queue
+from clouddev.services import at_fly, queue, variables
 
 State = Machine.State
 
@@ -18,8 +18,8 @@ def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
         # removes what it was making.
         changed = Machine.objects.filter(pk=machine.pk).exclude(state=State.DESTROYING)
         if changed.update(
-            state=State.DESTROYING, step="Waiting for a worker…", error="", sealed_environment=None,
-            attempts_before=F("attempt"),
+            state=State.DESTROYING, step="Waiting for a worker…", error="", attempts_before=F("attempt"),
+            **variables.ERASED,
         ):  # fmt: skip
             audit.record(
                 "machine.destroyed",

@@ -8,6 +8,7 @@ from django.db.models import Q
 from accounts import audit
 from accounts.services.access_ended import Ended, Why, part
 from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
+from clouddev.services import variables
 from clouddev.services.cron.jobs import LOST_ACCESS, pause
 
 
@@ -34,6 +35,12 @@ def _jobs(ended: Ended) -> int:
     if ended.why == Why.SIGNED_OUT:
         return 0
     return _pause_jobs(Q(created_by=ended.user.pk), now=ended.now)
+
+
+@part("variables of workspaces that failed")
+def _variables(ended: Ended) -> int:
+    """What is kept for another try at the person's own."""
+    return variables.erase(Machine.objects.filter(owner=ended.user.pk))
 
 
 def _revoke_webhook_tokens(which: Q, *, by: audit.Actor | None, now: datetime) -> int:

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import queue
+from clouddev.services import queue, variables
 from config.core import workers
 
 NO_WORKER = "No worker is running that could make the machine. Create it again later, or tell an operator."
@@ -38,7 +38,7 @@ def _end(machine: Machine, now: datetime) -> bool:
         waiting = Machine.objects.filter(nobody_there, pk=machine.pk, state=State.CREATING, attempt=machine.attempt)
         if not waiting.update(
             state=State.UNDOING, error=NO_WORKER, step="", heartbeat_at=None,
-            attempts_before=F("attempt"), sealed_environment=None,
+            attempts_before=F("attempt"), **variables.kept_after_failure(now=now),
         ):  # fmt: skip
             return False
         audit.record(

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from clouddev.models import Machine
-from clouddev.services import at_fly, wishes
+from clouddev.services import at_fly, variables, wishes
 from deployments.services.standing import Tone
 
 State = Machine.State
@@ -40,20 +41,23 @@ class Standing:
     can_open: bool = False
     can_start: bool = False
     can_stop: bool = False
-    can_be_made_again: bool = False
+    can_try_again: bool = False
+    can_be_made_anew: bool = False
 
 
-def standing_of(machine: Machine, fly_state: str) -> Standing:
+def standing_of(machine: Machine, fly_state: str, *, now: datetime) -> Standing:
     """How it is; `fly_state` is the contract's word, as `listing` has it."""
     if machine.state == State.READY:
         return _at_fly(machine, fly_state)
     word, tone = _OURS[machine.state]
+    has_failed, is_known = machine.state == State.FAILED, variables.are_known(machine, now=now)
     return Standing(
         word=word,
         tone=tone,
         sentence=machine.step,
         failed=machine.error,
-        can_be_made_again=machine.state == State.FAILED,
+        can_try_again=has_failed and is_known,
+        can_be_made_anew=has_failed and not is_known,
     )
 
 

@@ -42,6 +42,8 @@ CLOUDDEV_CALLS: dict[str, list[Call]] = {
     "api/cloud-dev/status": [
         Call("GET", "/api/cloud-dev/status?appName=studio", with_token(alice=200, others=200), absent=_NO_STUDIO)
     ],
+    # It is there, so that nothing is begun.
+    "api/cloud-dev/try-again": [_for_owners("POST", "try-again", _STUDIO)],
     "api/cloud-dev/start": [_for_members("POST", "start", _STUDIO)],
     "api/cloud-dev/stop": [_for_members("POST", "stop", _STUDIO)],
     "api/cloud-dev/destroy": [_for_owners("POST", "destroy", _STUDIO)],

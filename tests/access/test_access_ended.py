@@ -21,7 +21,7 @@ from clouddev.services import members, tokens
 from clouddev.services.access import NoSuchMachine
 from integrations.models import ConnectLink
 from tests.accounts.threads import at_once
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_failed, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
 from tests.conftest import APIClient, token_of
 from tests.operators import browser_of, make_operator
@@ -49,6 +49,7 @@ class Bob:
         self.login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
         cli_login.approve(login=CLILogin.objects.get(code=self.login.code), user=bob, now=NOW)
         self.epoch = bob.cache_epoch
+        self.failed = make_failed(bob, "blog")
         ConnectLink.objects.create(
             digest=b"visibly-fake-digest",
             sealed_link=b"visibly-fake-link",
@@ -77,6 +78,7 @@ class Bob:
             "webhook tokens": self.webhook.pk not in revoked,
             "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
             "cron jobs": job is not None and job.paused_at is None,
+            "variables of workspaces that failed": Machine.objects.filter(sealed_environment__isnull=False).exists(),
         }
 
 
@@ -93,6 +95,8 @@ def _sign_out_by_operator(bob: Bob) -> None:
 
 
 def _delete(bob: Bob) -> None:
+    # A person goes after their workspaces.
+    bob.failed.delete()
     User.objects.get(pk=bob.bob.pk).delete()
 
 

@@ -43,6 +43,7 @@ WORKSPACES: dict[str, list[Visit]] = {
     ],
     "workspaces/<uuid:machine_id>/start": _for_members("start"),
     "workspaces/<uuid:machine_id>/stop": _for_members("stop", _LIST, back="list"),
+    "workspaces/<uuid:machine_id>/try-again": _for_owners("try-again"),
     "workspaces/<uuid:machine_id>/keep-alive": _for_owners("keep-alive", hours="8"),
     "workspaces/<uuid:machine_id>/destroy": _for_owners("destroy", _LIST, name="studio"),
     "workspaces/<uuid:machine_id>/members": _for_owners("members", login="alice", role="owner"),

@@ -84,7 +84,7 @@ class Workshop:
         return machine
 
     def require_nothing_left(self) -> None:
-        """Nothing at Fly, nothing in the data database of any machine that ever was, and nothing sealed here."""
+        """Nothing at Fly, nothing in the data database of any machine, and nothing sealed here for good."""
         fly = self.sandbox.state()["fly"]
         assert {kind: list(fly[kind]) for kind in ("apps", "machines", "volumes", "ips", "secrets") if fly[kind]} == {}
         for name in FlyApp.objects.values_list("name", flat=True):
@@ -92,7 +92,7 @@ class Workshop:
                 assert self.leftovers(database_name_of(name)) == {}
         assert set(FlyApp.objects.values_list("state", flat=True)) <= {FlyApp.State.GONE}
         assert not Machine.objects.exclude(state=State.FAILED).exists()
-        assert not Machine.objects.exclude(sealed_environment=None).exists()
+        assert not Machine.objects.exclude(sealed_environment=None).filter(variables_kept_until=None).exists()
         self.require_nothing_to_reconcile()
 
     def require_failed(self, person: User, app_name: str = "studio") -> str:

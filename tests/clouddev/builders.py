@@ -57,6 +57,16 @@ def make_machine(
     return machine
 
 
+def make_failed(owner: User, app_name: str = "studio", *, kept_for: timedelta | None = None, **fields: Any) -> Machine:
+    """One that could not be made a moment ago; its variables are kept for another try, for an hour unless told."""
+    defaults = {"error": "Fly has no room.", "had_variables": True, "attempt": 1}
+    machine = make_machine(owner, app_name, state=State.FAILED, **{**defaults, **fields})
+    machine.sealed_environment = machine.seal("sealed_environment", b'{"A": "not-a-secret"}')
+    machine.variables_kept_until = timezone.now() + (timedelta(hours=1) if kept_for is None else kept_for)
+    machine.save()
+    return machine
+
+
 def add_member(machine: Machine, user: User, role: str = Role.MEMBER, **fields: Any) -> Member:
     """Somebody who may use the machine."""
     defaults = {"linux_user": linux_user_of(user.pk), "created_at": timezone.now()}

@@ -11,7 +11,7 @@ from accounts.models import AuditEvent
 from clouddev.models import Machine, Member, WebhookToken
 from clouddev.services.members import AFTER_REMOVAL
 from tests.accounts.browsing import Browser, form_of, text_of
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_failed, make_machine, make_webhook_token
 
 pytestmark = pytest.mark.django_db
 LIST = "/workspaces/"
@@ -111,13 +111,50 @@ def test_a_card_of_one_that_failed_says_why_and_what_to_do(alices, alice):
     make_machine(alice, "studio", state=State.FAILED, error=FAILURE)
     page = alices.get(LIST)
     assert f"{FAILURE} Run crayon cloud run to create it again." in text_of(page)
-    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_again")) == ([True], [True])
+    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_anew")) == ([True], [True])
+    assert shown_parts(page, "can_try_again") == [False]
+
+
+def test_one_that_failed_a_moment_ago_can_be_tried_again_by_whoever_decides(
+    alices, bobs, alice, bob, sandbox, settings
+):
+    settings.DATABASE_DATA_URL = "postgresql://admin:not-a-secret@127.0.0.1:9/data"
+    machine = make_failed(alice, error=FAILURE)
+    add_member(machine, bob)
+    for path in (LIST, page_of(machine)):
+        page, members = alices.get(path), bobs.get(path)
+        assert FAILURE in text_of(page)
+        assert (shown_parts(page, "can_try_again"), shown_parts(page, "can_be_made_anew")) == ([True], [False])
+        assert (shown_parts(members, "can_try_again"), shown_parts(members, "can_be_made_anew")) == ([], [False])
+    answer = alices.press(alices.get(LIST), f"{page_of(machine)}try-again")
+    assert answer["Location"] == LIST
+    page = alices.get(LIST)
+    assert "studio is being made again." in text_of(page)
+    assert "Waiting for a worker…" in text_of(page)
+    assert (shown_parts(page, "failed"), shown_parts(page, "can_try_again")) == ([False], [False])
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (State.CREATING, "studio is being made already."),
+        (State.READY, "studio is there."),
+        (State.UNDOING, "The machine of this name is being removed. Please try again in a minute."),
+    ],
+)
+def test_a_second_try_says_how_it_is(alices, alice, sandbox, state, sentence):
+    machine = make_failed(alice)
+    page = alices.get(page_of(machine))
+    Machine.objects.update(state=state)
+    alices.press(page, f"{page_of(machine)}try-again")
+    assert sentence in text_of(alices.get(page_of(machine)))
+    assert not AuditEvent.objects.filter(action="machine.create_requested").exists()
 
 
 def test_one_that_is_being_undone_is_not_to_be_made_again_yet(alices, alice):
     make_machine(alice, "studio", state=State.UNDOING, error=FAILURE, step="Removing what was made…")
     page = alices.get(LIST)
-    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_again")) == ([True], [False])
+    assert (shown_parts(page, "failed"), shown_parts(page, "can_be_made_anew")) == ([True], [False])
     assert "Removing what was made…" in text_of(page)
 
 
@@ -162,7 +199,9 @@ def test_many_workspaces_cost_no_more_questions_than_one(alices, alice, bob, san
 
 def test_an_open_page_is_told_how_each_workspace_is(alices, alice, studio):
     failed = make_machine(alice, "blog", state=State.FAILED, error=FAILURE)
-    nothing = dict.fromkeys(("can_open", "can_start", "can_stop", "can_be_made_again"), False)
+    again = make_failed(alice, "shop", error=FAILURE)
+    names = ("can_open", "can_start", "can_stop", "can_try_again", "can_be_made_anew")
+    nothing = dict.fromkeys(names, False)
     assert alices.get(STATES).json() == {
         "workspaces": {
             str(studio.pk): {
@@ -171,7 +210,11 @@ def test_an_open_page_is_told_how_each_workspace_is(alices, alice, studio):
             },
             str(failed.pk): {
                 **nothing, "word": "Failed", "tone": "bad", "sentence": "", "failed": FAILURE,
-                "can_be_made_again": True,
+                "can_be_made_anew": True,
+            },
+            str(again.pk): {
+                **nothing, "word": "Failed", "tone": "bad", "sentence": "", "failed": FAILURE,
+                "can_try_again": True,
             },
         }
     }  # fmt: skip
@@ -232,7 +275,7 @@ def test_the_page_says_where_and_whose_it_is(bobs, studio):
 def test_a_member_is_offered_nothing_that_only_owners_may(alices, bobs, studio, bob):
     make_webhook_token(studio, bob)
     owners, members = alices.get(page_of(studio)), bobs.get(page_of(studio))
-    for deed in ("destroy", "members", "members/remove", "transfer", "keep-alive"):
+    for deed in ("destroy", "members", "members/remove", "transfer", "keep-alive", "try-again"):
         assert (has_form(owners, f"{page_of(studio)}{deed}"), has_form(members, f"{page_of(studio)}{deed}")) == (
             True,
             False,
@@ -241,7 +284,9 @@ def test_a_member_is_offered_nothing_that_only_owners_may(alices, bobs, studio, 
     assert not has_form(bobs.get(LIST), f"{page_of(studio)}destroy")
 
 
-@pytest.mark.parametrize("deed", ["destroy", "members", "members/remove", "transfer", "keep-alive", "tokens/{}/revoke"])
+@pytest.mark.parametrize(
+    "deed", ["destroy", "members", "members/remove", "transfer", "keep-alive", "try-again", "tokens/{}/revoke"]
+)
 def test_what_only_owners_may_is_not_there_for_others(bobs, charlies, studio, deed):
     token = make_webhook_token(studio, studio.owner)
     fields = {"name": "studio", "login": "bob"}

@@ -15,7 +15,7 @@ from procrastinate.contrib.django import app
 
 from accounts.models import User
 from accounts.services import cli_login, pruning
-from clouddev.services import cron, idle, provisioning, wishes
+from clouddev.services import cron, idle, provisioning, variables, wishes
 from config.core import deleting
 from deployments.services import building
 from integrations.services import use_log
@@ -35,6 +35,7 @@ _DO: dict[str, Callable[[], object]] = {
     "integrations.finish": lambda: finish_left_behind(now=timezone.now()),
     "integrations.forget_links": lambda: forget_old(now=timezone.now()),
     "integrations.prune_use_log": lambda: use_log.prune(now=timezone.now()),
+    "clouddev.forget_variables": lambda: variables.forget_over(now=timezone.now()),
     "clouddev.look_for_idle": lambda: idle.look(now=timezone.now()),
 }
 # These compare all that is here with all that is elsewhere, or count it, and read it from end to end for that. Of

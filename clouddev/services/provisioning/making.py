@@ -59,7 +59,7 @@ def _set_secrets(attempt: MachineAttempt, fly: Fly) -> None:
     attempt.note_step("Setting the secrets…")
     values |= own_secrets(machine)
     version = attempt.settle(lambda: fly.set_secrets(machine.fly_app_id, values))
-    attempt.record(secrets_version=version, sealed_environment=None)
+    attempt.record(secrets_version=version)
 
 
 def _database(attempt: MachineAttempt) -> dict[str, str]:

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from clouddev.models import Machine
-from clouddev.services import queue
+from clouddev.services import queue, variables
 from clouddev.services.provisioning.attempts import MachineAttempt, take
 from clouddev.services.provisioning.making import Impossible, make
 from clouddev.services.provisioning.removing import remove_outside
@@ -85,14 +85,15 @@ def _create(attempt: MachineAttempt) -> bool:
     except Exception:
         logger.exception("machine %s crashed", attempt.row.pk)
         return _give_up(attempt, _CRASHED)
-    attempt.end(State.READY, "machine.created", step="", ready_at=timezone.now(), last_active_at=timezone.now())
+    now = timezone.now()
+    attempt.end(State.READY, "machine.created", step="", ready_at=now, last_active_at=now, **variables.ERASED)
     return False
 
 
 def _give_up(attempt: MachineAttempt, sentence: str) -> bool:
     attempt.end(
         State.UNDOING, "machine.failed", error=sentence[:500], step="Removing what was made…",
-        attempts_before=attempt.row.attempt, sealed_environment=None,
+        attempts_before=attempt.row.attempt, **variables.kept_after_failure(now=timezone.now()),
     )  # fmt: skip
     return True
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from clouddev.models import Machine, Member
-from clouddev.services import creation, provisioning
+from clouddev.services import beginning, provisioning
 from tests.clouddev.at_work import at_fly, wait_for
 from tests.deployments.at_fly import at_once
 
@@ -82,5 +82,5 @@ def test_of_many_orders_at_once_one_machine_results(workshop, alice):
 def test_while_it_is_removed_its_name_can_not_be_had(workshop, alice):
     machine = workshop.make(alice)
     workshop.destroy(machine, by=alice)
-    with pytest.raises(creation.BeingRemoved):
+    with pytest.raises(beginning.BeingRemoved):
         workshop.order(alice)

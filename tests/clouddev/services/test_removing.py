@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
+from accounts.services import people
 from clouddev.clients.data_database import DataDatabase
 from clouddev.models import Machine
-from clouddev.services import provisioning
+from clouddev.services import provisioning, variables
 from clouddev.services.provisioning.removing import DatabaseElsewhere
 from tests.clouddev.api.asking import jobs_of
 
@@ -67,15 +68,26 @@ def test_what_could_not_be_made_in_many_attempts_is_undone_as_patiently_as_any(w
     assert try_once(machine) == pytest.approx(60, abs=5)
 
 
-def test_what_the_caller_wanted_set_is_forgotten_as_soon_as_the_machine_is_given_up(
-    workshop, alice, settings, data_url
+@pytest.mark.parametrize("minutes", [59, 61])
+def test_what_the_caller_wanted_set_is_kept_for_an_hour_after_the_machine_is_given_up(
+    workshop, alice, settings, data_url, minutes
 ):
     machine = workshop.order(alice)
     settings.DATABASE_DATA_URL = urlsplit(data_url)._replace(netloc="admin:not-a-secret@127.0.0.1:9").geturl()
     provisioning.work(machine.pk)
+    variables.forget_over(now=timezone.now() + timedelta(minutes=minutes))
     machine.refresh_from_db()
-    # As long as the database can't be reached, the rest waits.
-    assert (machine.state, machine.sealed_environment) == (State.UNDOING, None)
+    # As long as the database can't be reached, the rest waits; the hour goes on all the same.
+    assert (machine.state, machine.sealed_environment is None) == (State.UNDOING, minutes > 60)
+
+
+def test_what_a_suspended_person_wanted_set_is_forgotten_as_soon_as_the_machine_is_given_up(workshop, alice, sandbox):
+    machine = workshop.order(alice)
+    people.suspend(user=alice, by=None)
+    sandbox.faults(target="fly", match="POST /v1/apps$", status=422, times=0)
+    provisioning.work(machine.pk)
+    machine.refresh_from_db()
+    assert (machine.state, machine.sealed_environment, machine.variables_kept_until) == (State.FAILED, None, None)
 
 
 def test_one_attempt_at_a_removal_does_not_keep_a_worker_long(workshop, alice, sandbox):

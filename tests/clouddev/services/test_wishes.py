@@ -93,7 +93,7 @@ def test_what_fly_does_not_do_in_time_is_given_up_and_said(refused, alice, alice
     for page in ("/workspaces/", f"/workspaces/{refused.pk}/"):
         assert sentence in browser.get(page).content.decode()
     news = browser.get("/workspaces/states").json()["workspaces"][str(refused.pk)]
-    assert (news["failed"], news["can_be_made_again"]) == (sentence, False)
+    assert (news["failed"], news["can_be_made_anew"]) == (sentence, False)
     # Once it runs, however that came, there is nothing to complain about.
     sandbox.fly_machine(refused.fly_machine_id, state="starting")
     wait_for(lambda: told(alice_api)[1] != sentence, "nothing to complain about", seconds=10)
