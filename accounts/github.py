@@ -27,6 +27,7 @@ from accounts.signin import (
     WrongCallback,
     WrongGitHubSettings,
     not_signed_in,
+    refusal_of,
     way_back,
 )
 from config.core.errors import Unavailable
@@ -218,6 +219,13 @@ def callback(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated and begun is None:
         # The address was loaded again: what it was for is done.
         return _go_on(request, redirect(way_back(request) or resolve_url(settings.LOGIN_REDIRECT_URL)))
+    if request.method == "HEAD" and begun is not None:
+        # The state stays good for the browser. What GitHub would say isn't asked: as if it said yes.
+        if refused := refusal_of(request):
+            return not_signed_in(request, refused, title="Sign-in failed")
+        return _go_on(
+            request, redirect(own_path(begun[0].get("next") or "") or resolve_url(settings.LOGIN_REDIRECT_URL))
+        )
     if begun is not None:
         # A state is good once, and for ten minutes. Where it leads outlives it, for whoever has to begin again.
         request.session[LAST_SIGN_IN] = (state_id, begun[0].get("next") or "")

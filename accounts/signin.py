@@ -186,6 +186,15 @@ def way_back(request: HttpRequest) -> str:
     return own_path(target) if state_id and state_id == request.GET.get("state") else ""
 
 
+def refusal_of(request: HttpRequest) -> ApplicationError | None:
+    """What GitHub sent the browser of a sign-in back with in place of a code, if it did."""
+    name = request.GET.get("error")
+    if name is None and "code" in request.GET:
+        return None
+    error = AuthError.CANCELLED if name == "access_denied" else AuthError.UNKNOWN
+    return _REFUSED_AT_ONCE.get(name or "") or _sign_in_error(error, None)
+
+
 def not_signed_in(request: HttpRequest, error: ApplicationError, *, title: str = "") -> HttpResponse:
     """The page for a sign-in that failed, with a way to begin again where that can help."""
     again = "" if isinstance(error, _LASTING) else sign_in_address(way_back(request))

@@ -20,6 +20,7 @@ from clouddev.names import is_same_label
 from clouddev.services import destruction, idle, keeping, listing, members, running, tokens, trying_again
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.standing import standing_of
+from config.core.database import undone
 from config.core.errors import ApplicationError, Forbidden, Malformed
 from config.core.pages import error_response
 from config.core.returning import posted_from
@@ -45,10 +46,20 @@ def dev_ui(request: HttpRequest) -> HttpResponse:
         machine = machine_by_fly_name(person=person, fly_name=request.GET.get("app", ""))
     except NoSuchMachine:
         return error_response(request, NotYours(), title="Not allowed")
-    token = tokens.browser_token(machine=machine, person=person, login=person.get_short_name(), now=timezone.now())
-    response = HttpResponseRedirect(f"{machine.url}/dev/__auth/callback?{urlencode({'token': token})}")
+    way_in = f"{machine.url}/dev/__auth/callback"
+    if request.method == "HEAD":
+        # A redirect is nothing but its headers: it leads to the same place, without a token that is kept nowhere.
+        with undone():
+            _token_for(person, machine)
+    else:
+        way_in += f"?{urlencode({'token': _token_for(person, machine)})}"
+    response = HttpResponseRedirect(way_in)
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _token_for(person: User, machine: Machine) -> str:
+    return tokens.browser_token(machine=machine, person=person, login=person.get_short_name(), now=timezone.now())
 
 
 @never_cache

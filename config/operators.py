@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -47,6 +48,9 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
         """Ask for GitHub or a password. People who are signed in and no operators are told so (403)."""
         if request.user.is_authenticated and not self.has_permission(request):
             return error_response(request, NotAnOperator(), title="For operators only")
+        if request.method == "HEAD" and request.user.is_authenticated:
+            # Django sends on for GET alone.
+            return redirect("admin:index")
         context = {"github": bool(settings.GITHUB_CLIENT_ID), **(extra_context or {})}
         response: HttpResponseBase = super().login(request, context)
         return response

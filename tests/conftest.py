@@ -39,6 +39,9 @@ class APIClient:
     def get(self, path: str, headers: dict[str, str] | None = None, **parameters: str) -> Any:
         return self._client.get(path, parameters, headers={**self._headers, **(headers or {})})
 
+    def head(self, path: str, **parameters: str) -> Any:
+        return self._client.head(path, parameters, headers=self._headers)
+
     def post(self, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         return self._client.post(
             path,

@@ -9,6 +9,7 @@ from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
 from config.core.api import Endpoint, json_body, query, success, validated
+from config.core.database import undone
 from config.core.openapi import documented
 
 
@@ -36,6 +37,11 @@ class SSHKeyView(Endpoint):
             }
         )
 
+    def head(self, request: Request) -> HttpResponse:
+        """Hand no key out, so none is in the audit trail."""
+        with undone():
+            return self.get(request)
+
 
 class MCPTokenView(Endpoint):
     """GET /api/cloud-dev/mcp-token."""
@@ -52,6 +58,11 @@ class MCPTokenView(Endpoint):
         caller = caller_of(request)
         machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
         return success({"token": tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())})
+
+    def head(self, request: Request) -> HttpResponse:
+        """Hand no token out, so none is kept."""
+        with undone():
+            return self.get(request)
 
 
 class WebhookTokenView(Endpoint):

@@ -7,7 +7,8 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,6 +21,7 @@ from django.db import (
     OperationalError,
     connection,
     connections,
+    transaction,
 )
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,18 @@ DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 _PAUSE_SECONDS = 0.5
 _kept = threading.local()
 Result = TypeVar("Result")
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Takes back what is written to the database in it.
+
+    For HEAD where GET makes something (a token, an audit row): the answer is GET's, and as nothing is handed out,
+    nothing stays. What limits count does, or asking by HEAD would be guessing without limit.
+    """
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def outlast_restarts(work: Callable[[], Result], *, seconds: float = 60.0) -> Result:

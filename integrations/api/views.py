@@ -18,6 +18,7 @@ from config.core.openapi import documented
 from integrations.api import serializers
 from integrations.identifiers import LONGEST_ID, is_connection_id
 from integrations.services import connect_sessions, connections, creation, deletion, integrations, use_log, webhooks
+from integrations.services.credentials import fetch_credentials
 
 _TAG = "integrations"
 _UPSTREAM = (502, 504)
@@ -94,7 +95,9 @@ class CredentialsView(Endpoint):
         connection_id = required(query(request), "connection_id", at_most=LONGEST_ID)
         if not is_connection_id(connection_id):
             raise Malformed("connection_id: This is not a connection id.")
-        found = use_log.hand_out(
+        # HEAD hands nothing out, so it is no use of the credential.
+        hand_out = fetch_credentials if request.method == "HEAD" else use_log.hand_out
+        found = hand_out(
             caller=_caller(request),
             integration_id=integration_id,
             connection_id=connection_id,

@@ -65,6 +65,26 @@ def test_polling_again_gives_the_same_token(nobody_api, approved):
     assert AuditEvent.objects.filter(action="access_token.issued").count() == 1
 
 
+def test_head_tells_that_it_would_be_answered_and_uses_no_login_up(nobody_api, approved, started, alice):
+    denied = started()
+    cli_login.deny(login=CLILogin.objects.get(code=denied[0]), user=alice, now=timezone.now())
+    for login in (approved, denied):
+        for _ in range(2):
+            looked = nobody_api.head(PATH, code=login[0], secret=login[1])
+            assert (looked.status_code, looked.content) == (200, b"")
+    assert not AccessToken.objects.exists()
+    assert not AuditEvent.objects.filter(action="access_token.issued").exists()
+    assert check(nobody_api, *denied).json() == {"data": {"status": "denied"}}
+    token = check(nobody_api, *approved).json()["data"]["token"]
+    assert AccessToken.objects.get().digest == digest(token)
+
+
+def test_head_guesses_as_seldom_as_get(nobody_api, started):
+    code, _ = started()
+    statuses = [nobody_api.head(PATH, code=code, secret="0" * 32).status_code for _ in range(11)]
+    assert statuses == [403] * 10 + [429]
+
+
 def test_of_two_people_who_log_in_at_once_each_gets_their_own_token(nobody_api, started, alice, bob):
     logins = [(person, *started()) for person in (alice, bob)]
     for person, code, _secret in logins:

@@ -146,6 +146,21 @@ def test_a_server_without_github_says_what_is_missing(browser, settings):
     assert (answer.status_code, "GITHUB_CLIENT_ID" in text_of(answer)) == (503, True)
 
 
+def test_looking_at_a_callback_by_head_leaves_it_good(github, browser):
+    back = browser.approve_at_github(browser.go_to_github(next_path="/account/apps"), login="alice")
+    for _ in range(2):
+        looked = browser.client.head(back)
+        assert (looked.status_code, looked["Location"]) == (302, "/account/apps")
+    canceled = browser.client.head(
+        f"{back.partition('?')[0]}?error=access_denied&state={asked_of_github(back)['state']}"
+    )
+    assert (canceled.status_code, canceled.content) == (400, b"")
+    assert not browser.is_signed_in
+    answer = browser.client.get(back)
+    assert (answer.status_code, answer["Location"]) == (302, "/account/apps")
+    assert browser.is_signed_in
+
+
 def test_a_callback_is_good_once(github, browser):
     back = browser.approve_at_github(browser.go_to_github(), login="alice")
     assert browser.client.get(back).status_code == 302

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from clouddev.devui import Signer, Use
-from clouddev.models import Machine, WebhookToken
+from clouddev.models import Machine, MachineToken, WebhookToken
 from tests.accounts.browsing import Browser
 from tests.clouddev.builders import add_member, make_machine
 
@@ -89,6 +89,12 @@ def test_a_suspended_member_has_to_sign_in(bob, studio):
     User.objects.filter(pk=bob.pk).update(is_active=False)
     answer = client.get(PATH, {"app": studio.fly_app_id})
     assert answer["Location"].startswith("/auth/sign-in?next=")
+
+
+def test_head_leads_to_the_machine_without_a_token(alice, studio):
+    answer = browser_of(alice).head(PATH, {"app": studio.fly_app_id})
+    assert (answer.status_code, answer["Location"]) == (302, f"https://{studio.fly_app_id}.fly.dev/dev/__auth/callback")
+    assert not MachineToken.objects.exists()
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])

@@ -1,6 +1,7 @@
 """What reaches the running server before, or instead of, a request that Django can see."""
 
 import json
+import socket
 
 import pytest
 
@@ -229,3 +230,13 @@ def test_what_follows_a_refused_body_is_a_request_of_its_own(calm):
     refused = request("POST", "/api/auth/cli/session", "Content-Type: text/plain", body=b"GET /_/health HTTP/1.1")
     answer = send(calm, refused + request("GET", "/_/health"))
     assert answer.status == 415
+
+
+@pytest.mark.parametrize("path", ["/api/integrations", "/auth/sign-in", "/_/health"])
+def test_an_answer_to_head_ends_with_its_headers(calm, path):
+    with socket.create_connection(("127.0.0.1", calm.port), timeout=15) as line:
+        line.sendall(request("HEAD", path, length=False) + request("GET", "/_/health", "Connection: close"))
+        received = b"".join(iter(lambda: line.recv(1 << 16), b""))
+    head, _, rest = received.partition(b"\r\n\r\n")
+    assert b"Content-Length: 0" not in head
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -83,6 +83,11 @@ def test_what_is_refused_is_not_counted(alice, charlie_api, connect, waiting):
     assert waiting.flush() == 0
 
 
+def test_head_hands_nothing_out(alice, alice_api, connect, waiting):
+    looked = alice_api.head("/api/credentials/acme", connection_id=connect(alice))
+    assert (looked.status_code, looked.content, waiting.flush()) == (200, b"", 0)
+
+
 def test_each_token_connection_and_hour_is_a_row_of_its_own(alice, bob, waiting):
     callers = [caller_of(token_of(person), now=timezone.now()) for person in (alice, bob)]
     for caller, connection_id, now in (
