@@ -31,6 +31,8 @@ _THROW_AWAY: Final = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
+    # As some hosted ones have it: what programs prepare outlives their sessions.
+    "max_prepared_transactions": "20",
 }
 
 

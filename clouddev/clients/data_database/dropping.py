@@ -46,6 +46,7 @@ def drop_workspace(connection: psycopg.Connection, name: str, *, elsewhere: Else
     there = repeated(connection, lambda connection: _lock_out(connection, name))
     if there:
         _end_sessions(connection, name)
+    _undo_prepared(connection, name, elsewhere=elsewhere)
     repeated(connection, lambda connection: drop_database(connection, name), in_transaction=False)
     if there:
         drop_possessions(connection, name)
@@ -102,6 +103,28 @@ def _has_sessions(connection: psycopg.Connection, name: str) -> bool:
         [name],
     ).fetchone()
     return row is not None
+
+
+def _undo_prepared(connection: psycopg.Connection, name: str, *, elsewhere: Elsewhere) -> None:
+    """Roll back what the role has prepared, or anybody in its database, and not committed.
+
+    Such transactions outlive their sessions, hold their locks for ever, and no database is dropped while it has one.
+    Nobody but a superuser and the role itself may end them.
+    """
+    rows = connection.execute(
+        "SELECT gid, database, owner FROM pg_catalog.pg_prepared_xacts WHERE owner = %(name)s OR database = %(name)s",
+        {"name": name},
+    ).fetchall()
+    for identifier, database, owner in rows:
+        is_here = database == connection.info.dbname
+        with contextlib.nullcontext(connection) if is_here else elsewhere(database) as there:
+            there.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
+            try:
+                there.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(identifier)))
+            except psycopg.errors.UndefinedObject:
+                continue  # another call was quicker
+            finally:
+                there.execute("RESET ROLE")
 
 
 def _drop_things(connection: psycopg.Connection, name: str) -> None:

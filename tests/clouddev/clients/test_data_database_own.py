@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 from urllib.parse import urlsplit
 
 import psycopg
@@ -103,6 +104,39 @@ def test_dropping_takes_the_database_the_sessions_and_the_role(
     assert query(theirs.url, "SELECT secret_plan FROM plans") == [("buy a boat",)]
     assert database.list_names() == [theirs.schema]
     assert database.drop(ours.schema) is True
+
+
+def test_a_superusers_session_is_waited_for_while_a_database_is_dropped(
+    database: DataDatabase, ours: Provisioned
+) -> None:
+    """Which the admin may not end: a monitor's or a backup's, and above all those of autovacuum."""
+    with psycopg.connect(superuser_url(ours.schema)) as session:
+        leaves = Timer(0.5, session.close)
+        leaves.start()
+        assert database.drop(ours.schema) is True
+        leaves.join()
+    assert left_of(ours.schema) == []
+
+
+@pytest.mark.parametrize("where", ["its own", "the server's"])
+@pytest.mark.parametrize("isolation", ["database", "schema"])
+def test_prepared_transactions_keep_nothing_from_being_dropped(url: str, isolation: str, where: str) -> None:
+    """They outlive their session, hold their locks for ever, and PostgreSQL drops no database that has one."""
+    database = DataDatabase(url=url, isolation=isolation)
+    ours = database.provision(new_name())
+    fill(ours)
+    path = urlsplit(ours.url).path if where == "its own" else "/postgres"
+    lock = "LOCK TABLE plans" if where == "its own" else "SELECT lo_create(0)"
+    address = urlsplit(ours.url)._replace(path=path).geturl()
+    identifier = f"'it''s {ours.schema}'"
+    run(address, f"BEGIN; {lock}; PREPARE TRANSACTION {identifier}")
+    try:
+        assert database.drop(ours.schema) is True
+    finally:
+        left = query(superuser_url(), f"SELECT gid FROM pg_prepared_xacts WHERE gid = {identifier}")
+        if left:
+            run(superuser_url(path[1:]), f"ROLLBACK PREPARED {identifier}")
+    assert (left, left_of(ours.schema)) == ([], [])
 
 
 def test_made_again_it_keeps_what_is_in_it(database: DataDatabase, theirs: Provisioned) -> None:
