@@ -1,0 +1,63 @@
+"""People at work while everything breaks: whatever was acknowledged holds, nothing is left over, nobody sees too much.
+
+`STORM_SEEDS=1,2,3 STORM_SECONDS=120` makes it another one, or a longer one; a failure says its seed.
+"""
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from dev.cluster import Cluster
+from tests.bad_days.storm.faults import Storm
+from tests.bad_days.storm.invariants import Invariants
+from tests.bad_days.storm.model import Journal
+from tests.bad_days.storm.operations import Onlooker, Owner
+from tests.bad_days.storm.people import Person
+from tests.bad_days.storm.world import World
+
+SEEDS = os.environ.get("STORM_SEEDS", "1").split(",")
+SECONDS = float(os.environ.get("STORM_SECONDS", "35"))
+
+
+@pytest.fixture
+def world(sandbox, tmp_path):
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o711)
+        state = Path(above) / "state"
+        with World(sandbox=sandbox, folder=tmp_path, state=state) as all_of_it:
+            yield all_of_it
+        Cluster.remove(state)
+
+
+@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_was_acknowledged_holds_while_everything_breaks(world, tmp_path, seed):
+    journal = Journal()
+    owners = [Owner(world, journal, login, number, seed) for login in ("alice", "bob") for number in (1, 2)]
+    people: list[Person] = [*owners, Onlooker(world, journal, "charlie", 1, seed, owners=owners)]
+    over = threading.Event()
+    threads = [threading.Thread(target=person.live, args=[over], name=person.name) for person in people]
+    for thread in threads:
+        thread.start()
+    storm = Storm(world, journal, seed)
+    try:
+        storm.rage(SECONDS)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    storm.calm()
+    invariants = Invariants(world, journal, owners, people)
+    invariants.wait_for_quiet()
+    invariants.check()
+    (tmp_path / "journal").write_text("\n".join(journal.lines))
+    for name, text in world.written().items():
+        (tmp_path / f"{name}.log").write_text(text)
+    asked = sum(journal.statuses.values())
+    assert not journal.complaints, "\n".join(
+        [f"seed {seed}, {asked} answers; the logs are in {tmp_path}", *journal.lines, "", *journal.complaints]
+    )
+    assert journal.statuses[200] > asked / 4, journal.statuses
