@@ -1,6 +1,7 @@
 """People."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
@@ -31,6 +32,8 @@ class User(AbstractUser):
     waitlisted_at = models.DateTimeField(null=True, blank=True)
     # What is cached of the person's is good in the epoch in which it was asked for; a higher one drops all of it.
     cache_epoch = EpochField(default=0, db_default=0, editable=False)
+    # Their access ends with a higher one: what was let in before gets nothing that lasts, no session of before works.
+    access_epoch = EpochField(default=0, db_default=0, editable=False)
 
     REQUIRED_FIELDS: ClassVar[list[str]] = ["email"]
 
@@ -56,3 +59,15 @@ class User(AbstractUser):
     def get_short_name(self) -> str:
         """The person's login, for Django's admin."""
         return self.github_login or self.username
+
+    def get_session_auth_hash(self) -> str:
+        """What sessions of now are bound to, one that begins at this moment too: the password and the epoch."""
+        return self._in_this_epoch(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """The same by the keys before this one."""
+        return map(self._in_this_epoch, super().get_session_auth_fallback_hash())
+
+    def _in_this_epoch(self, session_hash: str) -> str:
+        # Sessions of those whose access never ended stay as Django makes them.
+        return f"{session_hash}-{self.access_epoch}" if self.access_epoch else session_hash

@@ -62,9 +62,18 @@ def end(*, user: User, why: Why, by: audit.Actor | None, now: datetime) -> dict[
     return {name: end_it(ended) for name, end_it in _parts.items()}
 
 
+@part("requests under way")
+def _requests(ended: Ended) -> int:
+    """What was let in until now is given nothing that lasts (`standing`), and no session of before works.
+
+    First of all: what is being given out at this moment holds the person's row, and is there by then.
+    """
+    return User.objects.filter(pk=ended.user.pk).update(access_epoch=F("access_epoch") + 1)
+
+
 @part("cached credentials")
 def _cache(ended: Ended) -> int:
-    """What was kept in the epoch until now opens no more. First of all, since it holds the person's row."""
+    """What was kept in the epoch until now opens no more."""
     return User.objects.filter(pk=ended.user.pk).update(cache_epoch=F("cache_epoch") + 1)
 
 

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.models import CLILogin, User
 from accounts.models.tokens import Client
-from accounts.services import people, tokens
+from accounts.services import people, standing, tokens
 from config.core.crypto import CannotOpen, derived_keyring, digest, random_hex
 from config.core.database import fetch_row
 from config.core.errors import Conflict, Forbidden, NotFound, Unavailable
@@ -138,7 +138,11 @@ def erase_what_is_over(*, now: datetime) -> int:
 
 @transaction.atomic
 def approve(*, login: CLILogin, user: User, now: datetime) -> None:
-    """Let the CLI in as `user`. Of several decisions at once one holds; the others raise AlreadyDecided."""
+    """Let the CLI in as `user`. Of several decisions at once one holds; the others raise AlreadyDecided.
+
+    Raises AccessEnded.
+    """
+    standing.hold(user)
     _decide(login, CLILogin.State.APPROVED, user, now)
     audit.record("cli_login.approved", actor=user, target=login)
 

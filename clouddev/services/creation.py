@@ -8,6 +8,7 @@ import orjson
 from django.db import transaction
 
 from accounts.callers import Caller
+from accounts.services import standing
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
 from clouddev.services import beginning, quotas
@@ -46,7 +47,7 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
 
     Who has none is given the one of this name that is shared with them, unless it is to be their `own`. `region` is
     where it shall be if there is room. Raises NotAnAppName, NoDatabase, QuotaReached, BeingRemoved,
-    OrganizationSuspended, TooManyRequests, and what says that this server isn't configured for machines.
+    OrganizationSuspended, TooManyRequests, AccessEnded, and what says that this server isn't configured for machines.
     """
     app_name = labeled(app_name)
     machine = Machine.objects.filter(called(app_name), owner_id=caller.id).select_related("organization").first()
@@ -90,6 +91,7 @@ def _intended(  # noqa: PLR0913 - the same
     """The new machine, or the one that another call has recorded just now."""
     organizations = {caller.organization_id, *([failed.organization_id] if failed else [])}
     beginning.hold_counts(owner_id=caller.id, organization_ids=organizations)
+    standing.hold(caller)
     same = Machine.objects.select_for_update(no_key=True).filter(called(app_name), owner_id=caller.id)
     machine = same.first()
     if machine is not None and machine.state != State.FAILED:

@@ -10,9 +10,9 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.models import User
+from accounts.services.standing import LetIn
 from clouddev.devui import LIFETIME, LIFETIMES, Signer, Use
 from clouddev.models import Machine, MachineToken, Member, WebhookToken
-from clouddev.models.machines import Person
 from clouddev.names import is_fly_name
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.provisioning.shape import SSH_PORT
@@ -73,7 +73,7 @@ def ssh_access(*, machine: Machine, now: datetime, actor: audit.Actor | None = N
     return SSHAccess(linux_user=machine.dev_user, host=_host(machine), private_key=private_key)
 
 
-def mcp_token(*, machine: Machine, person: Person, actor: audit.Actor, now: datetime) -> str:
+def mcp_token(*, machine: Machine, person: LetIn, actor: audit.Actor, now: datetime) -> str:
     """A dev-UI token in the name of the member's user on the machine, for a day. Raises NotReady."""
     require_there(machine)
     return _for_a_day(machine, person, actor, use=Use.MCP, now=now)
@@ -89,7 +89,7 @@ def browser_token(*, machine: Machine, person: User, login: str, now: datetime) 
 
 
 def issue_webhook_token(
-    *, machine: Machine, person: Person, actor: audit.Actor, expires_in: str, now: datetime
+    *, machine: Machine, person: LetIn, actor: audit.Actor, expires_in: str, now: datetime
 ) -> IssuedToken:
     """A token for whoever calls the machine's webhooks; `expires_in` is one of the contract's words. Kept by its id.
 
@@ -169,7 +169,7 @@ def record_fetched(action: str, machine: Machine, actor: audit.Actor | None) -> 
 
 
 def _for_a_day(  # noqa: PLR0913 - a token says this much
-    machine: Machine, person: Person, actor: audit.Actor, *, use: Use, now: datetime, login: str = ""
+    machine: Machine, person: LetIn, actor: audit.Actor, *, use: Use, now: datetime, login: str = ""
 ) -> str:
     """A token for the machine, whose id is kept so that it can end before; `login` is the member's user there."""
     signer = Signer.from_settings()
@@ -185,12 +185,14 @@ def _for_a_day(  # noqa: PLR0913 - a token says this much
     return signer.sign(user_id=person.id, app=machine.fly_app_id, login=login, use=use, now=now, jti=row.pk)
 
 
-def _held(machine: Machine, person: Person) -> Member:
+def _held(machine: Machine, person: LetIn) -> Member:
     """The person's membership, which stays as it is until the transaction ends, and so does their standing.
 
-    So no token outlives them that was made meanwhile. Raises NoSuchMachine.
+    So no token outlives them that was made meanwhile (`accounts.services.standing`). Raises NoSuchMachine.
     """
-    own = machine.members.filter(user_id=person.id, user__is_active=True).select_related("user")
+    own = machine.members.filter(
+        user_id=person.id, user__is_active=True, user__access_epoch=person.access_epoch
+    ).select_related("user")
     member = own.select_for_update(of=("self", "user"), no_key=True).first()
     if member is None:
         raise NoSuchMachine

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts import audit
 from accounts.models import User
+from accounts.services import standing
 from clouddev.models import Machine
 from clouddev.services import beginning, quotas, variables
 from clouddev.services.access import NoSuchMachine
@@ -36,12 +36,12 @@ class NoDatabaseLeft(Unavailable):
     )
 
 
-def try_again(*, machine: Machine, actor: audit.Actor, now: datetime) -> bool:
+def try_again(*, machine: Machine, actor: standing.Doer, now: datetime) -> bool:
     """Begin anew to make a machine that has failed; False when that is under way already, or it is there.
 
     `machine` is then as it has become. Raises BeingRemoved, VariablesErased, NoDatabaseLeft, QuotaReached,
-    NoSuchMachine for one that has just gone or become somebody else's, TooManyRequests, and what says that this server
-    isn't configured for machines.
+    NoSuchMachine for one that has just gone or become somebody else's, TooManyRequests, AccessEnded, and what says
+    that this server isn't configured for machines.
     """
     if machine.state != State.FAILED:
         _require_not_going(machine)
@@ -57,8 +57,9 @@ def try_again(*, machine: Machine, actor: audit.Actor, now: datetime) -> bool:
 
 
 @transaction.atomic
-def _begin(seen: Machine, actor: audit.Actor, *, now: datetime) -> bool:
+def _begin(seen: Machine, actor: standing.Doer, *, now: datetime) -> bool:
     beginning.hold_counts(owner_id=seen.owner_id, organization_ids=[seen.organization_id])
+    standing.hold(actor)
     same = Machine.objects.filter(pk=seen.pk, owner_id=seen.owner_id, organization_id=seen.organization_id)
     machine = same.select_for_update(no_key=True).first()
     if machine is None:
@@ -79,7 +80,7 @@ def _begin(seen: Machine, actor: audit.Actor, *, now: datetime) -> bool:
     return True
 
 
-def _require_room(machine: Machine, owner: User, actor: audit.Actor) -> None:
+def _require_room(machine: Machine, owner: User, actor: standing.Doer) -> None:
     """Raise QuotaReached as creating it would; an owner by role is told whose quota it is."""
     if owner.pk == actor.id:
         quotas.require_own_room(user_id=owner.pk)

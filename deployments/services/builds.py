@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from accounts import audit
+from accounts.services import standing
 from config.core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST
@@ -68,15 +69,16 @@ def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:
     return {build.deployment_id: build for build in latest.distinct("deployment_id").defer("sealed_environment")}
 
 
-def redeploy(*, build: Build, actor: audit.Actor, now: datetime) -> Build:
+def redeploy(*, build: Build, actor: standing.Doer, now: datetime) -> Build:
     """Queue a new build that deploys the image of an old one; builds that wait make room for it.
 
-    Who may is for the caller to see to. Raises NoImage, BuildRunning, BuildStopping, or NoSuchApp for an app on its
-    way out.
+    Who may is for the caller to see to. Raises NoImage, BuildRunning, BuildStopping, AccessEnded, or NoSuchApp for an
+    app on its way out.
     """
     if not build.image:
         raise NoImage
     with transaction.atomic():
+        standing.hold(actor)
         # One at a time: two at once would each see nothing running.
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:

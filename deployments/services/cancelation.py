@@ -69,8 +69,24 @@ def cancel_build(build_id: uuid.UUID, actor: audit.Actor) -> bool:
     return _cancel(build_id, actor=actor, now=timezone.now())
 
 
+def cancel_pushed_by(person_id: uuid.UUID, *, actor: audit.Actor | None, now: datetime) -> int:
+    """Cancel whatever the person has pushed or deployed again that waits or is being built; says how many."""
+    unfinished = Build.objects.filter(pushed_by=person_id, finished_at=None, cancel_requested_at=None)
+    canceled, _ = _cancel_each(list(unfinished.values_list("pk", flat=True)), actor=actor, now=now)
+    return canceled
+
+
 def _cancel_all(build_ids: Iterable[uuid.UUID], *, actor: audit.Actor, now: datetime) -> None:
     """Cancel those that can be. Raises the first one's refusal when there is none."""
+    canceled, refusals = _cancel_each(build_ids, actor=actor, now=now)
+    if not canceled:
+        raise refusals[0]
+
+
+def _cancel_each(
+    build_ids: Iterable[uuid.UUID], *, actor: audit.Actor | None, now: datetime
+) -> tuple[int, list[AlreadyOver]]:
+    """How many could be canceled, and the refusals of the others."""
     refusals, canceled = [], 0
     for build_id in build_ids:
         try:
@@ -78,11 +94,10 @@ def _cancel_all(build_ids: Iterable[uuid.UUID], *, actor: audit.Actor, now: date
             canceled += 1
         except AlreadyOver as refusal:
             refusals.append(refusal)
-    if not canceled:
-        raise refusals[0]
+    return canceled, refusals
 
 
-def _cancel(build_id: uuid.UUID, *, actor: audit.Actor, now: datetime) -> bool:
+def _cancel(build_id: uuid.UUID, *, actor: audit.Actor | None, now: datetime) -> bool:
     """Whether this call changed anything. A build may be taken, or end, at any moment: only the updates decide.
 
     Raises AlreadyReleased or AlreadyOver.
@@ -113,7 +128,7 @@ def _require_canceled(build_id: uuid.UUID) -> None:
         raise AlreadyOver
 
 
-def _record(action: str, build_id: uuid.UUID, actor: audit.Actor) -> None:
+def _record(action: str, build_id: uuid.UUID, actor: audit.Actor | None) -> None:
     build = Build.objects.select_related("deployment").get(pk=build_id)
     audit.record(
         action,

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.callers import Caller
+from accounts.services import standing
 from config.core.crypto import keyring
 from config.core.errors import ApplicationError, Conflict, Unavailable
 from config.core.ratelimits import RateLimit
@@ -103,8 +104,8 @@ def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Buil
     """Take in a push; its build waits for a worker.
 
     Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, checking.Busy, StorageFailed,
-    NotYetAtFly, PushCanceled, the Fly client's errors and TooManyRequests. After any of them nothing will be built;
-    what Fly has been told of secrets by then stays so until the next push.
+    NotYetAtFly, PushCanceled, AccessEnded, the Fly client's errors and TooManyRequests. After any of them nothing will
+    be built; what Fly has been told of secrets by then stays so until the next push.
     """
     app = require_pushable(caller=caller, app_name=app_name)
     PUSHES.spend(str(caller.id))
@@ -175,9 +176,10 @@ def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
 def _accept(caller: Caller, build: Build, environment: Environment, *, warning: str) -> None:
     """Let the build wait for a worker in place of all that waited before it.
 
-    Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled or TookTooLong.
+    Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled, TookTooLong or AccessEnded.
     """
     with transaction.atomic():
+        standing.hold(caller)
         # Pushes at once pass here one after the other.
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:

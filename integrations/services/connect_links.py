@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts.audit import record
 from accounts.callers import Caller
 from accounts.models import User
+from accounts.services import standing
 from config.core.crypto import digest, keyring, random_hex
 from config.core.errors import NotFound
 from integrations.clients.nango import ConnectSession
@@ -41,7 +42,9 @@ class Asked:
 def make(
     *, caller: Caller, integration_id: str, connection_id: str | None, session: ConnectSession, now: datetime
 ) -> str:
-    """Keep Nango's link for the caller; gives the token of ours."""
+    """Keep Nango's link for the caller, in the caller's transaction; gives the token of ours. Raises AccessEnded."""
+    # Nango was asked for the link meanwhile.
+    standing.hold(caller)
     token = random_hex(_TOKEN_LENGTH)
     row = ConnectLink(
         digest=digest(token),

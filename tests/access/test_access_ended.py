@@ -16,14 +16,17 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import access_ended, cli_login, people
+from accounts.services.standing import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
 from clouddev.services import members, tokens
 from clouddev.services.access import NoSuchMachine
+from deployments.models import Build
 from integrations.models import ConnectLink
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_failed, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
 from tests.conftest import APIClient, token_of
+from tests.deployments.builders import make_build, make_deployment
 from tests.operators import browser_of, make_operator
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +51,7 @@ class Bob:
         self.job = make_job(self.machine, by=bob)
         self.login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
         cli_login.approve(login=CLILogin.objects.get(code=self.login.code), user=bob, now=NOW)
+        self.build = make_build(make_deployment(alice, "shop"), pushed_by=bob)
         self.epoch = bob.cache_epoch
         self.failed = make_failed(bob, "blog")
         ConnectLink.objects.create(
@@ -68,6 +72,7 @@ class Bob:
         """Which of it still works."""
         check = cli_login.check(code=self.login.code, secret=self.login.secret, address="127.0.0.1", now=timezone.now())
         revoked, job = self.revoked(), CronJob.objects.filter(pk=self.job.pk).first()
+        build = Build.objects.get(pk=self.build.pk)
         epoch = User.objects.filter(pk=self.bob.pk).values_list("cache_epoch", flat=True).first()
         return {
             "access tokens": APIClient(self.token).get("/api/cloud-dev/list").status_code not in {401, 403},
@@ -79,7 +84,18 @@ class Bob:
             "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
             "cron jobs": job is not None and job.paused_at is None,
             "variables of workspaces that failed": Machine.objects.filter(sealed_environment__isnull=False).exists(),
+            "builds under way": build.state == Build.State.QUEUED,
+            "requests under way": self.may_be_given_what_lasts(),
         }
+
+    def may_be_given_what_lasts(self) -> bool:
+        """Whether a request of bob's goes on to that, which was let in when he had his access."""
+        try:
+            with transaction.atomic():
+                hold(self.bob)
+        except AccessEnded:
+            return False
+        return True
 
 
 def _suspend(bob: Bob) -> None:

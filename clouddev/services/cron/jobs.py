@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.callers import Caller
+from accounts.services import standing
 from clouddev import schedules
 from clouddev.models import CronJob, CronRun, Machine
 from clouddev.models.machines import Person
@@ -67,14 +68,16 @@ def create_job(  # noqa: PLR0913 - a job has this many parts
 ) -> CronJob:
     """A job that starts the workflow with the input `given` in the caller's name.
 
-    Raises NoSuchMachine, BadSchedule, BadTimeZone, WorkflowHasJob, TooManyJobs.
+    Raises NoSuchMachine, BadSchedule, BadTimeZone, WorkflowHasJob, TooManyJobs and AccessEnded.
     """
     machine = machine_by_fly_name(person=caller, fly_name=fly_name)
     parsed, zone = schedules.parse(expression), schedules.parse_timezone(timezone)
     try:
         with transaction.atomic():
+            standing.hold(caller)
             # Jobs are counted and made behind this lock, so that calls at once can't pass the limit.
-            if Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first() is None:
+            Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first()
+            if not _is_member(caller, machine):
                 raise NoSuchMachine
             if machine.cron_jobs.count() >= MOST_JOBS:
                 raise TooManyJobs
@@ -108,12 +111,13 @@ def change_job(  # noqa: PLR0913 - the same
     """Change what isn't None (or KEEP). Runs start in the caller's name from now on.
 
     So nobody can have something of their own started in another's name. What changes nothing leaves the next time as
-    it is, too. Raises NoSuchJob, BadSchedule, BadTimeZone.
+    it is, too. Raises NoSuchJob, BadSchedule, BadTimeZone and AccessEnded.
     """
     with transaction.atomic():
+        standing.hold(caller)
         found = CronJob.objects.for_member(caller).filter(pk=job_id)
         job = found.select_for_update(of=("self",)).select_related("machine").first()
-        if job is None:
+        if job is None or not _is_member(caller, job.machine):
             raise NoSuchJob
         before = _settings_of(job)
         if expression is not None:
@@ -180,6 +184,11 @@ def _job(person: Person, job_id: uuid.UUID) -> CronJob:
     if job is None:
         raise NoSuchJob
     return job
+
+
+def _is_member(person: Person, machine: Machine) -> bool:
+    """Whether they are one even now: whoever is removed holds the machine, or pauses the job, in that moment."""
+    return machine.members.filter(user_id=person.id).exists()
 
 
 def _settings_of(job: CronJob) -> tuple[object, ...]:
