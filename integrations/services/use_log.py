@@ -1,7 +1,8 @@
 """The use log: which token was handed which credential, counted by the hour and written behind the requests.
 
 A request adds one to a number in memory. A thread writes the numbers once a second, so that no request waits for it
-and a process that is killed loses one second. While the database is away the numbers wait, up to a limit.
+and a process that is killed loses one second; one that is stopped writes what is left. While the database is away the
+numbers wait, up to a limit. One that it refuses is set aside, so that it keeps no other from being written.
 """
 
 import atexit
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from accounts.callers import Caller
 from config.core.database import DATABASE_AWAY
@@ -22,8 +23,11 @@ from integrations.services.credentials import fetch_credentials
 logger = logging.getLogger(__name__)
 
 WRITES_EVERY_SECONDS = 1.0
+_LONGEST_STOP_SECONDS = 5
 MOST_WAITING = 20_000
 _PRUNED_AT_ONCE = 10_000
+# What says that a row can never be written; a text that PostgreSQL can't hold is a ValueError before it is sent.
+_REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
 _ADD = """
 INSERT INTO integrations_credentialuse AS kept
        (token_id, integration_id, connection_id, hour,
@@ -85,6 +89,8 @@ class UseLog:
         self._lock = threading.Lock()
         self._awake, self._stopped = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        # Hand-outs of this process that are in the process's log alone.
+        self.set_aside = 0
 
     def note(self, *, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> None:
         """Count one hand-out; it is written within about a second."""
@@ -98,31 +104,55 @@ class UseLog:
         self._awake.set()
 
     def flush(self) -> int:
-        """Write what waits; says how many rows. What can't be written waits on. Raises what the database raises."""
+        """Write what waits; says how many rows. What is refused is set aside, and what can't be written now waits on.
+
+        Raises what the database raises. Where it goes away before it has said that it has the rows, they are counted
+        once more rather than not at all.
+        """
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         try:
             # In one order, so that two processes don't wait for each other's rows.
-            rows = [
-                (use.token_id, use.integration_id, use.connection_id, use.hour, use.person_id, use.person_label,
-                 use.organization_id, count.count, count.first_at, count.last_at)
-                for use, count in sorted(waiting.items(), key=lambda item: item[0])
-            ]  # fmt: skip
-            if rows:
-                with transaction.atomic(), connection.cursor() as cursor:
-                    cursor.executemany(_ADD, rows)
+            return self._write_down(sorted(waiting), waiting)
         except BaseException:
             for use, count in waiting.items():
                 self._add(use, count)
             raise
-        return len(waiting)
 
     def stop(self) -> None:
         """Write what is left and end the thread."""
         self._stopped.set()
         self._awake.set()
         if self._thread is not None:
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=_LONGEST_STOP_SECONDS)
+        if left := sum(count.count for count in self._waiting.values()):
+            logger.error("the use log ends with %s hand-outs unwritten", left)
+
+    def _write_down(self, uses: list[Use], waiting: dict[Use, Count]) -> int:
+        """Write these rows, all at once where none is refused, and take them out of `waiting`; says how many were."""
+        if not uses:
+            return 0
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.executemany(_ADD, [_row(use, waiting[use]) for use in uses])
+        except _REFUSED as error:
+            if len(uses) == 1:
+                self._set_aside(uses[0], waiting.pop(uses[0]), error)
+                return 0
+            middle = len(uses) // 2
+            return self._write_down(uses[:middle], waiting) + self._write_down(uses[middle:], waiting)
+        for use in uses:
+            del waiting[use]
+        return len(uses)
+
+    def _set_aside(self, use: Use, count: Count, error: Exception) -> None:
+        self.set_aside += count.count
+        # Its class alone: what PostgreSQL says has the row in it.
+        logger.error(
+            "the use log can't hold a row (%s): token %s was handed %r of %r %s times from %s to %s; %s in all so far",
+            type(error).__name__, use.token_id, use.connection_id, use.integration_id, count.count,
+            count.first_at.isoformat(), count.last_at.isoformat(), self.set_aside,
+        )  # fmt: skip
 
     def _add(self, use: Use, more: Count) -> None:
         with self._lock:
@@ -151,6 +181,8 @@ class UseLog:
                 # What comes within the second is written at once.
                 self._stopped.wait(WRITES_EVERY_SECONDS)
                 self._try_to_flush()
+            # What came while the last numbers were being written.
+            self._try_to_flush()
         finally:
             connection.close()
 
@@ -165,6 +197,13 @@ class UseLog:
             logger.exception("the use log can't be written")
             connection.close()
             self._awake.set()
+
+
+def _row(use: Use, count: Count) -> tuple[uuid.UUID | str | datetime | int, ...]:
+    return (
+        use.token_id, use.integration_id, use.connection_id, use.hour, use.person_id, use.person_label,
+        use.organization_id, count.count, count.first_at, count.last_at,
+    )  # fmt: skip
 
 
 log = UseLog()

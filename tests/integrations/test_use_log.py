@@ -2,9 +2,10 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.utils import timezone
 
 from accounts.callers import caller_of
@@ -137,6 +138,56 @@ def test_no_more_than_so_many_wait_and_the_rest_is_logged(alice, waiting, monkey
     assert rows("connection_id", "count") == [("a", 2)]
 
 
+@pytest.mark.parametrize("bad", ["a\0b", "\ud800", "x" * 256], ids=["NUL", "half a character", "too long"])
+@pytest.mark.parametrize("others", [0, 1, 6])
+def test_a_row_that_the_database_refuses_is_set_aside_and_keeps_no_other_waiting(bad, others, alice, waiting, caplog):
+    caller = caller_of(token_of(alice), now=timezone.now())
+    for connection_id in (*(f"{number}-th" for number in range(others)), bad, bad):
+        waiting.note(caller=caller, integration_id="acme", connection_id=connection_id, now=NOON)
+    assert waiting.flush() == others
+    assert waiting.flush() == 0
+    assert CredentialUse.objects.count() == others
+    assert waiting.set_aside == 2
+    assert f"token {caller.token_id} was handed {bad!r} of 'acme' 2 times" in caplog.text
+
+
+def test_what_is_away_while_rows_are_set_aside_waits_on(alice, waiting, monkeypatch):
+    caller = caller_of(token_of(alice), now=timezone.now())
+    for connection_id in ("a", "b", "c\0"):
+        waiting.note(caller=caller, integration_id="acme", connection_id=connection_id, now=NOON)
+    written = waiting._write_down
+
+    def goes_away(uses, left):
+        if [use.connection_id for use in uses] == ["b", "c\0"]:
+            raise OperationalError
+        return written(uses, left)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting, "_write_down", goes_away)
+        with pytest.raises(OperationalError):
+            waiting.flush()
+    assert waiting.flush() == 1
+    assert rows("connection_id", "count") == [("a", 1), ("b", 1)]
+
+
+def test_a_table_that_takes_nothing_at_all_sets_nothing_aside(alice, waiting, monkeypatch):
+    caller = caller_of(token_of(alice), now=timezone.now())
+    waiting.note(caller=caller, integration_id="acme", connection_id="a", now=NOON)
+    with monkeypatch.context() as patch:
+        patch.setattr(use_log, "_ADD", "INSERT INTO no_such_table VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)")
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            waiting.flush()
+    assert (waiting.flush(), waiting.set_aside) == (1, 0)
+
+
+def test_a_process_that_ends_without_its_database_says_how_much_is_lost(alice, waiting, caplog):
+    caller = caller_of(token_of(alice), now=timezone.now())
+    for connection_id in ("a", "a", "b"):
+        waiting.note(caller=caller, integration_id="acme", connection_id=connection_id, now=NOON)
+    waiting.stop()
+    assert "the use log ends with 3 hand-outs unwritten" in caplog.text
+
+
 def test_without_days_nothing_is_kept(alice, alice_api, connect, waiting, settings):
     settings.USE_LOG_DAYS = 0
     assert fetch(alice_api, connect(alice)).status_code == 200
@@ -158,6 +209,29 @@ def test_the_thread_writes_within_seconds_and_the_end_of_the_process_at_once(ali
     finally:
         log.stop()
     assert list(own.values_list("count")) == [(2,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_comes_while_the_last_numbers_are_written_is_written_too(alice, monkeypatch):
+    log = UseLog()
+    caller = caller_of(token_of(alice), now=timezone.now())
+    written, is_writing, goes_on = log._write_down, Event(), Event()
+
+    def write_slowly(uses, left):
+        is_writing.set()
+        goes_on.wait(timeout=20)
+        return written(uses, left)
+
+    monkeypatch.setattr(use_log, "WRITES_EVERY_SECONDS", 0)
+    monkeypatch.setattr(log, "_write_down", write_slowly)
+    log.note(caller=caller, integration_id="acme", connection_id="a", now=NOON)
+    is_writing.wait(timeout=20)
+    log.note(caller=caller, integration_id="acme", connection_id="b", now=NOON)
+    log._stopped.set()
+    goes_on.set()
+    log.stop()
+    own = CredentialUse.objects.filter(token_id=caller.token_id)
+    assert list(own.order_by("connection_id").values_list("connection_id", "count")) == [("a", 1), ("b", 1)]
 
 
 @pytest.mark.django_db(transaction=True)
