@@ -128,6 +128,7 @@ def _sandbox_command(options: Options) -> list[str]:
         *("--port", str(options.sandbox_port)),
         *("--webhook-url", f"{options.server_url}/webhooks/nango"),
         *("--webhook-scheme", urlsplit(options.public_url).scheme),
+        *("--state", str(options.state / "sandbox.state")),
     ]
 
 

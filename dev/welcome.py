@@ -10,7 +10,7 @@ _TEXT = """
   API         {public}/api/docs
   Sandbox     {sandbox}     stands in for GitHub, Nango and Fly
   Requests    {state}/logs/server.log     warnings and errors appear here, too
-  State       {state}     database, keys and logs
+  State       {state}     database, keys, logs, and what the sandbox knows
 
   Log a command line in:
 

@@ -5,9 +5,11 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
+from sandbox.keeping import Keeper
 from sandbox.server import make_application
 from sandbox.settings import Settings
 from sandbox.world import World
@@ -37,6 +39,12 @@ def _read_arguments() -> argparse.Namespace:
         default=int(os.environ.get("SANDBOX_RATE_LIMIT") or 200),
         help="requests per minute at Nango; 0 for no limit",
     )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=Path(os.environ["SANDBOX_STATE"]) if os.environ.get("SANDBOX_STATE") else None,
+        help="a file to keep in what the stand-ins know; without one it is forgotten when the process ends",
+    )
     return parser.parse_args()
 
 
@@ -46,12 +54,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     world = World(_settings(arguments))
-    runner = web.AppRunner(make_application(world), access_log=None, shutdown_timeout=_GRACE_SECONDS)
+    keeper = Keeper(arguments.state, world) if arguments.state else None
+    trouble = keeper.load() if keeper else ""
+    if keeper:
+        # Also so that a place that can't be written to is told at once.
+        keeper.save()
+    runner = web.AppRunner(make_application(world, keeper), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, arguments.host, arguments.port, backlog=1024).start()
         host, port = runner.addresses[0][:2]
-        sys.stdout.write(f"sandbox listening on http://{host}:{port}\n")
+        sys.stdout.write(f"sandbox listening on http://{host}:{port}\n" + (f"{trouble}\n" if trouble else ""))
         sys.stdout.flush()
         await over.wait()
     finally:

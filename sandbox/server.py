@@ -3,7 +3,7 @@
 import asyncio
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from sandbox.answers import html_answer, json_answer
 from sandbox.control import routes as control
@@ -13,14 +13,15 @@ from sandbox.fly import routes as fly
 from sandbox.fly.errors import usual_failure
 from sandbox.github import routes as github
 from sandbox.journal import fingerprint
+from sandbox.keeping import Keeper
 from sandbox.nango import routes as nango
 from sandbox.world import WORLD, World
 
 
-def make_application(world: World) -> web.Application:
-    """Make the application around its state."""
+def make_application(world: World, keeper: Keeper | None = None) -> web.Application:
+    """Make the application around its state, which the keeper keeps."""
     app = web.Application(
-        middlewares=[record, loopback_only, answer_unmatched, fail_as_ordered],
+        middlewares=[*([_keeping(keeper)] if keeper else []), record, loopback_only, answer_unmatched, fail_as_ordered],
         client_max_size=80 * 1024 * 1024,
     )
     app[WORLD] = world
@@ -29,6 +30,20 @@ def make_application(world: World) -> web.Application:
     nango.add_routes(app)
     fly.add_routes(app)
     return app
+
+
+def _keeping(keeper: Keeper) -> Middleware:
+    """Write what a request has changed before its answer goes out; what only looks at the sandbox changes nothing."""
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            if request.method != "GET" or _split(request.path)[0] is not None:
+                keeper.save()
+
+    return keep
 
 
 @web.middleware

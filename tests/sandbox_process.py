@@ -94,6 +94,12 @@ class SandboxProcess:
         self.url = line.removeprefix(_BANNER).strip()
         return self
 
+    def next_line(self) -> str:
+        """What the process says next, without the end of the line."""
+        assert self._process is not None, "the sandbox is not running"
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
+
     def stop(self) -> int | None:
         """Stop the process and give its exit code; what it complained of goes to our own stderr."""
         process, self._process = self._process, None

@@ -5,6 +5,7 @@ Source: https://fly.io/docs/machines/api/apps-resource/
 
 import re
 import secrets
+from functools import partial
 
 from aiohttp import web
 
@@ -49,7 +50,7 @@ def add(  # noqa: PLR0913 - an app is told so much
     """Put a new app into the world; what the knobs say hides it for a while."""
     fly.apps[name] = App(
         id=identifiers.short_id(),
-        number=next(fly.numbers),
+        number=fly.next_number(),
         name=name,
         organization=organization,
         network=network or "default",
@@ -92,7 +93,7 @@ def delete(call: Call) -> web.Response:
 def remove(fly: Fly, app: App) -> None:
     """Let an app go. Its name is taken until it is gone."""
     app.deleting = True
-    fly.clock.after(_DELETION_SECONDS, lambda: fly.forget(app))
+    fly.clock.after(_DELETION_SECONDS, partial(fly.forget, app))
 
 
 def _is_leaving(call: Call) -> bool:

@@ -5,10 +5,10 @@ up: 1 is about Fly's own, 0 stands still. Leases, tokens and time limits of wait
 """
 
 import heapq
-import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 Act = Callable[[], None]
 
@@ -23,8 +23,18 @@ class Clock:
         self._pace = 0.0
         self._looked_at = time.monotonic()
         self._moment: float | None = None
-        self._numbers = itertools.count()
+        self._last_number = 0
         self._due: list[tuple[float, int, Act]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what is kept when the process ends: the pace stands still until another one goes on."""
+        self._catch_up()
+        return vars(self).copy()
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """Go on with what was kept."""
+        vars(self).update(kept)
+        self._looked_at = time.monotonic()
 
     def now(self) -> datetime:
         """Give the time on the wall, in UTC, with what was skipped."""
@@ -40,10 +50,11 @@ class Clock:
         self.settle()
 
     def after(self, seconds: float, act: Act) -> None:
-        """Let `act` happen when `seconds` of the pace have passed."""
+        """Let `act` happen when `seconds` of the pace have passed: a partial or a method, so that it can be kept."""
         self._catch_up()
         since = self._pace if self._moment is None else self._moment
-        heapq.heappush(self._due, (since + seconds, next(self._numbers), act))
+        self._last_number += 1
+        heapq.heappush(self._due, (since + seconds, self._last_number, act))
 
     def pace(self) -> float:
         """Give the seconds of the pace that have passed; inside an act, those at which it was due."""

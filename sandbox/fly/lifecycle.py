@@ -6,6 +6,7 @@ Source: https://fly.io/docs/machines/machine-states/
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sandbox.fly import identifiers
@@ -35,11 +36,11 @@ class Lifecycle:
         """Begin: launched machines end up started, the others stopped, once their image is prepared."""
         self._turn("created", "launch")
         if not launch:
-            self._after(_PREPARE, lambda: self._enter("stopped", "launch", source="flyd"))
+            self._after(_PREPARE, partial(self._enter, "stopped", "launch", source="flyd"))
             return
         failing = self.fly.knobs.failing_launches > 0
         self.fly.knobs.failing_launches -= failing
-        self._after(_LAUNCH, self._fail_to_launch if failing else lambda: self._boot(_BOOT, "start"))
+        self._after(_LAUNCH, self._fail_to_launch if failing else partial(self._boot, _BOOT, "start"))
 
     def start(self) -> None:
         """Start a machine at rest. Raises FlyError."""
@@ -79,14 +80,14 @@ class Lifecycle:
         if self.machine.state != "started":
             raise precondition(f"unable to suspend machine from current state: '{self.machine.state}'")
         self._turn("suspending", "suspend")
-        self._after(_SUSPEND, lambda: self._enter("suspended", "suspend", source="flyd"))
+        self._after(_SUSPEND, partial(self._enter, "suspended", "suspend", source="flyd"))
 
     def restart(self) -> None:
         """Restart a machine; one at rest starts. Raises FlyError."""
         if self.machine.state not in _UPDATABLE:
             raise precondition(f"unable to restart machine from current state: '{self.machine.state}'")
         self._turn("restarting", "restart")
-        self._after(_RESTART, lambda: self._boot(_START, "start"))
+        self._after(_RESTART, partial(self._boot, _START, "start"))
 
     def need_updatable(self) -> None:
         """Refuse an update while something else goes on. Raises FlyError."""
@@ -102,9 +103,9 @@ class Lifecycle:
         machine.versions.append((machine.instance_id, copy.deepcopy(config)))
         self._turn("replacing", "update")
         if runs:
-            self._after(_REPLACE, lambda: self._boot(_START, "start"))
+            self._after(_REPLACE, partial(self._boot, _START, "start"))
         else:
-            self._after(_REPLACE, lambda: self._enter("stopped", "update", source="flyd"))
+            self._after(_REPLACE, partial(self._enter, "stopped", "update", source="flyd"))
 
     def exit(self, code: int, *, oom: bool = False) -> None:
         """Let the program end by itself; what follows is up to the restart policy."""
@@ -113,7 +114,7 @@ class Lifecycle:
         self._log(f"Main child exited normally with code: {code}", provider="runner")
         self._turn("restarting" if again else "stopped", "exit", exit_event=_exit_event(code, oom, restarting=again))
         if again:
-            self._after(_RESTART, lambda: self._boot(_START, "start"))
+            self._after(_RESTART, partial(self._boot, _START, "start"))
         elif self.machine.config.get("auto_destroy"):
             self.destroy(force=True)
 
@@ -179,8 +180,11 @@ class Lifecycle:
         del machine.events[_MOST_EVENTS:]
 
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
-        turn = self.machine.turn
-        self.fly.clock.after(seconds, lambda: act() if self.machine.turn == turn else None)
+        self.fly.clock.after(seconds, partial(self._unless_turned, self.machine.turn, act))
+
+    def _unless_turned(self, turn: int, act: Callable[[], None]) -> None:
+        if self.machine.turn == turn:
+            act()
 
     def _log(self, message: str, *, provider: str = "app", level: str = "info") -> None:
         machine, now = self.machine, self.fly.clock.now()

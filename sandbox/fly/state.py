@@ -1,6 +1,5 @@
 """What Fly knows: apps with all that is in them, and tokens."""
 
-import itertools
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,7 +110,12 @@ class Fly:
     apps: dict[str, App] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
-    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    last_number: int = 0
+
+    def next_number(self) -> int:
+        """Give a number that no app has had."""
+        self.last_number += 1
+        return self.last_number
 
     def room(self, region: str) -> Room:
         """Give the room of a region."""

@@ -5,6 +5,7 @@ Source: https://fly.io/docs/machines/api/volumes-resource/
 
 import re
 import secrets
+from functools import partial
 
 from aiohttp import web
 
@@ -97,7 +98,7 @@ def delete(call: Call) -> web.Response:
     if volume.attached_machine_id is not None:
         raise precondition(f"volume is currently bound to machine {volume.attached_machine_id}")
     volume.state, volume.stale_reads = "pending_destroy", call.fly.knobs.volume_lag_reads
-    call.fly.clock.after(_DESTROY_SECONDS, lambda: setattr(volume, "state", "destroyed"))
+    call.fly.clock.after(_DESTROY_SECONDS, partial(setattr, volume, "state", "destroyed"))
     return json_answer(volume.as_json())
 
 
@@ -113,7 +114,7 @@ def take_snapshot(call: Call) -> web.Response:
         raise precondition("snapshot is already scheduled")
     snapshot = {"id": f"vs_{identifiers.short_id()}", "status": "running", "size": volume.size_gb << 20}
     volume.snapshots.append(snapshot)
-    call.fly.clock.after(_DESTROY_SECONDS, lambda: snapshot.update(status="created"))
+    call.fly.clock.after(_DESTROY_SECONDS, partial(snapshot.update, status="created"))
     return web.Response(status=200)
 
 

@@ -22,7 +22,7 @@ class Dev:
 
     def __init__(self, state: Path, **environment: str) -> None:
         self.state = state
-        self.port, self.sandbox_port = free_port(), free_port()
+        self.port, self.sandbox_port = (int(environment.get(name) or free_port()) for name in ("PORT", "SANDBOX_PORT"))
         self.output = state.with_name(f"{state.name}.output-{time.monotonic_ns()}")
         self.environment = {
             **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},

@@ -4,7 +4,9 @@ import base64
 import gzip
 import io
 import json
+import signal
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,7 +37,7 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     dev.wait_until_up()
     cli = CommandLine(dev.url)
     cli.log_in(Browser(), "alice")
-    deploy_an_app(cli, tmp_path / "shop")
+    shop = deploy_an_app(cli, tmp_path / "shop")
 
     for question in ("POST /v1/apps", "POST */secrets"):
         make_fly_slow(dev, question)
@@ -49,6 +51,11 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     assert (listed["fly_app_name"], listed["app_url"], listed["fly_state"]) == (name, created["appUrl"], "started")
     check_keys(cli, dev, created, tmp_path)
     share_and_take_back(cli, dev)
+
+    dev = killed_and_started_again(run, dev)
+    assert cli.poll("cloud-dev/status", "studio", "running")["url"] == created["appUrl"]
+    assert cli.get("deploy/status", appName="shop")["status"] == "running"
+    assert f"Commit: <code>{COMMIT}</code>" in requests.get(shop, timeout=20).text
 
     assert cli.post("cloud-dev/stop", **STUDIO) == {"status": "stopped"}
     cli.poll("cloud-dev/status", "studio", "stopped")
@@ -64,9 +71,9 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     assert dev.stop()[0] == 0
 
 
-def deploy_an_app(cli: CommandLine, folder: Path) -> None:
-    """Its archive goes in, and its address says that this commit runs."""
-    url = cli.post("deploy/prepare", appName="shop")["appUrl"]
+def deploy_an_app(cli: CommandLine, folder: Path) -> str:
+    """Its archive goes in, and its address, which is given, says that this commit runs."""
+    url: str = cli.post("deploy/prepare", appName="shop")["appUrl"]
     pushed = cli.post("deploy/push", appName="shop", archive=archive_of(folder), commitHash=COMMIT)
     assert pushed["status"] == "deploying"
     told = cli.poll("deploy/status", "shop", "running")
@@ -74,6 +81,18 @@ def deploy_an_app(cli: CommandLine, folder: Path) -> None:
     assert "npm install" in cli.get("deploy/logs", appName="shop")["buildLog"]
     assert cli.get("deploy/builds", appName="shop")[0]["id"] == pushed["buildId"]
     assert f"Commit: <code>{COMMIT}</code>" in requests.get(url, timeout=20).text
+    return url
+
+
+def killed_and_started_again(run: RunDev, dev: Dev) -> Dev:
+    """The same on the same ports, after a day on which the laptop's battery was empty."""
+    dev.stop(signal.SIGKILL)
+    until = time.monotonic() + 30
+    while dev.processes() and time.monotonic() < until:
+        time.sleep(0.1)
+    again = run(PORT=str(dev.port), SANDBOX_PORT=str(dev.sandbox_port))
+    again.wait_until_up()
+    return again
 
 
 def archive_of(folder: Path) -> str:
