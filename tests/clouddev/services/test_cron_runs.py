@@ -366,6 +366,13 @@ def test_a_run_that_does_not_end_is_given_up_on_after_a_day(running):
     assert outcome(running) == ("failed", "The run did not end within 24 hours; nobody asks for it any more.")
 
 
+def test_the_day_begins_when_it_was_sent_not_when_its_machine_was_to_wake_for_it(running):
+    CronRun.objects.filter(pk=running.pk).update(started_at=NOON - timedelta(hours=1))
+    cron.carry_on(running.pk, now=NOON + DAY - SECOND)
+    running.refresh_from_db()
+    assert running.error == ""
+
+
 def test_asking_does_not_wake_a_machine_that_was_stopped(running, studio, sandbox):
     sandbox.fly_machine(studio.fly_machine_id, state="stopped")
     cache.clear()

@@ -133,6 +133,13 @@ def test_the_machine_that_a_failed_first_build_left_is_no_stranger(alice, shop):
     assert reconcile() == {"seen": 1}
 
 
+def test_an_app_of_which_no_build_was_released_needs_no_machine(shop):
+    Build.objects.update(state=State.FAILED, released_at=None)
+    delete_machines(shop)
+
+    assert reconcile() == {"seen": 1}
+
+
 def test_a_volume_is_told(shop, sandbox):
     volume = add_volume(shop)
 

@@ -17,6 +17,7 @@ from deployments.services import building, builds, cancelation, destroying
 from deployments.services.building import readiness
 from deployments.services.building.attempts import take
 from tests.deployments.at_work import WorkGround, archive_of, log_of, wait_for
+from tests.deployments.builders import make_build
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -98,6 +99,9 @@ def test_whoever_was_to_ask_again_may_die(
     build: Build, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent_build(build, sandbox, monkeypatch)
+    # Nobody asks after one that was never released, or is live.
+    for state in (State.FAILED, State.LIVE):
+        make_build(build.deployment, state=state)
     forget_rechecks()
     building.sweep()
     building.sweep()
