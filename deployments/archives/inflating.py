@@ -6,6 +6,8 @@ from typing import IO, Protocol
 from deployments.archives import errors
 
 _PIECE = 64 * 1024
+# Its content may be a thousand times as much, and whoever gives it looks at the clock between two of these only.
+_COMPRESSED_PIECE = 4 * 1024
 _MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
 # Some packers write a member for every few kilobytes. Without a limit, millions of empty ones would cost hours.
@@ -29,7 +31,7 @@ class Inflated:
         self._left = self._most = most
         self._megabytes = megabytes
         self._zlib = zlib.decompressobj(_GZIP)
-        self._input = source.read(_PIECE)
+        self._input = source.read(_COMPRESSED_PIECE)
         self._members = 1
         self._ended = False
         self._ready = b""
@@ -68,7 +70,7 @@ class Inflated:
             if self._zlib.eof:
                 self._begin_next_member()
             elif not self._input and not out:
-                self._input = self._source.read(_PIECE)
+                self._input = self._source.read(_COMPRESSED_PIECE)
                 if not self._input:
                     raise errors.truncated()
             if out:
@@ -78,13 +80,13 @@ class Inflated:
 
     def _begin_next_member(self) -> None:
         """Go on with what follows the end of a member: another one, what fills a block, or nothing."""
-        rest = self._zlib.unused_data or self._source.read(_PIECE)
+        rest = self._zlib.unused_data or self._source.read(_COMPRESSED_PIECE)
         if not rest or rest[:1] in _FILLING:
             self._ended = True
             self._require_filling(rest)
             return
         if len(rest) < len(_MAGIC):
-            rest += self._source.read(_PIECE)
+            rest += self._source.read(_COMPRESSED_PIECE)
         if not rest.startswith(_MAGIC):
             raise errors.followed()
         self._members += 1

@@ -103,7 +103,7 @@ def entries(source: Source, limits: Limits) -> Iterator[Entry]:
         header = _header(block, is_first=count == 1)
         if header.kind in headers.DESCRIBING:
             description_bytes += header.size
-            described.add(header.kind, _description(header, stream))
+            described.add(header.kind, _description(header, stream, before=described.bytes))
         # Reading them costs time, so there may not be any number of them.
         if (
             count > limits.entries * _DESCRIPTIONS_PER_ENTRY
@@ -134,9 +134,12 @@ def _header(block: bytes, *, is_first: bool) -> headers.Header:
         raise
 
 
-def _description(header: headers.Header, stream: _Blocks) -> bytes:
-    """The content of an entry that describes the next one; a long one is nobody's name."""
-    if header.size > _LONGEST_DESCRIPTION:
+def _description(header: headers.Header, stream: _Blocks, *, before: int) -> bytes:
+    """The content of an entry that describes the next one; a long one is nobody's name.
+
+    `before` are the bytes that describe it already: all of them are kept in memory, as many times their size.
+    """
+    if before + header.size > _LONGEST_DESCRIPTION:
         raise errors.unnatural(header.name, "is described by more than 64 KB")
     filled = header.size + -header.size % BLOCK
     content = stream.read(filled)
@@ -172,10 +175,13 @@ class _Described:
     """What the entries before an entry say about it."""
 
     def __init__(self) -> None:
+        self.bytes = 0
         self._long: dict[Kind, bytes] = {}
         self._pax: list[tuple[str, bytes]] = []
 
     def add(self, kind: Kind, content: bytes) -> None:
+        """Take in what one entry says."""
+        self.bytes += len(content)
         if kind is Kind.PAX_GLOBAL:
             # What git writes there is a comment. Names for all entries at once can only confuse.
             if dict(headers.parse_pax(content)).keys() & {"path", "linkpath", "size"}:

@@ -60,7 +60,10 @@ def old_gnu(block: bytes, read: Read) -> Map:
         more = read(BLOCK)
         if len(more) < BLOCK:
             raise errors.truncated()
-        pieces += _old_pieces(more, _OLD_IN_BLOCK)
+        found = _old_pieces(more, _OLD_IN_BLOCK)
+        if not found:
+            raise errors.damaged()  # or it could go on for ever
+        pieces += found
         _require_few(pieces)
         is_continued = more[_BLOCK_CONTINUED]
     return Map(_without_end(pieces), headers.number(block[_OLD_SIZE : _OLD_SIZE + _OLD_NUMBER]))

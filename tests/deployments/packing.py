@@ -74,6 +74,14 @@ def summed(header: bytes, *, signed: bool = False) -> bytes:
     return bytes(block)
 
 
+def old_sparse(*, continued: bool) -> bytes:
+    """The header of an empty sparse file of GNU's old kind, whose map may go on in blocks of its own."""
+    block = bytearray(raw_header(b"s", b"S"))
+    block[386:482] = b"00000000000\0" * 8
+    block[482], block[483:495] = continued, b"00000000000\0"
+    return summed(bytes(block))
+
+
 def record(key: str, value: bytes) -> bytes:
     """One record of a pax header."""
     rest = b" " + key.encode() + b"=" + value + b"\n"

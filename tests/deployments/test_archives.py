@@ -215,6 +215,18 @@ def test_checking_keeps_little_in_memory():
     assert peak < 4 << 20
 
 
+def test_descriptions_that_pile_up_before_an_entry_are_not_kept():
+    """What 70 KB may hold in this way would take a gigabyte once it is read."""
+    records = described(b"x", b"6 ab=\n" * 10_000, b"")
+    archive = packed_blocks(*[records] * 100, raw_header(b"a"))
+    tracemalloc.start()
+    with pytest.raises(archives.Refused, match="is described by more than 64 KB"):
+        check(archive, Limits(expanded=1 << 30, entries=50_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
 def test_the_smallest_limits_that_fit_are_enough():
     archive = packed(entry("a/b", b"x" * 1000))
     size = len(gzip.decompress(archive))

@@ -1,12 +1,13 @@
 """Checking what is pushed: a turn for each person, and an end to the work."""
 
+import gzip
 import io
 import time
 
 import pytest
 
 from deployments.services import checking
-from tests.deployments.packing import entry, packed
+from tests.deployments.packing import entry, packed, raw_header
 
 
 def archive(count: int = 1) -> io.BytesIO:
@@ -19,6 +20,15 @@ def test_an_archive_that_takes_too_much_computing_is_given_up(monkeypatch):
         checking.check(archive(), person="charlie")
     monkeypatch.setattr(checking, "_CPU_SECONDS", 20.0)
     checking.check(archive(), person="charlie")
+
+
+def test_computing_is_counted_within_what_a_few_bytes_become(monkeypatch):
+    """All of this is read from the file at once where that is done in large pieces: then nobody looks at the clock."""
+    bomb = io.BytesIO(gzip.compress(raw_header(b"a") * 25_000, mtime=0))
+    monkeypatch.setattr(checking, "_CPU_SECONDS", 0.05)
+    with pytest.raises(checking.TooMuchWork):
+        checking.check(bomb, person="charlie")
+    assert bomb.tell() < len(bomb.getvalue()) < 64 * 1024
 
 
 def test_a_person_has_one_archive_before_the_check_and_others_have_theirs(monkeypatch):
