@@ -75,9 +75,7 @@ if REDIS_URL:
         }
     }
 else:
-    CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
-    }
+    CACHES = {"default": {"BACKEND": "config.core.process_cache.ProcessCache"}}
 
 # --- Applications ----------------------------------------------------------------------------
 INSTALLED_APPS = [
