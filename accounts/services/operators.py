@@ -71,10 +71,12 @@ def record_failed_sign_in(*, username: str) -> None:
     audit.record("operator.sign_in_failed", actor=None, target=user, details={"known_name": user is not None})
 
 
+@transaction.atomic
 def suspend(*, user: User, by: User) -> bool:
     """Shut a person out; False when they already were. Raises NotYourself or SuperusersOnly."""
     if user.pk == by.pk:
         raise NotYourself
+    by = power.hold(by=by, over=user)
     power.require_power(by=by, over=[user.pk])
     return people.suspend(user=user, by=by)
 
@@ -111,7 +113,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
     Superusers are always operators. Raises SuperusersOnly, and NotYourself about one's own role, so
     that a server is never left without a superuser by mistake.
     """
-    power.require_superuser(by=by, what="make somebody an operator")
+    power.require_superuser(by=power.hold(by=by, over=user), what="make somebody an operator")
     is_staff = is_staff or is_superuser
     other = User.objects.filter(pk=user.pk).exclude(is_staff=is_staff, is_superuser=is_superuser)
     if user.pk == by.pk and other.exists():

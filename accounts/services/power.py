@@ -32,6 +32,18 @@ def has_power(*, by: User, over: Iterable[uuid.UUID]) -> bool:
     return not others.filter(Q(is_staff=True) | Q(is_superuser=True)).exists()
 
 
+def hold(*, by: User, over: User) -> User:
+    """The operator as they are by now: both stay so until the caller's transaction ends. Raises SuperusersOnly.
+
+    So of two who take each other's power, or shut each other out, at once, the later one has lost theirs.
+    """
+    held = User.objects.select_for_update(no_key=True).filter(pk__in={by.pk, over.pk}).order_by("pk")
+    found = {user.pk: user for user in held}.get(by.pk)
+    if found is None or not (found.is_active and found.is_staff):
+        raise SuperusersOnly("You are no operator any more. Nothing was changed.")
+    return found
+
+
 def require_superuser(*, by: User, what: str) -> None:
     """Raise SuperusersOnly unless `by` is one; `what` ends the sentence "Only a superuser may …"."""
     if not by.is_superuser:

@@ -19,6 +19,7 @@ from accounts.services.power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
 from clouddev.services import tokens
 from deployments.models import Build
+from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment
@@ -276,3 +277,31 @@ def test_buttons_that_would_be_refused_are_not_offered(sandbox, name):
     page = f"/admin/{label.replace('.', '/')}/{row.pk}/change/"
     browsers = [browser_of(make_operator("superuser")), browser_of(make_operator(superuser=False))]
     assert [f"/{deed}/" in browser.get(page).content.decode() for browser in browsers] == [True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["role", "suspension"])
+def test_two_superusers_who_shut_each_other_out_at_once_do_not_leave_none(way):
+    first, second = make_operator("first"), make_operator("second")
+
+    def against(user: User, by: User) -> bool:
+        try:
+            if way == "role":
+                return operators.set_role(user=user, is_staff=True, is_superuser=False, by=by)
+            return operators.suspend(user=user, by=by)
+        except SuperusersOnly:
+            return False
+
+    assert sorted(at_once(lambda: against(first, second), lambda: against(second, first))) == [False, True]
+    assert User.objects.filter(is_superuser=True, is_active=True).count() == 1
+
+
+def test_an_operator_who_was_let_in_before_they_stopped_being_one_changes_nothing(alice):
+    operator, boss = make_operator(), make_operator("boss")
+    for change in ({"is_staff": False, "is_superuser": False}, {"is_staff": True, "is_active": False}):
+        User.objects.filter(pk=operator.pk).update(**change)
+        with pytest.raises(SuperusersOnly, match="no operator any more"):
+            operators.suspend(user=alice, by=operator)
+        with pytest.raises(SuperusersOnly, match="no operator any more"):
+            operators.set_role(user=boss, is_staff=False, is_superuser=False, by=operator)
+    assert User.objects.filter(is_active=True, pk__in=[alice.pk, boss.pk]).count() == 2
