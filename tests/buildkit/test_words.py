@@ -47,6 +47,8 @@ def test_blanks_within_quotes_part_nothing(text, words):
         ("$.", "$."),
         ('"3000"', "3000"),
         ("'it'\"s\"", "its"),
+        ('"it\'s $A"', "it's x"),
+        ("\"'$A'\"", "'x'"),
     ],
 )
 def test_variables_are_put_in_and_quotes_taken_off(word, text):

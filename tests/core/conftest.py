@@ -1,8 +1,10 @@
 """What several tests of the core stand on."""
 
 import ipaddress
+import runpy
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+SETTINGS = Path(__file__).resolve().parents[2] / "config" / "settings.py"
 
 
 @pytest.fixture
@@ -33,3 +37,15 @@ def own_certificate(tmp_path, settings):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return SimpleNamespace(wrap=lambda connection: context.wrap_socket(connection, server_side=True))
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Reads the settings file with more in the environment."""
+
+    def read(**environment):
+        for name, value in {"DATABASE_URL": "postgres://a:b@127.0.0.1:9/c", **environment}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(SETTINGS))
+
+    return read

@@ -33,13 +33,17 @@ def test_what_has_no_form_in_json_is_refused_when_it_is_written():
         Serializer().dumps(object())
 
 
-def test_the_settings_name_it_for_redis():
+def test_what_the_settings_say_keeps_it_so_in_redis(read):
     with ThrowawayRedis() as redis:
-        cache = RedisCache(redis.url, {"OPTIONS": {"serializer": "config.core.cache.Serializer"}, "VERSION": 2})
+        said = read(REDIS_URL=redis.url)["CACHES"]["default"]
+        assert said.pop("BACKEND") == f"{RedisCache.__module__}.{RedisCache.__name__}"
+        cache = RedisCache(said.pop("LOCATION"), said)
+        assert cache.version == 2
         cache.set("kept", [1, "two"], 60)
         cache.set("sealed", b"\x00", 60)
         cache.add("count", 1, 60)
         cache.incr("count")
+        assert cache._cache.get_client("kept").get(cache.make_key("kept")) == b'j[1,"two"]'
         assert cache.get_many(["kept", "sealed", "count", "absent"]) == {
             "kept": [1, "two"],
             "sealed": b"\x00",

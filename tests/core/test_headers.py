@@ -22,9 +22,10 @@ def test_every_answer_has_an_id_of_its_own(client, path):
     assert all(re.fullmatch(r"[0-9a-f]{16}", request_id) for request_id in ids)
 
 
+@pytest.mark.parametrize(("setting", "value"), [("TRUSTED_PROXY_COUNT", 1), ("CLIENT_ADDRESS_HEADER", "Fly-Client-IP")])
 @pytest.mark.parametrize("path", [MACHINE, PAGE])
-def test_a_proxys_id_is_kept_when_it_looks_like_one(client, path, settings):
-    settings.TRUSTED_PROXY_COUNT = 1
+def test_a_proxys_id_is_kept_when_it_looks_like_one(client, path, settings, setting, value):
+    setattr(settings, setting, value)
     assert client.get(path, headers={"X-Request-ID": "req-1234.AB_c"})["X-Request-ID"] == "req-1234.AB_c"
 
 

@@ -1,23 +1,6 @@
 """Settings that follow from others, read as at the start of a process."""
 
-import runpy
-from pathlib import Path
-
 import pytest
-
-SETTINGS = Path(__file__).resolve().parents[2] / "config" / "settings.py"
-
-
-@pytest.fixture
-def read(monkeypatch):
-    """Reads the settings file with more in the environment."""
-
-    def read(**environment):
-        for name, value in {"DATABASE_URL": "postgres://a:b@127.0.0.1:9/c", **environment}.items():
-            monkeypatch.setenv(name, value)
-        return runpy.run_path(str(SETTINGS))
-
-    return read
 
 
 @pytest.mark.parametrize(

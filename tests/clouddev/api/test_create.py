@@ -311,7 +311,19 @@ def test_an_odd_name_in_the_environment_is_left_out_and_told(alice_api, sandbox)
 
 
 @pytest.mark.parametrize(
-    "name", ["LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "GLIBC_TUNABLES", "SHELLOPTS", "PATH", "PYTHONPATH", "IFS"]
+    "name",
+    [
+        "LD_PRELOAD",
+        "LD_AUDIT",
+        "DYLD_INSERT_LIBRARIES",
+        "BASH_FUNC_ls",
+        "BASH_ENV",
+        "GLIBC_TUNABLES",
+        "SHELLOPTS",
+        "PATH",
+        "PYTHONPATH",
+        "IFS",
+    ],
 )
 def test_what_the_machines_own_start_would_obey_is_left_out_and_told(alice_api, sandbox, name):
     variables = {

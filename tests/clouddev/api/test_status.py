@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import IdlePolicy, Machine
-from clouddev.services import at_fly, status
+from clouddev.services import at_fly, stalled, status
 from config.core import cache
 from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, jobs_of, said
 from tests.clouddev.builders import add_member, make_machine
@@ -297,6 +297,17 @@ def test_one_that_somebody_is_at_or_will_be_is_made(alice_api, alice, no_workers
     assert data_of(alice_api)["status"] == "creating"
 
 
+@pytest.mark.parametrize("meanwhile", ["its worker is heard of again", "another worker had it and handed it over"])
+def test_one_that_a_worker_is_back_for_in_that_moment_is_made(alice, no_workers, meanwhile):
+    long_ago = timezone.now() - timedelta(minutes=9)
+    machine = make_machine(alice, "studio", state=State.CREATING, created_at=long_ago, attempt=1, heartbeat_at=long_ago)
+    back = {"heartbeat_at": timezone.now()} if "heard" in meanwhile else {"attempt": 2, "heartbeat_at": None}
+    Machine.objects.update(**back)
+    assert stalled.end_if_stalled(machine=machine, now=timezone.now()) is False
+    machine.refresh_from_db()
+    assert (machine.state, jobs_of(machine)) == (State.CREATING, 0)
+
+
 def test_its_page_ends_it_too(alice, no_workers):
     machine = make_machine(alice, "studio", state=State.CREATING, created_at=timezone.now() - timedelta(minutes=9))
     browser = Client()
@@ -349,6 +360,23 @@ def test_a_machine_that_fly_has_lost_is_an_error_that_says_so(alice_api, alice, 
     assert (news["word"], news["failed"], news["can_start"], news["can_stop"]) == ("Lost at Fly", LOST, False, False)
     # It is asked about once, and not by everybody.
     assert len([path for path in asked_at_fly(sandbox) if path.endswith("/machines") and "/apps/" in path]) == 1
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(60, "starting"), (80, "error")])
+def test_for_about_a_minute_fly_may_not_know_yet_of_one_that_is_ready(alice_api, alice, sandbox, seconds, said):
+    make_machine(alice, "other", sandbox=sandbox)
+    make_machine(alice, "studio", fly_state="starting", ready_at=timezone.now() - timedelta(seconds=seconds))
+    Machine.objects.filter(app_name="studio").update(fly_state="starting")
+    assert data_of(alice_api)["status"] == said
+
+
+def test_of_many_that_fly_leaves_out_a_request_asks_about_one(alice_api, alice, sandbox):
+    for number in range(3):
+        make_machine(alice, f"lost-{number}", ready_at=AN_HOUR_AGO)
+    for count in (1, 2, 3, 3):
+        words = [row["fly_state"] for row in alice_api.get("/api/cloud-dev/list").json()["data"]]
+        assert sorted(words) == ["error"] * count + ["unknown"] * (3 - count)
+    assert len([path for path in asked_at_fly(sandbox) if path.endswith("/machines") and "/apps/" in path]) == 3
 
 
 def test_one_whose_region_fly_leaves_out_is_not_lost(alice_api, alice, sandbox):
