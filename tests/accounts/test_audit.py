@@ -6,7 +6,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts import audit
@@ -46,6 +46,30 @@ def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started
     browser.client.post("/auth/cli", {**fields, "decision": "deny"}, headers=headers)
     event = AuditEvent.objects.get()
     assert (event.address, event.request_id) == (address, "request-0001")
+
+
+@pytest.mark.parametrize(
+    ("deed", "fields"),
+    [
+        (people.suspend, {}),
+        (people.restore, {"is_active": False}),
+        (people.approve_from_waitlist, {"is_active": False, "waitlisted_at": timezone.now()}),
+    ],
+    ids=["suspend", "restore", "approve"],
+)
+@pytest.mark.django_db(transaction=True)
+def test_what_cannot_be_written_down_is_not_done_to_a_person(alice, deed, fields):
+    User.objects.filter(pk=alice.pk).update(**fields)
+    before = User.objects.values().get()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+    try:
+        with pytest.raises(IntegrityError):
+            deed(user=alice, by=None)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE accounts_auditevent DROP CONSTRAINT full_disk")
+    assert User.objects.values().get() == before
 
 
 def test_a_row_outlives_its_person(event, alice):

@@ -310,11 +310,11 @@ def test_a_change_that_makes_no_sense_changes_nothing(alice_api, studio, body, s
 
 
 def test_a_job_is_deleted_with_its_runs(bob_api, bob, studio):
-    job = make_job(studio)
+    job, kept = make_job(studio), make_run(make_job(studio, "another"))
     make_run(job)
     assert said(delete(bob_api, job.pk)) == (200, {"data": {"deleted": True}})
-    assert not CronJob.objects.exists()
-    assert not CronRun.objects.exists()
+    assert CronJob.objects.get() == kept.job
+    assert CronRun.objects.get() == kept
     assert AuditEvent.objects.get(action="cron_job.deleted").actor_id == bob.pk
     assert said(delete(bob_api, job.pk)) == (404, NO_JOB)
 

@@ -148,11 +148,11 @@ def test_an_app_that_was_never_released_has_no_service_log_and_fly_is_not_asked(
 
 def test_a_released_app_shows_what_it_says(alice_api, shop, at_fly):
     make_build(shop, state=State.LIVE)
-    at_fly.fly_lines(shop.fly_app_id, "listening", "answered")
-    first, second = asked(alice_api)["serviceLogs"].splitlines()
-    assert first.endswith("] listening")
-    assert second.endswith("] answered")
-    assert first.startswith("20")
+    known = {"message": "listening", "instance": "9080e6f3", "region": "iad", "level": "error"}
+    at_fly.fly_lines(shop.fly_app_id, known, {"message": "answered", "instance": "", "region": "", "level": ""})
+    first, second = (line.split(" ", 1) for line in asked(alice_api)["serviceLogs"].splitlines())
+    assert (first[1], second[1]) == ("[9080e6f3] iad [error] listening", "[-] - [info] answered")
+    assert first[0].startswith("20")
 
 
 def test_an_app_that_was_released_before_shows_it_while_its_next_build_fails(alice_api, shop, at_fly):

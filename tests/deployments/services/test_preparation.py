@@ -224,6 +224,8 @@ def test_an_app_that_fly_has_lost_is_made_again_under_its_address(alice_api, san
     assert prepare(alice_api).json() == url
 
     assert one_app(sandbox).fly_app_id == app.pk
+    # To a question that it knows Fly would answer as before.
+    assert FlyApp.objects.get().idempotency_key != app.idempotency_key
     assert AuditEvent.objects.filter(action="deployment.lost").count() == 1
 
 
