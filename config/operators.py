@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,6 +16,7 @@ from unfold.sites import UnfoldAdminSite
 
 from config.core.errors import Forbidden
 from config.core.pages import error_response
+from config.core.requests import own_path
 
 
 class NotAnOperator(Forbidden):
@@ -29,6 +31,10 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Django's addresses but for "view on site": nothing here has a page of its own, and it trips over odd ids."""
         addresses: list[URLPattern | URLResolver] = super().get_urls()
+        for address in addresses:
+            if getattr(address, "name", "") == "logout":
+                # Without a session there is nothing to end, and no page at its address.
+                address.callback.posted_from = ("admin:index", ())  # type: ignore[union-attr]  # read in `returning`
         return [address for address in addresses if getattr(address, "name", "") != "view_on_site"]
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -48,9 +54,9 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
         """Ask for GitHub or a password. People who are signed in and no operators are told so (403)."""
         if request.user.is_authenticated and not self.has_permission(request):
             return error_response(request, NotAnOperator(), title="For operators only")
-        if request.method == "HEAD" and request.user.is_authenticated:
-            # Django sends on for GET alone.
-            return redirect("admin:index")
+        if request.method in {"GET", "HEAD"} and request.user.is_authenticated:
+            # Django would do so for GET alone, and to the front page.
+            return redirect(own_path(request.GET.get(REDIRECT_FIELD_NAME, "")) or "admin:index")
         context = {"github": bool(settings.GITHUB_CLIENT_ID), **(extra_context or {})}
         response: HttpResponseBase = super().login(request, context)
         return response

@@ -19,6 +19,7 @@ from django.urls import URLPattern, reverse_lazy
 from unfold.admin import ModelAdmin, TabularInline
 
 from config.core.errors import Malformed
+from config.core.returning import is_from_htmx
 
 _ROWS_PER_PAGE = 50
 
@@ -123,6 +124,6 @@ def is_operator(request: HttpRequest) -> bool:
 
 def back_to(request: HttpRequest, path: str) -> HttpResponse:
     """Lead to `path` after a dialog, which htmx has sent unless the browser runs no scripts."""
-    if "HX-Request" in request.headers:
+    if is_from_htmx(request):
         return HttpResponse(headers={"HX-Redirect": path})
     return redirect(path)

@@ -2,27 +2,34 @@
 
 import sys
 
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from config.core.api import as_application_error
 from config.core.errors import ApplicationError, Forbidden, Malformed, NotFound
-from config.core.returning import page_of, sign_in_address
+from config.core.returning import is_from_htmx, page_of, page_of_form, sign_in_address, to_sign_in
 
 _NO_ORIGIN = (
     "Your browser hides which site this form was on (`Origin: null`), as privacy extensions, a `no-referrer` policy "
     "and sandboxed frames make it do. Allow it for this site, or open the page in a window of its own, and try again."
 )
 
+# How Django begins the other reasons that don't speak of another site.
+_ABOUT_THE_TOKEN = "CSRF token "  # noqa: S105 - a reason
+_TOO_OLD = "This form was too old, and nothing was done. Try again."
+
 
 def error_response(
-    request: HttpRequest, error: ApplicationError, *, title: str = "", sign_in: str = ""
+    request: HttpRequest, error: ApplicationError, *, title: str = "", sign_in: str = "", page: str = ""
 ) -> HttpResponse:
-    """The error as a page; `sign_in` is an address where signing in again gets one further."""
-    context = {"error": error, "title": title, "sign_in": sign_in}
+    """The error as a page, with a way on: the address to sign in at again, or the page to load again."""
+    context = {"error": error, "title": title, "sign_in": sign_in, "page": page}
     if error.status >= ApplicationError.status:
         # A page about our own trouble asks for nobody: finding out who is signed in needs the database.
         response = HttpResponse(render_to_string("error.html", context), status=error.status)
@@ -63,9 +70,21 @@ def crashed(request: HttpRequest) -> HttpResponse:
 
 
 @login_not_required
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
-    """403: a form came back without its token, or from a browser that does not say whose page it was on."""
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form came back without its token, or from a browser that does not say whose page it was on.
+
+    Signing in makes the tokens of all forms new. Whoever isn't signed in and has to be is sent to sign in instead, as
+    with a token that is right: nothing is done by that, and the form's page comes afterwards.
+    """
     if request.META.get("HTTP_ORIGIN") == "null":
         return error_response(request, Forbidden(_NO_ORIGIN), title="Please try again")
+    view = request.resolver_match.func if request.resolver_match else None
+    is_of_ours = reason == REASON_NO_CSRF_COOKIE or reason.startswith(_ABOUT_THE_TOKEN)
+    if is_of_ours and getattr(view, "login_required", True) and not request.user.is_authenticated:
+        return to_sign_in(request, str(getattr(view, "login_url", None) or settings.LOGIN_URL))
     error = Forbidden("This form is too old or came from another site. Go back, reload the page and try again.")
-    return error_response(request, error, title="Please try again")
+    page = page_of_form(request, closed=False)
+    if is_from_htmx(request):
+        messages.error(request, _TOO_OLD)
+        return HttpResponse(status=error.status, headers={"HX-Redirect": page})
+    return error_response(request, error, title="Please try again", page=page)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, ResolverMatch, resolve, reverse
 from django.views.decorators.http import require_POST
@@ -17,6 +18,7 @@ from config.core.requests import is_for_machines, own_path
 _View = Callable[..., HttpResponse]
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LONGEST_REFERER = 2000
+_NOT_KEPT = "You were signed out before this form arrived, so nothing was changed. Sign in, and send it again."
 
 
 def posted_from(page: str, *names: str) -> Callable[[_View], _View]:
@@ -33,13 +35,31 @@ def posted_from(page: str, *names: str) -> Callable[[_View], _View]:
 class ReturningMiddleware(LoginRequiredMiddleware):
     """Django's, but a form that came after its session had ended leads back to its page: as a GET it is nothing."""
 
-    def handle_no_permission(
+    def handle_no_permission(  # type: ignore[override]  # for scripts it is no redirect
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
-    ) -> HttpResponseRedirect:
+    ) -> HttpResponse:
         """Send the browser to sign in, and tell where it goes on to."""
-        if request.method in _SAFE_METHODS:
+        if request.method in _SAFE_METHODS and not is_from_htmx(request):
             return super().handle_no_permission(request, view_func)
-        return redirect_to_login(page_of_form(request), self.get_login_url(view_func))
+        return to_sign_in(request, self.get_login_url(view_func))
+
+
+def to_sign_in(request: HttpRequest, login_url: str) -> HttpResponse:
+    """Where a form leads that came after its session had ended: to sign in, and from there to the form's page."""
+    waiting = messages.get_messages(request)
+    if request.method not in _SAFE_METHODS and not len(waiting):
+        # Once: a stranger may send many, and what is said waits in a cookie.
+        messages.warning(request, _NOT_KEPT)
+    response = redirect_to_login(page_of_form(request), login_url)
+    if is_from_htmx(request):
+        # A redirect would be followed behind the page, which would get the sign-in page into its dialog.
+        return HttpResponse(headers={"HX-Redirect": response["Location"]})
+    return response
+
+
+def is_from_htmx(request: HttpRequest) -> bool:
+    """Whether a script of the operators' pages asks, for a part of a page."""
+    return "HX-Request" in request.headers
 
 
 def sign_in_address(page: str = "") -> str:
@@ -55,14 +75,18 @@ def page_of(request: HttpRequest) -> str:
     return request.get_full_path() if request.method in _SAFE_METHODS else page_of_form(request)
 
 
-def page_of_form(request: HttpRequest) -> str:
-    """The path of the page that the form was on: what the browser says, if it is a page of ours, else what we know."""
+def page_of_form(request: HttpRequest, *, closed: bool = True) -> str:
+    """The path of the page that the form was on: what the browser says, if it is a page of ours, else what we know.
+
+    With `closed` only of one that asks for somebody signed in.
+    """
     referer = request.META.get("HTTP_REFERER", "")
     if len(referer) <= _LONGEST_REFERER and referer.startswith(f"{request.scheme}://{request.get_host()}/"):
         # Split off by hand: a path with two slashes at its beginning would be another host's.
         path = own_path(referer.removeprefix(f"{request.scheme}://{request.get_host()}").partition("#")[0])
         match = _match(urlsplit(path).path) if path else None
-        if match and getattr(match.func, "login_required", True) and not hasattr(match.func, "posted_from"):
+        is_closed = match is not None and getattr(match.func, "login_required", True)
+        if match and is_closed >= closed and not hasattr(match.func, "posted_from"):
             return path
     return _page_of(request.resolver_match) or request.get_full_path()
 

@@ -79,7 +79,7 @@ ADMIN: dict[str, list[Visit]] = {
         Visit(
             "POST",
             "/admin/logout/",
-            {**operators("/admin/logout/", "/auth/sign-in"), "alice": "/admin/", "member": "/admin/", "bob": "/admin/"},
+            {**operators("/admin/", "/auth/sign-in"), "alice": "/admin/", "member": "/admin/", "bob": "/admin/"},
         )
     ],
     "admin/password_change/": [
