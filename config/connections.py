@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from gunicorn.http import errors
 from gunicorn.http.body import LengthReader
-from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
 
 from config.clientsockets import ClientSocket
 from config.core.bodies import LARGE_BODIES, SLOWEST_RATE, SMALL_BODY
 from config.core.requests import NETWORK_SHARES, networks_of, plain_address
+from config.messages import ComingRequest
 
 # Seconds for the head and the body of a request to come; what came earns it more.
 REQUEST_SECONDS = 10
@@ -223,7 +223,7 @@ class Connection:
 
     def _parse(self, cfg: Any, held: bytes) -> bool:
         try:
-            self.request = Request(cfg, self.unreader, self.client, self._served + 1)
+            self.request = ComingRequest(cfg, self.unreader, self.client, self._served + 1)
         except Incomplete:
             self.unreader.buf = BytesIO(held)
             return False

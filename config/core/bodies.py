@@ -30,16 +30,22 @@ def announced_length(request: "HttpRequest") -> int | None:
 
 
 def pieces_of(request: "HttpRequest") -> Iterator[bytes]:
-    """The body in pieces of at most 64 KB. Raises Unreadable."""
-    # Django takes a body without a length for empty; what gunicorn gives ends by itself.
-    stream: Any = request.META["wsgi.input"] if _is_chunked(request) else request
-    while True:
+    """The body in pieces of at most 64 KB, each as soon as it has come. Raises Unreadable."""
+    # Django's own stream takes a body without a length for empty, and waits until a piece is full.
+    stream: Any = request.META["wsgi.input"]
+    read = getattr(stream, "read1", stream.read)
+    left = announced_length(request)
+    # From here on Django knows that it is too late for `body`.
+    request.read(0)
+    while left is None or left > 0:
         try:
-            piece = stream.read(_PIECE)
+            piece = read(_PIECE if left is None else min(left, _PIECE))
         except Exception as error:  # a broken or silent connection, and gunicorn's own for chunks that don't add up
             raise Unreadable from error
         if not piece:
             return
+        if left is not None:
+            left -= len(piece)
         yield piece
 
 

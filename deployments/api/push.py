@@ -25,7 +25,12 @@ class PushView(Endpoint):
         tag="deployments",
         request={"application/json": PushSerializer, "application/gzip": OpenApiTypes.BINARY},
         parameters=[
-            OpenApiParameter("appName", str, description="With `application/gzip`: one of the caller's apps."),
+            OpenApiParameter(
+                "appName",
+                str,
+                description="With `application/gzip`: one of the caller's apps. With JSON it may be left out; one that "
+                "is given is looked at before the body is read, and has to be the body's.",
+            ),
             OpenApiParameter("commitHash", str, description="With `application/gzip`: the commit that is pushed."),
         ],
         errors=[404, 409, 502, 504],

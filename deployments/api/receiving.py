@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
@@ -16,7 +16,7 @@ from config.core.api import NotJSON, query, validated
 from config.core.bodies import Unreadable, announced_length, pieces_of
 from config.core.errors import Malformed, Unavailable
 from deployments import environment
-from deployments.api.serializers import PushSerializer, RawPushSerializer
+from deployments.api.serializers import AppSerializer, PushSerializer, RawPushSerializer
 from deployments.archives import TooLarge
 from deployments.archives.posted import MOST_BESIDE, TooLargeBeside, read_posted
 from deployments.services import pushing
@@ -40,6 +40,12 @@ class Incomplete(Malformed):
     default = "The request did not arrive whole. Push again."
 
 
+class OtherApp(Malformed):
+    """400: the query and the body don't name the same app."""
+
+    default = "appName: The address names another app than the body. Name it in the body alone, or the same in both."
+
+
 class TooManyUploads(Unavailable):
     """503: this process receives as many pushes as it may."""
 
@@ -58,8 +64,9 @@ class Received:
 def received(request: HttpRequest, caller: Caller) -> Iterator[Received]:
     """The push, its archive in a file that is gone afterwards.
 
-    Raises OtherType, Malformed, TooLarge, TooManyUploads, and for the bare archive, before it is read, what
-    `pushing.require_pushable` raises.
+    Whoever may not push this is refused before the archive is read: with as much of the body as has to come for the
+    app's name to be known, or none of it when the query has that. Raises OtherType, OtherApp, Malformed, TooLarge,
+    TooManyUploads, and what `pushing.require_welcome` raises.
     """
     declared = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if declared not in RAW_TYPES | {"", "application/json"}:
@@ -69,13 +76,57 @@ def received(request: HttpRequest, caller: Caller) -> Iterator[Received]:
         yield read(request, caller, file)
 
 
-def _read_json(request: HttpRequest, _caller: Caller, file: IO[bytes]) -> Received:
+class _Door:
+    """Looks at a push as early as can be, and counts it when its archive is about to come."""
+
+    def __init__(self, caller: Caller, *, app_name: str = "") -> None:
+        pushing.require_welcome(caller=caller, app_name=app_name)
+        self._caller = caller
+        self._app_name = app_name
+        self._heard: list[str] = []
+
+    def hear_name(self, text: str) -> None:
+        """Note what the body calls the app."""
+        self._heard.append(text)
+
+    def look(self) -> None:
+        """Return if more of the body may be read."""
+        while self._heard:
+            self.require_same(validated(AppSerializer, {"appName": self._heard.pop()})["appName"])
+
+    def begin_archive(self, before: Mapping[str, object]) -> None:
+        """Return if the archive may be read, which is counted; `before` is what came before it in the body."""
+        if "appName" in before:
+            validated(PushSerializer, before)
+        self.look()
+        pushing.count(caller=self._caller)
+
+    def require_same(self, app_name: str) -> None:
+        """Return if this is the app that was looked at. The first name that is known is looked at here."""
+        if not self._app_name:
+            pushing.require_pushable(caller=self._caller, app_name=app_name)
+            self._app_name = app_name
+        if app_name != self._app_name:
+            raise OtherApp
+
+
+def _read_json(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received:
     most = settings.ARCHIVE_MAX_MEGABYTES << 20
     # Base64 makes four bytes of three, and escaped slashes some more; what really counts is counted while reading.
     if (announced_length(request) or 0) > most * 3 // 2 + MOST_BESIDE:
         raise _too_large()
-    given = read_posted(_whole(request), file, most=most, too_large=_too_large())
+    known = query(request)
+    door = _Door(caller, app_name=validated(AppSerializer, known)["appName"] if "appName" in known else "")
+    given = read_posted(
+        _whole(request, before_more=door.look),
+        file,
+        most=most,
+        too_large=_too_large(),
+        on_app_name=door.hear_name,
+        on_archive=door.begin_archive,
+    )
     asked = validated(PushSerializer, given)
+    door.require_same(asked["appName"])
     variables = environment.read(given["envVars"]) if "envVars" in given else None
     return _received(asked, file, variables, environment.odd_names(given.get("envVars")))
 
@@ -85,7 +136,7 @@ def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received
     left = settings.ARCHIVE_MAX_MEGABYTES << 20
     if (announced_length(request) or 0) > left:
         raise _too_large()
-    pushing.require_pushable(caller=caller, app_name=asked["appName"])
+    _Door(caller, app_name=asked["appName"]).begin_archive({})
     for piece in _whole(request):
         left -= len(piece)
         if left < 0:
@@ -100,8 +151,11 @@ def _received(asked: Mapping[str, Any], file: IO[bytes], variables: Mapping[str,
     return Received(app_name=asked["appName"], push=push)
 
 
-def _whole(request: HttpRequest) -> Iterator[bytes]:
-    """The body's pieces. Raises Incomplete when fewer come than were announced, or TooLargeBeside for no end."""
+def _whole(request: HttpRequest, *, before_more: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+    """The body's pieces; `before_more` is called before each but the first is waited for.
+
+    Raises Incomplete when fewer come than were announced, or TooLargeBeside for no end.
+    """
     announced = announced_length(request)
     most = (settings.ARCHIVE_MAX_MEGABYTES << 20) * 8 + MOST_BESIDE
     came = 0
@@ -111,6 +165,8 @@ def _whole(request: HttpRequest) -> Iterator[bytes]:
             if came > most:
                 raise TooLargeBeside
             yield piece
+            if announced is None or came < announced:
+                before_more()
     except Unreadable as error:
         raise Incomplete from error
     if announced is not None and came < announced:

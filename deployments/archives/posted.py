@@ -7,7 +7,7 @@ JSON is decided by a parser, and all that is done here is to find where that one
 import binascii
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO
 
 import orjson
@@ -15,7 +15,7 @@ import orjson
 from config.core.errors import Malformed
 from deployments.archives.errors import TooLarge
 
-MEMBER = "archive"
+MEMBER, APP_NAME = "archive", "appName"
 # More than the largest environment, with most of its characters escaped.
 MOST_BESIDE = 2 << 20
 # No push has a reason to be nested deeper, and every level costs a step of what follows it.
@@ -42,13 +42,29 @@ class Given(dict[str, object]):
         return f"<Given {sorted(self)}>"
 
 
-def read_posted(pieces: Iterable[bytes], archive: IO[bytes], *, most: int, too_large: TooLarge) -> Given:
+def _nothing(_found: object) -> None:
+    """Look at nothing."""
+
+
+def read_posted(  # noqa: PLR0913 - the last two are what may end the reading
+    pieces: Iterable[bytes],
+    archive: IO[bytes],
+    *,
+    most: int,
+    too_large: TooLarge,
+    on_app_name: Callable[[str], None] = _nothing,
+    on_archive: Callable[[Given], None] = _nothing,
+) -> Given:
     """Read the whole body; the archive's bytes are written to the file `archive`.
+
+    `on_app_name` is told the text of the top's `appName` as soon as that has come, `on_archive` all that came before
+    the archive, before anything of that is read; what they raise ends the reading.
 
     Raises Malformed for what is not JSON, no object, has a name twice, or holds an archive that is not strict
     base64 (RFC 4648, section 4); `too_large` for an archive of more than `most` bytes; TooLargeBeside.
     """
-    reader = _Reader(_Base64(archive, most=most, too_large=too_large))
+    base64 = _Base64(archive, most=most, too_large=too_large)
+    reader = _Reader(base64, on_app_name=on_app_name, on_archive=on_archive)
     for piece in pieces:
         reader.feed(piece)
     return reader.finish()
@@ -57,8 +73,12 @@ def read_posted(pieces: Iterable[bytes], archive: IO[bytes], *, most: int, too_l
 class _Reader:
     """Follows the text's structure, which it need not understand where it is wrong: the parser comes later."""
 
-    def __init__(self, base64: "_Base64") -> None:
+    def __init__(
+        self, base64: "_Base64", *, on_app_name: Callable[[str], None], on_archive: Callable[[Given], None]
+    ) -> None:
         self._base64 = base64
+        self._on_app_name = on_app_name
+        self._on_archive = on_archive
         self._rest = bytearray()
         self._depth = 0
         self._is_object = False
@@ -85,16 +105,7 @@ class _Reader:
     def finish(self) -> Given:
         if self._in_archive:
             raise Malformed(_NOT_JSON)
-        text = bytes(self._rest)
-        try:
-            # orjson takes the last of two members with one name; which one a caller meant can't be known.
-            json.loads(text or b"{}", object_pairs_hook=_require_once)
-            body = orjson.loads(text or b"{}")
-        except (ValueError, RecursionError) as error:
-            raise Malformed(_NOT_JSON) from error
-        if not isinstance(body, dict):
-            raise Malformed("The body must be a JSON object.")
-        return Given(body)
+        return _parsed(bytes(self._rest) or b"{}")
 
     def _keep(self, piece: bytes, begin: int, end: int) -> int:
         self._rest += memoryview(piece)[begin:end]
@@ -126,6 +137,8 @@ class _Reader:
         if self._depth == 1 and self._awaits_value and self._name == MEMBER:
             self._in_archive = True
             self._base64.begin()
+            # What came before, with an empty archive and nothing behind it, is the beginning of the same object.
+            self._on_archive(_parsed(bytes(self._rest) + b'"}'))
         else:
             self._in_string = True
             self._string_began = len(self._rest) - 1
@@ -142,20 +155,26 @@ class _Reader:
             self._skip = 1
         else:
             self._in_string = False
-            self._note_name()
+            if self._depth == 1 and self._is_object:
+                self._end_string()
         return end
 
-    def _note_name(self) -> None:
-        """Remember the name of the member whose value comes next, if that is what the string was."""
-        if self._depth != 1 or self._awaits_value or not self._is_object:
+    def _end_string(self) -> None:
+        """Remember the name of the member whose value comes next, or tell the app's, if that is what the string was."""
+        if self._awaits_value and self._name != APP_NAME:
             return
         try:
-            self._name = str(orjson.loads(self._rest[self._string_began :]))
+            text = str(orjson.loads(self._rest[self._string_began :]))
         except orjson.JSONDecodeError as error:
             raise Malformed(_NOT_JSON) from error
-        if self._name in self._names:
-            raise Malformed(f"{_shown(self._name)}: This field is given more than once.")
-        self._names.add(self._name)
+        if self._awaits_value:
+            self._name = ""
+            self._on_app_name(text)
+            return
+        if text in self._names:
+            raise Malformed(f"{_shown(text)}: This field is given more than once.")
+        self._name = text
+        self._names.add(text)
 
     def _read_archive(self, piece: bytes, position: int) -> int:
         # No escape that base64 could need holds a quote, so the next one ends it.
@@ -220,6 +239,18 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
     if letter == b"\\":
         raise Malformed(_NOT_BASE64)
     return letter
+
+
+def _parsed(text: bytes) -> Given:
+    try:
+        # orjson takes the last of two members with one name; which one a caller meant can't be known.
+        json.loads(text, object_pairs_hook=_require_once)
+        body = orjson.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(_NOT_JSON) from error
+    if not isinstance(body, dict):
+        raise Malformed("The body must be a JSON object.")
+    return Given(body)
 
 
 def _require_once(pairs: list[tuple[str, object]]) -> None:

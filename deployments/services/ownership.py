@@ -2,6 +2,8 @@
 
 import uuid
 
+from django.db.models import QuerySet
+
 from config.core.errors import NotFound
 from deployments.models import Build, Deployment, called
 from deployments.models.deployments import Person
@@ -21,11 +23,16 @@ class NoSuchBuild(NotFound):
 
 def own_app(*, person: Person, app_name: str) -> Deployment:
     """The person's app. Raises NoSuchApp."""
-    usable = Deployment.objects.usable_by(person).exclude(state=Deployment.State.DESTROYING)
-    found = usable.filter(called(app_name)).first()
+    found = _own_apps(person).filter(called(app_name)).first()
     if found is None:
         raise NoSuchApp
     return found
+
+
+def require_an_app(*, person: Person) -> None:
+    """Return if the person has any app. Raises NoSuchApp."""
+    if not _own_apps(person).exists():
+        raise NoSuchApp
 
 
 def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
@@ -48,3 +55,7 @@ def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) 
 def owners_of(deployment_id: uuid.UUID) -> set[uuid.UUID]:
     """Whom a deed on an app, or on a build of it, concerns; nobody when there is no such app."""
     return set(Deployment.objects.filter(pk=deployment_id).values_list("owner_id", flat=True))
+
+
+def _own_apps(person: Person) -> QuerySet[Deployment]:
+    return Deployment.objects.usable_by(person).exclude(state=Deployment.State.DESTROYING)

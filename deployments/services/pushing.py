@@ -30,7 +30,7 @@ from deployments.environment import Environment, split
 from deployments.flytoml import SERVER_URL
 from deployments.models import Build, BuildLogChunk, Deployment
 from deployments.services import builds, checking, preparation, queue, stored_archives
-from deployments.services.ownership import NoSuchApp, own_app
+from deployments.services.ownership import NoSuchApp, own_app, require_an_app
 
 logger = logging.getLogger(__name__)
 
@@ -87,28 +87,43 @@ class Push:
     warning: str = ""
 
 
+def require_welcome(*, caller: Caller, app_name: str = "") -> None:
+    """Return if a push may begin to come: to this app or, while its name isn't known, to any of the caller's.
+
+    Raises what `require_pushable` does, and TooManyRequests. Counts nothing.
+    """
+    PUSHES.require_left(str(caller.id))
+    if app_name:
+        require_pushable(caller=caller, app_name=app_name)
+        return
+    _require_possible()
+    require_an_app(person=caller)
+
+
 def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
     """The caller's app, when something may be pushed to it now.
 
     Raises NoSuchApp, BuildRunning, BuildStopping, FlyNotConfigured or OutOfReach.
     """
-    Fly.from_settings()
-    if not stored_archives.reach_the_workers():
-        raise OutOfReach
+    _require_possible()
     app = own_app(person=caller, app_name=app_name)
     builds.require_idle(app)
     return app
 
 
+def count(*, caller: Caller) -> None:
+    """Count a push of the caller's, once for each, before its archive is read. Raises TooManyRequests."""
+    PUSHES.spend(str(caller.id))
+
+
 def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Build:
-    """Take in a push; its build waits for a worker.
+    """Take in a push that was counted; its build waits for a worker.
 
     Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, checking.Busy, StorageFailed,
-    NotYetAtFly, PushCanceled, AccessEnded, the Fly client's errors and TooManyRequests. After any of them nothing will
-    be built; what Fly has been told of secrets by then stays so until the next push.
+    NotYetAtFly, PushCanceled, AccessEnded and the Fly client's errors. After any of them nothing will be built; what
+    Fly has been told of secrets by then stays so until the next push.
     """
     app = require_pushable(caller=caller, app_name=app_name)
-    PUSHES.spend(str(caller.id))
     environment = split(push.variables or {}, build_prefixes=settings.BUILD_ENVIRONMENT_PREFIXES)
     checking.check(push.archive, person=caller.id)
     build = _begun(caller, app, push, now=now)
@@ -129,6 +144,13 @@ def sweep_unaccepted(*, now: datetime | None = None) -> None:
     left = Build.objects.filter(state=State.QUEUED, accepted_at=None, finished_at=None, created_at__lt=before)
     for build in left.select_related("deployment", "pushed_by")[:_AT_ONCE]:
         _end(build, State.INTERRUPTED, _LEFT_BEHIND)
+
+
+def _require_possible() -> None:
+    """Return if this server can build anything."""
+    Fly.from_settings()
+    if not stored_archives.reach_the_workers():
+        raise OutOfReach
 
 
 def _begun(caller: Caller, app: Deployment, push: Push, *, now: datetime) -> Build:

@@ -33,6 +33,7 @@ NAME_RULE = (
     "This can't be the name of an app: it needs 1 to 214 visible characters of one alphabet. "
     "Change the name, which is usually that of package.json."
 )
+OTHER_APP = "appName: The address names another app than the body. Name it in the body alone, or the same in both."
 NO_APP = "You have no app of this name. Prepare it first."
 State = Build.State
 
@@ -422,6 +423,52 @@ def test_pushing_without_end_is_limited(alice_api, alice, shop):
     answer = alice_api.post(PATH, body_of())
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("form", ["JSON", "its archive first", "raw"])
+def test_a_push_is_counted_once_and_before_its_archive_is_looked_at(alice_api, alice, shop, form):
+    body = dict(reversed(body_of(b"no archive").items())) if form == "its archive first" else body_of(b"no archive")
+    answer = push_raw(alice_api, b"no archive") if form == "raw" else alice_api.post(PATH, body)
+    assert answer.status_code == 400
+    assert pushing.PUSHES.used(str(alice.pk)) == 1
+    answer = push_raw(alice_api) if form == "raw" else alice_api.post(PATH, body_of())
+    assert answer.status_code == 200
+    assert pushing.PUSHES.used(str(alice.pk)) == 2
+
+
+def test_a_push_that_is_refused_before_its_archive_counts_nothing(alice_api, alice, shop):
+    make_build(shop, state=State.BUILDING)
+    for body in (body_of(), body_of() | {"appName": "blog"}, body_of() | {"appName": 7}, {"appName": "shop"}):
+        assert alice_api.post(PATH, body).status_code in {400, 404, 409}
+    assert push_raw(alice_api).status_code == 409
+    assert pushing.PUSHES.used(str(alice.pk)) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "expected"),
+    [
+        ("appName=shop", "shop", (200, None)),
+        ("x=y", "shop", (200, None)),
+        ("appName=shop", "blog", (400, OTHER_APP)),
+        ("appName=blog", "shop", (404, NO_APP)),
+        ("appName=", "shop", (400, "appName: This field may not be blank.")),
+        ("appName=x%0Ay", "shop", (400, NAME_RULE)),
+        ("appName=shop&appName=shop", "shop", (400, "The parameter appName is given more than once.")),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["name first", "archive first"])
+def test_the_query_may_name_the_app_of_json_too(alice_api, alice, shop, query, name, expected, is_first):
+    make_deployment(alice, "notes")
+    body = {"appName": name, "archive": GOOD} if is_first else {"archive": GOOD, "appName": name}
+    answer = alice_api.request("POST", f"{PATH}?{query}", data=orjson.dumps(body), content_type="application/json")
+    assert (answer.status_code, answer.json().get("error")) == expected
+    assert Build.objects.count() == (answer.status_code == 200)
+
+
+def test_only_the_name_at_the_top_is_the_apps(alice_api, shop):
+    text = f'{{"x": {{"appName": "blog"}}, "archive": "{GOOD}", "y": [{{"appName": 7}}], "appName": "shop"}}'
+    answer = alice_api.request("POST", PATH, data=text.encode(), content_type="application/json")
+    assert answer.status_code == 200, answer.content
 
 
 # --- when something fails on the way ------------------------------------------------------------
