@@ -11,6 +11,8 @@ _DECEIVING = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 DOCKERFILE, FLY_TOML, ENVIRONMENT_FILE = "Dockerfile", "fly.toml", ".env"
 # Left out whatever they are: `.env` as a folder or a link, and in other letters too.
 NEVER_UNPACKED = frozenset({FLY_TOML, ENVIRONMENT_FILE})
+# Words between the dots of an environment file's name that say it holds no values of anybody's.
+_SAMPLES = frozenset({"example", "sample", "template", "dist", "defaults", "schema"})
 # macOS keeps a folder's icon so.
 _LITTER = "Icon\r"
 _MEANT = {name.casefold(): name for name in (DOCKERFILE, FLY_TOML, ENVIRONMENT_FILE)}
@@ -47,6 +49,14 @@ def never_unpacked(parts: tuple[str, ...]) -> str:
     """Which of the names that are never unpacked the path has at its top; "" for none."""
     name = parts[0].casefold() if parts else ""
     return name if name in NEVER_UNPACKED else ""
+
+
+def is_environment_file(name: str) -> bool:
+    """Whether a file of this name holds environment variables: `.env.x`, `.envrc`, `prod.env`, no example of one."""
+    name = name.casefold()
+    if not (name == ".envrc" or name.startswith(f"{ENVIRONMENT_FILE}.") or name.endswith(ENVIRONMENT_FILE)):
+        return False
+    return _SAMPLES.isdisjoint(name.split("."))
 
 
 def target_of(raw: bytes, link: str) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ class Contents:
     """What a checked archive holds.
 
     `dockerfile` is its text. `has_fly_toml` and `has_environment_file`: whether it brought files of the names
-    `fly.toml` and `.env` along at its top; neither is ever unpacked.
+    `fly.toml` and `.env` along at its top; neither is ever unpacked. `environment_files` are the paths, fit to be
+    shown, of those that are: the first few.
     """
 
     files: int
@@ -28,6 +29,8 @@ class Contents:
     dockerfile: str = field(repr=False)
     has_fly_toml: bool
     has_environment_file: bool
+    # It is told to people and nothing else, so it makes no difference between two contents.
+    environment_files: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from deployments.archives.reading import Entry, Limits, entries
 from deployments.archives.tree import Contents, Tree
 
 _LARGEST_DOCKERFILE = 1 << 20
+_MOST_ENVIRONMENT_FILES = 10
 _TAKEN = frozenset({Kind.FILE, Kind.FOLDER, Kind.SYMLINK, Kind.HARD_LINK})
 
 
@@ -24,6 +25,7 @@ class Walk:
         self._file_bytes = 0
         self._dockerfile: bytes | None = None
         self._ignored: set[str] = set()
+        self._environment_files: dict[str, None] = {}
 
     def steps(self) -> Iterator[tuple[tuple[str, ...], Entry, Iterator[bytes]]]:
         """Each file, folder and hard link that is to be unpacked: path, entry and content. Raises Refused, TooLarge.
@@ -63,6 +65,7 @@ class Walk:
             dockerfile=(self._dockerfile or b"").decode("utf-8", "replace"),
             has_fly_toml=FLY_TOML in self._ignored,
             has_environment_file=ENVIRONMENT_FILE in self._ignored,
+            environment_files=tuple(errors.shown(name) for name in self._environment_files),
         )
 
     def _is_itself(self, entry: Entry, parts: tuple[str, ...]) -> bool:
@@ -82,6 +85,12 @@ class Walk:
         if entry.kind is Kind.HARD_LINK:
             self.tree.require_file(hard_target(entry, name), name)
         self.tree.add(parts, entry.kind, target)
+        if (
+            entry.kind is not Kind.FOLDER
+            and paths.is_environment_file(parts[-1])
+            and len(self._environment_files) < _MOST_ENVIRONMENT_FILES
+        ):
+            self._environment_files[name] = None
 
     def _keeping(self, entry: Entry, content: Iterator[bytes]) -> Iterator[bytes]:
         if entry.size > _LARGEST_DOCKERFILE:

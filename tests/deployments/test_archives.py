@@ -151,6 +151,62 @@ def test_fly_toml_and_env_at_the_top_are_told_and_left_out(tmp_path):
     assert snapshot(tmp_path / "context") == {"Dockerfile": (stat.S_IFREG, DOCKERFILE)}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env.production",
+        ".env.local",
+        ".ENV.Production",
+        "apps/web/.env",
+        "apps/web/.Env",
+        ".envrc",
+        "deploy/prod.env",
+    ],
+)
+@pytest.mark.parametrize("kind", ["file", "link", "hard link"])
+def test_other_environment_files_are_kept_and_named(tmp_path, name, kind):
+    made = {
+        "file": entry(name, b"TOKEN=not-a-secret"),
+        "link": symlink(name, "app.js"),
+        "hard link": hard_link(name, "app.js"),
+    }[kind]
+    archive = packed(entry("app.js", b"run()"), made)
+    contents = archives.extract(io.BytesIO(archive), tmp_path / "context", limits=LIMITS)
+    assert contents.environment_files == check(archive).environment_files == (name,)
+    assert "not-a-secret" not in repr(contents)
+    assert os.path.lexists(tmp_path / "context" / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env.example",
+        ".env.sample",
+        ".env.production.template",
+        "sub/.env.dist",
+        "example.env",
+        "env",
+        "env.js",
+        ".environment",
+        "x.envrc",
+        ".env",
+    ],
+)
+def test_what_holds_no_environment_is_not_named(name):
+    assert check(packed(entry(name, b"x"))).environment_files == ()
+
+
+def test_a_folder_called_like_an_environment_file_is_none():
+    assert check(packed(folder("sub/.env"), entry("sub/.env/bin/python", b"x"))).environment_files == ()
+
+
+def test_names_of_environment_files_are_few_and_fit_to_be_shown():
+    odd = "sub/" + "\u202f" * 80 + "/.env.local"
+    assert check(packed(entry(odd))).environment_files == ("sub/" + "?" * 75 + "…",)
+    assert len(check(packed(*(entry(f"{number}/.env") for number in range(50)))).environment_files) == 10
+    assert check(packed(entry("a/.env", b"1"), entry("a/.env", b"2"))).environment_files == ("a/.env",)
+
+
 def test_a_folder_that_is_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine").write_bytes(b"x")
     with pytest.raises(FileExistsError):

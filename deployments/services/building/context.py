@@ -84,11 +84,17 @@ def _unpack(attempt: BuildAttempt, folder: Path) -> Contents:
 
 
 def _tell(logbook: Logbook, contents: Contents) -> None:
-    """Say in the log what of the archive is not used."""
+    """Say in the log what of the archive is not used, and which files may carry secrets into the image."""
     if contents.has_fly_toml:
         logbook.write("The archive's fly.toml is ignored: this server writes its own.")
     if contents.has_environment_file:
         logbook.write("The archive's .env is left out, since an image must not carry secrets: use envVars.")
+    if files := contents.environment_files:
+        names = ", ".join(files[:_MOST_NAMES]) + (" and others" if len(files) > _MOST_NAMES else "")
+        logbook.write(
+            f"The archive holds {names}, for the build to read, so what is in there may end in the image. "
+            "Add such a file to .dockerignore if it has secrets, and use envVars for those."
+        )
 
 
 def _variables(build: Build) -> dict[str, str]:

@@ -97,6 +97,27 @@ def test_what_a_browser_may_know_reaches_the_build_and_secrets_do_not(pushed: An
     assert build.sealed_environment is None
 
 
+def test_environment_files_that_the_build_gets_are_named_in_its_log_without_what_they_hold(pushed: Any) -> None:
+    archive = packed(
+        entry("Dockerfile", b"FROM scratch\nCOPY . .\nRUN test -f .env.production\nRUN test -f apps/web/.env\n"),
+        entry(".env", b"TOKEN=fake-1\n"),
+        entry(".env.production", b"TOKEN=fake-2\n"),
+        entry(".env.example", b"TOKEN=\n"),
+        *(entry(f"apps/{name}/.env", b"TOKEN=fake-3\n") for name in ("web", "b", "c", "d", "e")),
+        dockerfile=False,
+    )
+    build = built(pushed(archive))
+    log = log_of(build.pk)
+    assert build.state == State.LIVE, log
+    assert log.count("apps/web/.env, ") == 1
+    assert (
+        "The archive holds .env.production, apps/web/.env, apps/b/.env, apps/c/.env, apps/d/.env and others, for the "
+        "build to read, so what is in there may end in the image. Add such a file to .dockerignore if it has secrets, "
+        "and use envVars for those.\n"
+    ) in log
+    assert "fake-" not in log
+
+
 def environment_at_fly(sandbox: SandboxProcess) -> dict[str, str]:
     """What the app's program sees: its secrets win over what its configuration says."""
     (machine,) = sandbox.state()["fly"]["machines"].values()
