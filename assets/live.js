@@ -3,9 +3,6 @@
 // Keeps the parts of a page that are marked with `data-live` up to date: asks for the page again every few seconds and
 // takes over what has changed in them. A part says by `data-going` that something is under way, and is asked for sooner.
 const parts = [...document.querySelectorAll("[data-live]")];
-const EVERY = 5000;
-const SOON = 2000;
-const LATER = 15000;
 
 function worded(part) {
   // The tokens of forms are others each time.
@@ -22,14 +19,9 @@ function take(part, fresh) {
 }
 
 async function ask() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (answer.redirected) {
-    // Signed out: the page itself says so.
-    location.reload();
+  const answer = await fetched(location.href, "text/html");
+  if (answer === null) {
     return LATER;
-  }
-  if (!answer.ok) {
-    throw new Error(String(answer.status));
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of parts) {
@@ -38,18 +30,6 @@ async function ask() {
   return parts.some((part) => part.hasAttribute("data-going")) ? SOON : EVERY;
 }
 
-async function follow() {
-  let pause = EVERY;
-  if (!document.hidden) {
-    try {
-      pause = await ask();
-    } catch {
-      pause = LATER;
-    }
-  }
-  setTimeout(follow, pause);
-}
-
 if (parts.length > 0) {
-  setTimeout(follow, SOON);
+  follow(ask);
 }

@@ -5,9 +5,6 @@
 const root = document.querySelector("[data-states]");
 const shown = new Map([...document.querySelectorAll("[data-workspace]")].map((part) => [part.dataset.workspace, part]));
 const isList = root !== null && !root.dataset.workspace;
-const EVERY = 5000;
-const SOON = 2000;
-const LATER = 15000;
 
 function write(part, news) {
   const text = news[part.dataset.news];
@@ -43,14 +40,9 @@ function changed(workspaces) {
 }
 
 async function ask() {
-  const answer = await fetch(root.dataset.states, { headers: { Accept: "application/json" } });
-  if (answer.redirected) {
-    // Signed out: the page itself says so.
-    location.reload();
+  const answer = await fetched(root.dataset.states, "application/json");
+  if (answer === null) {
     return LATER;
-  }
-  if (!answer.ok) {
-    throw new Error(String(answer.status));
   }
   const { workspaces } = await answer.json();
   if (changed(workspaces) && !isTyping()) {
@@ -71,18 +63,6 @@ async function ask() {
   return pause;
 }
 
-async function follow() {
-  let pause = EVERY;
-  if (!document.hidden) {
-    try {
-      pause = await ask();
-    } catch {
-      pause = LATER;
-    }
-  }
-  setTimeout(follow, pause);
-}
-
 if (root !== null) {
-  setTimeout(follow, SOON);
+  follow(ask);
 }
