@@ -19,7 +19,10 @@ _INVISIBLE = re.compile(
 )
 # Alphabets whose letters look like each other's.
 _ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"})
+# More marks on one letter are drawn over the lines around it (UTS 39, section 5.4).
+_MOST_MARKS = 4
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+_NO_MARK = re.compile("[^M]")
 _LONGEST_SLUG = 63
 
 
@@ -30,8 +33,8 @@ class NotALabel(ValueError):
 def app_label(text: str) -> str:
     """The name as it is kept: Unicode's composed form, without spaces at its ends or doubled ones. Raises NotALabel.
 
-    Refused is what a reader can't see, or can't tell from another name: characters that show nothing, and letters of
-    alphabets that look alike in one name.
+    Refused is what a reader can't see, or can't tell from another name: characters that show nothing, letters of
+    alphabets that look alike in one name, and heaps of marks that cover what stands around it.
     """
     if len(text) > _LONGEST_RAW:
         raise NotALabel
@@ -42,7 +45,7 @@ def app_label(text: str) -> str:
     label = " ".join(label.split())
     if not 1 <= len(label) <= LONGEST_APP_NAME or unicodedata.category(label[0]).startswith("M"):
         raise NotALabel
-    if len(_alphabets(label)) > 1:
+    if len(_alphabets(label)) > 1 or _most_marks(label) > _MOST_MARKS:
         raise NotALabel
     return label
 
@@ -85,3 +88,11 @@ def _alphabets(label: str) -> set[str]:
         return set()
     words = (unicodedata.name(letter, "").partition(" ")[0] for letter in label if letter.isalpha())
     return set(words) & _ALIKE
+
+
+def _most_marks(label: str) -> int:
+    """How many marks follow one another at most."""
+    if label.isascii():
+        return 0
+    kinds = "".join(unicodedata.category(letter)[0] for letter in label)
+    return max(len(marks) for marks in _NO_MARK.split(kinds))

@@ -92,3 +92,25 @@ def test_whatever_is_a_name_stays_one_and_has_a_slug(text):
         return
     assert app_label(label) == label
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", slug_of(label))
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + "\u0300" * 6, "x" + "\u0316\u035c" * 100, "ab" + "\u20dd" * 5 + "c", "\u0e01" + "\u0e48" * 5]
+)
+def test_it_refuses_marks_in_heaps_which_would_cover_the_lines_around(text):
+    with pytest.raises(NotALabel):
+        app_label(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0e17\u0e35\u0e48\u0e19\u0e35\u0e48",
+        "Vi\u1ec7t",
+        "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd",
+        "q\u0323\u0301",
+        "\u0928\u092e\u0938\u094d\u0924\u0947",
+    ],
+)
+def test_the_marks_of_a_script_are_taken_and_the_label_is_its_own(text):
+    assert app_label(app_label(text)) == app_label(text)
