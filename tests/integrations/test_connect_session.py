@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import AuditEvent
+from integrations.clients.nango import shapes
 from integrations.models import Connection
 from tests.integrations.conftest import at_nango, own
 
@@ -170,3 +171,35 @@ def test_what_bears_anothers_tags_gets_no_reconnect_session(alice, bob, alice_ap
     assert answer.status_code == 404
     assert answer.json() == {"error": "Connection not found"}
     assert calls() == ["GET /connections"]
+
+
+def _session(link):
+    told = {"token": "visibly-fake", "connect_link": link, "expires_at": "2030-01-01T00:00:00.000Z"}
+    return shapes.connect_session({"data": told})
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://a;script-src%20*/",
+        "https://a b/",
+        "https://a\r\nX-Y: z/",
+        "https://nango.dev@evil.example/",
+        "https://evil.example\\@nango.dev/",
+        "https:///",
+        "https://é.example/",
+        "javascript:alert(1)//https://a/",
+        "https://a/" + "x" * 5000,
+    ],
+)
+def test_a_link_that_would_break_the_pages_policy_or_lead_astray_is_none(link):
+    with pytest.raises(shapes.Unreadable):
+        _session(link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://connect.nango.dev/?session_token=x", "http://127.0.0.1:3009/?a=%20&b=c", "http://[::1]:3009?a=b"],
+)
+def test_links_as_nango_makes_them_are_taken(link):
+    assert _session(link).connect_link == link

@@ -4,6 +4,7 @@ Every reader raises Unreadable when a field is missing or of another kind.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 OWNER_TAG = "end_user_id"
 Fields = Mapping[str, object]
+# A browser is sent there, and the page's policy names its origin: no user before an @, and nothing that ends either.
+_LINK = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]{1,300}[/?][!-~]{0,4000}")
 
 
 class Unreadable(Exception):
@@ -193,7 +196,7 @@ def connect_session(body: object) -> ConnectSession:
     """The answer of `POST /connect/sessions`."""
     fields = an_object(an_object(body, "body").get("data"), "data")
     link = text(fields, "connect_link")
-    if not link.startswith(("https://", "http://")):
+    if not _LINK.fullmatch(link):
         raise Unreadable("connect_link")
     return ConnectSession(token=text(fields, "token"), connect_link=link, expires_at=moment(fields, "expires_at"))
 
