@@ -34,6 +34,27 @@ NOW = timezone.now()
 PRESSED: dict[str, str] = {}
 
 
+def approved_login(person: User) -> cli_login.StartedLogin:
+    """A login of the person's that no tool has picked up."""
+    started = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
+    cli_login.approve(login=CLILogin.objects.get(code=started.code), user=person, now=NOW)
+    return started
+
+
+def make_link(person: User) -> ConnectLink:
+    """A link to connect an account that the person has asked for with their token."""
+    return ConnectLink.objects.create(
+        digest=f"visibly-fake-digest-of-{person.username}".encode()[:32],
+        sealed_link=b"visibly-fake-link",
+        owner=person,
+        organization=person.personal_organization,
+        asked_with=AccessToken.objects.get(user=person),
+        integration_id="acme",
+        created_at=NOW,
+        expires_at=NOW + timedelta(minutes=30),
+    )
+
+
 class Bob:
     """bob, who may use alice's machine, with one of everything that a person is given."""
 
@@ -49,21 +70,11 @@ class Bob:
         self.browser.get("/auth/dev-ui", {"app": self.machine.fly_app_id})
         self.mcp, self.dev_ui = (token.pk for token in self.machine.machine_tokens.order_by("expires_at"))
         self.job = make_job(self.machine, by=bob)
-        self.login = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
-        cli_login.approve(login=CLILogin.objects.get(code=self.login.code), user=bob, now=NOW)
+        self.login = approved_login(bob)
         self.build = make_build(make_deployment(alice, "shop"), pushed_by=bob)
         self.epoch = bob.cache_epoch
         self.failed = make_failed(bob, "blog")
-        ConnectLink.objects.create(
-            digest=b"visibly-fake-digest",
-            sealed_link=b"visibly-fake-link",
-            owner=bob,
-            organization=bob.personal_organization,
-            asked_with=AccessToken.objects.get(user=bob),
-            integration_id="acme",
-            created_at=NOW,
-            expires_at=NOW + timedelta(minutes=30),
-        )
+        make_link(bob)
 
     def revoked(self) -> set[Any]:
         return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
@@ -168,12 +179,24 @@ def test_what_others_were_given_stays(alice, bob, charlie):
     kept = make_webhook_token(given.machine, charlie)
     elsewhere = make_webhook_token(make_machine(alice, "other"), alice)
     job = make_job(given.machine, by=charlie, workflow_name="weekly")
+    token, browser, login = token_of(charlie), browser_of(charlie), approved_login(charlie)
+    link, failed = make_link(charlie), make_failed(charlie, "blog")
+    build = make_build(make_deployment(alice, "site"), pushed_by=charlie)
+    epoch = charlie.cache_epoch
     people.suspend(user=bob, by=None)
     kept.refresh_from_db()
     elsewhere.refresh_from_db()
     job.refresh_from_db()
     assert (kept.revoked_at, elsewhere.revoked_at, job.paused_at) == (None, None, None)
     assert given.revoked() == {given.webhook.pk, given.mcp, given.dev_ui}
+    assert APIClient(token).get("/api/cloud-dev/list").status_code == 200
+    assert browser.get("/account/apps").status_code == 200
+    told = cli_login.check(code=login.code, secret=login.secret, address="127.0.0.1", now=timezone.now())
+    assert told.status == "approved"
+    assert User.objects.get(pk=charlie.pk).cache_epoch == epoch
+    assert ConnectLink.objects.get() == link
+    assert Machine.objects.get(sealed_environment__isnull=False) == failed
+    assert Build.objects.get(pk=build.pk).state == Build.State.QUEUED
 
 
 def test_leaving_one_machine_ends_nothing_on_another(alice, bob):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 
 import pytest
 from django.core.files.base import ContentFile
@@ -205,6 +206,9 @@ def test_an_ended_build_cannot_be_canceled_by_its_id(alice, shop):
     build = make_build(shop, state=State.LIVE)
     with pytest.raises(cancelation.AlreadyOver):
         cancelation.cancel_build(build.pk, alice)
+    # As after its app was destroyed.
+    with pytest.raises(cancelation.AlreadyOver):
+        cancelation.cancel_build(uuid.uuid4(), alice)
 
 
 @pytest.mark.django_db(transaction=True)

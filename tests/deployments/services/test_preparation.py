@@ -181,12 +181,14 @@ NO_QUOTA = "This server's quota at Fly is used up. Tell its operator."
 )
 def test_a_refusal_for_good_is_told_at_once_and_its_reason_to_operators(alice_api, sandbox, status, text, answered):
     sandbox.faults(target="fly", match="POST /v1/apps$", status=status, body={"error": f"{text} fm2_secret"}, times=0)
+    other = fly_apps.intend(now=timezone.now())
 
     answer = prepare(alice_api)
     assert (answer.status_code, answer.json()["error"]) == answered
     prepare(alice_api)
 
     assert len(changes_at_fly(sandbox)) == 2
+    assert FlyApp.objects.filter(pk=other.pk, refusal="").delete()[0] == 1
     row = FlyApp.objects.get()
     assert row.refusal == f"{text.lower()} [redacted]"
     assert AuditEvent.objects.get(action="fly_app.refused").details == {"reason": row.refusal}
