@@ -180,17 +180,20 @@ def wait(**times):
 @pytest.mark.parametrize("heard", ["never", "long ago", "as it ended well, long ago"])
 def test_a_build_that_waits_where_no_worker_is_ends(alice_api, alice, shop, heard):
     build = make_build(shop, commit="0123abc", sealed_environment=b"sealed")
+    beside = make_build(make_deployment(alice, "beside"), sealed_environment=b"sealed")
     if heard == "long ago":
         make_worker(ago=timedelta(seconds=121))
     elif heard != "never":
         make_sign_of_life(ago=timedelta(seconds=125))
-    wait(seconds=119)
+    wait(seconds=110)
     assert asked(alice_api)["data"]["status"] == "queued"
     wait(seconds=121)
     ended = {"data": {"status": "build_error", "url": shop.url, "commit": "0123abc", "error": NO_WORKER}}
     assert asked(alice_api) == asked(alice_api) == ended
     build.refresh_from_db()
     assert (build.state, build.error, build.sealed_environment) == ("interrupted", NO_WORKER, None)
+    # Whoever asks for that one ends it.
+    assert Build.objects.filter(pk=beside.pk, state=State.QUEUED, sealed_environment=b"sealed").exists()
     event = AuditEvent.objects.get(action="build.interrupted")
     assert (event.actor_id, event.details) == (alice.pk, {"app": "shop", "error": NO_WORKER})
 
@@ -312,6 +315,17 @@ def test_a_live_app_whose_machine_does_not_run_is_starting(alice_api, live, sand
     told = asked(alice_api)["data"]
     assert (told["status"], told.get("message")) == (status, message)
     assert sandbox.requests("fly") == []
+
+
+@pytest.mark.parametrize("states", [("started", "stopped"), ("stopped", "started")])
+def test_of_several_machines_the_one_that_does_best_counts(alice_api, live, sandbox, states):
+    fly = Fly.from_settings()
+    config = {"image": "registry.fly.io/a:t", "metadata": {"fly_process_group": "app"}}
+    fly.create_machine(live.fly_app_id, name="app-2", region="iad", config=config)
+    for machine, state in zip(fly.list_machines(live.fly_app_id), states, strict=True):
+        sandbox.fly_machine(machine.id, state=state)
+    machine_states.note_states(now=timezone.now())
+    assert asked(alice_api)["data"]["status"] == "running"
 
 
 def test_what_was_noted_long_ago_or_before_the_release_says_nothing(alice_api, live, sandbox):

@@ -100,12 +100,14 @@ def test_whoever_was_to_ask_again_may_die(
 ) -> None:
     silent_build(build, sandbox, monkeypatch)
     # Nobody asks after one that was never released, or is live.
-    for state in (State.FAILED, State.LIVE):
-        make_build(build.deployment, state=state)
+    failed, _live = (make_build(build.deployment, state=state) for state in (State.FAILED, State.LIVE))
     forget_rechecks()
     building.sweep()
     building.sweep()
     assert rechecks() == 1
+    sandbox.fly_app(build.deployment.fly_app_id, status=200)
+    building.recheck(failed.pk)
+    assert Build.objects.get(pk=failed.pk).state == State.FAILED
 
 
 def test_after_a_quarter_of_an_hour_nobody_asks_any_more(
