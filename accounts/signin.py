@@ -127,7 +127,11 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Always, unless the e-mail address is somebody else's here: then nothing is made or kept."""
         email = _email(sociallogin)
-        if email and User.objects.filter(email__iexact=email).exists():
+        holders = User.objects.filter(email__iexact=email) if email else User.objects.none()
+        # Since the look-up a moment ago the same person's first sign-in in another window may have come through.
+        if holders.filter(github_id=int(sociallogin.account.uid)).exists():
+            raise ImmediateHttpResponse(not_signed_in(request, SignInTwice()))
+        if holders.exists():
             raise ImmediateHttpResponse(render(request, "accounts/address_taken.html", status=409))
         return True
 

@@ -101,7 +101,7 @@ class GunicornProcess:
             time.sleep(0.05)
         self.wait_until_ready()
 
-    def wait_until_ready(self, *, seconds: float = 30) -> None:
+    def wait_until_ready(self, *, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:

@@ -7,12 +7,14 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import AuditEvent, Membership, Organization, User
+from accounts.signin import SocialAccountAdapter
 from tests.accounts.browsing import Browser, asked_of_github, form_of, text_of
 from tests.accounts.threads import at_once
 
 pytestmark = pytest.mark.django_db
 LOST = "This sign-in took too long or began in another browser. Please start again."
 EMAILS = "GET /user/emails"
+TWICE = "You are just signing in in another window. Please try again."
 
 
 def test_the_first_sign_in_makes_the_person_their_organization_and_an_audit_row(github, browser):
@@ -292,3 +294,20 @@ def test_a_callback_loaded_again_leads_away_by_a_link_only(github, browser):
     first, second = browser.client.get(callback), browser.client.get(callback)
     assert (first.status_code, second.status_code) == (200, 200)
     assert 'href="/auth/dev-ui?app=x"' in second.content.decode()
+
+
+def test_a_first_sign_in_that_is_overtaken_by_the_same_persons_tells_of_no_other_person(github, browser, monkeypatch):
+    others = [Browser()]
+    looked_up = SocialAccountAdapter.is_open_for_signup
+
+    def overtaken(*arguments):
+        # Between the look-up of this person and what is made of it.
+        if others:
+            assert others.pop().sign_in("alice").status_code == 302
+        return looked_up(*arguments)
+
+    monkeypatch.setattr(SocialAccountAdapter, "is_open_for_signup", overtaken)
+    page = browser.sign_in("alice")
+    assert (page.status_code, TWICE in text_of(page), "Another person" in text_of(page)) == (409, True, False)
+    assert User.objects.count() == 1
+    assert browser.sign_in("alice").status_code == 302
