@@ -35,10 +35,13 @@ class Storm:
         self._thaws: list[tuple[float, int]] = []
 
     def rage(self, seconds: float) -> None:
-        """Break something, pause, and so on. The database crashes once in each third of a minute, kills end early."""
-        until, crashes = time.monotonic() + seconds, time.monotonic() + self.random.uniform(6, 14)
-        killing_until = until - min(15, seconds / 3)
-        while (now := time.monotonic()) < until:
+        """Break something, pause, and so on. The database crashes every third of a minute; nobody is killed at the end.
+
+        A busy machine gets up to twice the time, until people were promised as much as they would have been.
+        """
+        until, crashes = time.monotonic() + seconds, time.monotonic() + self.random.uniform(10, 16)
+        while (now := time.monotonic()) < until or self._wants_more(now, until + seconds, enough=int(seconds * 4)):
+            killing_until = until - min(12, seconds / 3)
             self._thaw(now)
             if now > crashes and now < killing_until:
                 crashes = now + 20
@@ -49,6 +52,9 @@ class Storm:
                 self._break_something(killing=now < killing_until)
             time.sleep(self.random.uniform(0.3, 1.2))
         self._thaw(float("inf"))
+
+    def _wants_more(self, now: float, latest: float, *, enough: int) -> bool:
+        return now < latest and self.journal.statuses[200] < enough
 
     def calm(self) -> None:
         """End all faults. Whatever is still asked of the web processes ends with them."""

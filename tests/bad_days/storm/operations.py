@@ -46,8 +46,8 @@ class Owner(Person):
 
     def deeds(self) -> dict[Callable[[], None], int]:
         return {
-            self.use_workspace: 16, self.use_cron: 6, self.use_connection: 12, self.use_app: 8,
-            self.look_around: 2, self.log_out: 1, self.sign_out_everywhere: 1,
+            self.use_workspace: 40, self.use_cron: 14, self.use_connection: 26, self.use_app: 20,
+            self.look_around: 4, self.log_out: 1, self.sign_out_everywhere: 1,
         }  # fmt: skip
 
     def _number(self) -> int:
@@ -67,7 +67,8 @@ class Owner(Person):
             self._create(one)
             return
         deeds = {
-            self._start: 4, self._stop: 4, self._create: 1, self._destroy: 2, self._keep: 2, self._look: 4, self._ssh: 1
+            self._hurry: 5, self._start: 2, self._stop: 2, self._create: 1, self._destroy: 2, self._keep: 2,
+            self._look: 4, self._ssh: 1,
         }  # fmt: skip
         (deed,) = self.random.choices(list(deeds), weights=list(deeds.values()))
         deed(one)
@@ -93,6 +94,17 @@ class Owner(Person):
 
     def _stop(self, one: Workspace) -> None:
         self._change(one, "stop", STOPPED)
+
+    def _hurry(self, one: Workspace) -> None:
+        """Change one's mind while Fly is still at it."""
+        for deed in self.random.sample([self._stop, self._start], 2):
+            if self.token:
+                deed(one)
+
+    def finish(self) -> None:
+        for one in self.workspaces:
+            if one.thing.may_be_there:
+                self._hurry(one)
 
     def _change(self, one: Workspace, verb: str, then: str) -> None:
         answers = self._maybe_twice("POST", f"/api/cloud-dev/{verb}", {"appName": one.thing.name})
@@ -244,7 +256,7 @@ class Onlooker(Person):
         self.owners = owners
 
     def deeds(self) -> dict[Callable[[], None], int]:
-        return {self.pry: 10, self.list_all: 4, self.look_around: 2, self.log_out: 1, self.sign_out_everywhere: 1}
+        return {self.pry: 30, self.list_all: 10, self.look_around: 4, self.log_out: 1, self.sign_out_everywhere: 1}
 
     def pry(self) -> None:
         """Ask for what an owner has: it looks as if it were not there."""

@@ -43,8 +43,12 @@ class Person:
                 else:
                     self._do_something()
                 over.wait(self.random.uniform(0.05, _AT_MOST_BETWEEN))
+            self.finish()
         except Exception as error:  # noqa: BLE001 - told to the test
             self.journal.complain(self.name, f"this test crashed: {error!r}")
+
+    def finish(self) -> None:
+        """Do what is to be seen in the end."""
 
     def deeds(self) -> dict[Callable[[], None], int]:
         """What they may do, and how often."""
@@ -130,7 +134,7 @@ class Person:
             self._last = Answer(0, began, time.monotonic(), may_come_late=late)
             self.journal.note(self.name, f"{what} -> {type(error).__name__}")
             raise Lost from error
-        self._last = Answer(raw.status, began, time.monotonic())
+        self._last = Answer(raw.status, began, time.monotonic(), data=raw.headers.get("Location"))
         self.journal.note(self.name, f"{what} -> {raw.status}")
         self.journal.statuses[raw.status] += 1
         self._look_at(what, raw, _read(raw))
@@ -186,7 +190,7 @@ class Person:
             value = self.journal.keep_secret(f"token of {host}", answer.data["data"]["token"])
             self.token = Token(value, self.login, host, began, answer.ended)
             self.journal.tokens.append(self.token)
-        elif answer.is_promise and decided.is_promise and not self.journal.ends.get(self.login):
+        elif answer.is_promise and decided.status == 200 and not self.journal.ends.get(self.login):
             self.journal.complain(self.name, f"an approved login is {answer.data['data']['status']}")
 
     def log_out(self) -> None:
@@ -205,7 +209,8 @@ class Person:
         ends.append(waiting := Answer(0, time.monotonic(), float("inf")))
         answer = self.press("/account/apps", "/account/revoke-all")
         ends.remove(waiting)
-        if answer is not None:
+        # Where somebody else of this name was quicker, this browser is asked to sign in and come back.
+        if answer is not None and (answer.is_open or answer.data == "/auth/sign-in"):
             ends.append(answer)
 
     def look_around(self) -> None:
