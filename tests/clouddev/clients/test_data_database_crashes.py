@@ -21,6 +21,10 @@ Leftovers = Callable[[str], dict[str, int]]
 
 
 def statements_of(url: str, work: Callable[[DataDatabase], object]) -> int:
+    # The first workspace of a data database has the extension made, which the others find there.
+    database, first = DataDatabase(url=url), new_name()
+    database.provision(first)
+    database.drop(first)
     with PostgresRelay(url) as relay:
         work(DataDatabase(url=relay.url))
     return relay.statements
