@@ -11,6 +11,7 @@ from clouddev.services import (
     counting,
     cron,
     idle,
+    offers,
     provisioning,
     queue,
     reconciliation,
@@ -76,9 +77,10 @@ def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
 @app.periodic(cron="41 3 * * *")
 @app.task(name="clouddev.forget_cron_runs", queue=SHORT, queueing_lock="clouddev.forget_cron_runs")
 def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
-    """Delete runs of cron jobs that ended long ago, and what is known of tokens that are over."""
+    """Delete runs of cron jobs that ended long ago, what is known of tokens that are over, and expired offers."""
     outlast_restarts(lambda: cron.forget_old_runs(now=timezone.now()))
     outlast_restarts(lambda: tokens.forget_over(now=timezone.now()))
+    outlast_restarts(lambda: offers.forget_over(now=timezone.now()))
 
 
 @app.periodic(cron="*/5 * * * *")

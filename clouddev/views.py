@@ -15,9 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from clouddev.models import Machine, Member
+from clouddev.models import Machine, Member, Offer
 from clouddev.names import is_same_label
-from clouddev.services import destruction, idle, keeping, listing, members, running, tokens, trying_again
+from clouddev.services import destruction, idle, keeping, listing, members, offers, running, tokens, trying_again
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.standing import standing_of
 from config.core.database import undone
@@ -70,7 +70,14 @@ def workspaces(request: HttpRequest) -> HttpResponse:
     listed = listing.list_with_people(person=person)
     notices = idle.notices_for(item.machine for item in listed)
     cards = [{**_card(item), "notice": notices.get(item.machine.pk)} for item in listed]
-    return render(request, "clouddev/workspaces.html", {"cards": cards, "is_going": any(map(_is_going, cards))})
+    now = timezone.now()
+    context = {
+        "cards": cards,
+        "is_going": any(map(_is_going, cards)),
+        "received": offers.received(person=person, now=now),
+        "waiting": offers.of_deciders(person=person, now=now),
+    }
+    return render(request, "clouddev/workspaces.html", context)
 
 
 @never_cache
@@ -138,11 +145,13 @@ def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
 
 @posted_from("workspace", "machine_id")
 def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
-    """Let somebody use a machine of one's own, or change what they may."""
+    """Offer somebody to use a machine of one's own, or change what a member may."""
     login, role = _login(request), request.POST.get("role", Member.Role.MEMBER)
 
     def add(machine: Machine, person: User, now: datetime) -> str:
-        members.add_member(machine=machine, login=login, role=role, actor=person, now=now)
+        added = members.add_member(machine=machine, login=login, role=role, actor=person, now=now)
+        if isinstance(added, Offer):
+            return offers.waits_for_consent(added)
         return f"{login} may use {machine} now, as {'an owner' if role == Member.Role.OWNER else 'a member'}."
 
     return _change(request, machine_id, add, as_owner=True)
@@ -154,20 +163,20 @@ def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     login = _login(request)
 
     def remove(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
-        members.remove_member(machine=machine, login=login, actor=person)
-        return f"{login} is no longer a member. {members.AFTER_REMOVAL}"
+        told = members.remove_member(machine=machine, login=login, actor=person)
+        return f"{login} is no longer a member. {told}" if told == members.AFTER_REMOVAL else told
 
     return _change(request, machine_id, remove, as_owner=True)
 
 
 @posted_from("workspace", "machine_id")
 def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
-    """Make a machine of one's own somebody else's."""
+    """Offer a machine of one's own to somebody else, for good."""
     login = _login(request)
 
     def hand_over(machine: Machine, person: User, now: datetime) -> str:
-        members.transfer(machine=machine, login=login, actor=person, now=now)
-        return f"{machine} is {login}'s now."
+        offer = members.transfer(machine=machine, login=login, actor=person, now=now)
+        return offers.waits_for_consent(offer) if offer else f"{machine} is {login}'s now."
 
     return _change(request, machine_id, hand_over, as_owner=True)
 
@@ -183,6 +192,39 @@ def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) ->
         return f"The token is revoked. {tokens.AFTER_REVOCATION}"
 
     return _change(request, machine_id, revoke, as_owner=True)
+
+
+@posted_from("workspaces")
+def accept_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
+    """Take up what is offered to the person; where that can't be now, the offer goes on waiting."""
+    try:
+        offer = offers.accept(offer_id=offer_id, person=_person(request), now=timezone.now())
+    except offers.NoSuchOffer:
+        raise
+    except ApplicationError as error:
+        messages.warning(request, error.sentence)
+        return redirect("workspaces")
+    is_theirs = offer.kind == Offer.Kind.TRANSFER
+    messages.success(request, f"{offer.machine} is yours now." if is_theirs else f"You may use {offer.machine} now.")
+    return redirect("workspace", offer.machine_id)
+
+
+@posted_from("workspaces")
+def decline_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
+    """Refuse what is offered to the person."""
+    offer = offers.decline(offer_id=offer_id, person=_person(request), now=timezone.now())
+    messages.success(request, f"You have declined {offer.made_by.get_short_name()}'s offer of {offer.machine}.")
+    return redirect("workspaces")
+
+
+@posted_from("workspaces")
+def withdraw_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
+    """Take back an offer of a machine of one's own."""
+    offer = offers.withdraw(offer_id=offer_id, actor=_person(request), now=timezone.now())
+    messages.success(request, f"{offer.machine} is no longer offered to {offer.recipient.get_short_name()}.")
+    if request.POST.get("back") == "workspace":
+        return redirect("workspace", offer.machine_id)
+    return redirect("workspaces")
 
 
 def _person(request: HttpRequest) -> User:
@@ -249,6 +291,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
     context = {
         **card,
         "members": people,
+        "waiting": offers.of_deciders(person=person, now=now, machine=machine) if card["is_owner"] else [],
         "own": own,
         "is_going": _is_going(card),
         "is_there": machine.state != Machine.State.DESTROYING,

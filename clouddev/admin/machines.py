@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin.deeds import Deed, DeedForm, on_one, on_selected, operator_of
-from clouddev.models import Machine, Member, WebhookToken
+from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.services import operating, sorting
 from config.core.admin import OperatorAdmin, OperatorInline
 
@@ -89,7 +89,8 @@ _TRANSFER = Deed(
     is_grave=True,
     question="Transfer {} to somebody else?",
     named=_named,
-    explanation="It counts as theirs from then on, and its key opens it for them. Its owner of now stays a member.",
+    explanation="It counts as theirs at once, without their consent, where they have room for it, and its key opens it "
+    "for them. Its owner of now stays a member.",
     form=TransferForm,
     do=lambda machine, by, login: operating.transfer(machine=machine, login=login, by=by, now=timezone.now()),
     done="{} is {login}'s now.",
@@ -128,6 +129,22 @@ class MemberInline(OperatorInline):
         """With the people, in one query."""
         queryset: QuerySet[Member] = super().get_queryset(request)
         return queryset.select_related("user", "machine")
+
+
+class OfferInline(OperatorInline):
+    """Who may become a member, or have it, by accepting; people decide about these themselves."""
+
+    model = Offer
+    fields = ("recipient", "kind", "role", "made_by", "created_at", "expires_at")
+    readonly_fields = fields
+    hide_title = True
+    per_page = 20
+    verbose_name_plural = "offers"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Offer]:
+        """With the people, in one query."""
+        queryset: QuerySet[Offer] = super().get_queryset(request)
+        return queryset.select_related("recipient", "made_by", "machine")
 
 
 class TokenInline(OperatorInline):
@@ -187,7 +204,7 @@ class MachineAdmin(OperatorAdmin):
         ),
         ("The worker", {"fields": ("attempt", "heartbeat_at")}),
     )
-    inlines = (MemberInline, TokenInline)
+    inlines = (MemberInline, OfferInline, TokenInline)
     actions = ("start_selected", "stop_selected", "destroy_selected")
     actions_detail = ("start_one", "stop_one", "transfer_one", "destroy_one")
     start_one, start_selected = on_one(_START), on_selected(_START)

@@ -7,8 +7,8 @@ from rest_framework.request import Request
 
 from clouddev.api import serializers
 from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
-from clouddev.models import Member
-from clouddev.services import members
+from clouddev.models import Member, Offer
+from clouddev.services import members, offers
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
@@ -30,24 +30,28 @@ class MembersView(Endpoint):
         return success([_member(member) for member in members.list_members(machine=machine)])
 
     @documented(
-        summary="Add a member to a machine",
-        data=serializers.MemberSerializer(),
+        summary="Offer somebody to be a member of a machine",
+        data=serializers.AddedMemberSerializer(),
         tag=TAG,
         request=serializers.AddMemberSerializer,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Let somebody who has signed in here use a machine, or change their role; for its owners."""
+        """Offer somebody who has signed in here to use a machine, or change a member's role; for its owners.
+
+        Nobody is a member before they have accepted (`offers`). Until then the answer says `waiting`, and tells
+        nothing of the person but their login.
+        """
         caller = caller_of(request)
         asked = validated(serializers.AddMemberSerializer, json_body(request))
-        member = members.add_member(
+        added = members.add_member(
             machine=machine_of_owner(person=caller, app_name=asked["appName"]),
             login=asked["login"],
             role=asked.get("role"),
             actor=caller,
             now=timezone.now(),
         )
-        return success(_member(member))
+        return success(_member(added) if isinstance(added, Member) else _asked(added))
 
     @documented(
         summary="Remove a member from a machine",
@@ -60,7 +64,7 @@ class MembersView(Endpoint):
         errors=[404, 409],
     )
     def delete(self, request: Request) -> HttpResponse:
-        """Take a person's access away; for the machine's owners, and for those who want to leave.
+        """Take a person's access away, or the offer of it; for the machine's owners, and for those who want to leave.
 
         Machines verify tokens by themselves: one that asks which were revoked refuses theirs within a minute.
         """
@@ -69,8 +73,8 @@ class MembersView(Endpoint):
         is_leaving = asked["login"].lower() == caller.login.lower()
         find = machine_of_member if is_leaving else machine_of_owner
         machine = find(person=caller, app_name=asked["appName"])
-        members.remove_member(machine=machine, login=asked["login"], actor=caller)
-        return success({"status": "removed", "message": members.AFTER_REMOVAL})
+        message = members.remove_member(machine=machine, login=asked["login"], actor=caller)
+        return success({"status": "removed", "message": message})
 
 
 class TransferView(Endpoint):
@@ -84,7 +88,7 @@ class TransferView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Make a machine somebody else's; for its owner, who stays a member.
+        """Offer a machine to somebody else; for its owner, who stays a member. It is theirs once they accept.
 
         By its name, only the caller's very own machine is transferred. Who is an owner of somebody else's by role
         transfers it on the workspace's page.
@@ -92,8 +96,8 @@ class TransferView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request))
         machine = own_machine(person=caller, app_name=asked["appName"])
-        members.transfer(machine=machine, login=asked["login"], actor=caller, now=timezone.now())
-        return success({"status": "transferred"})
+        offer = members.transfer(machine=machine, login=asked["login"], actor=caller, now=timezone.now())
+        return success(_waiting(offer) if offer else {"status": "transferred"})
 
 
 def _member(member: Member) -> dict[str, object]:
@@ -103,4 +107,25 @@ def _member(member: Member) -> dict[str, object]:
         "role": member.role,
         "linuxUser": member.linux_user,
         "addedAt": member.created_at,
+    }
+
+
+def _asked(offer: Offer) -> dict[str, object]:
+    """A member who is none yet: what existing tools read, and that it waits."""
+    return {
+        "login": offer.recipient.get_short_name(),
+        "name": "",
+        "role": offer.role,
+        "linuxUser": "",
+        "addedAt": offer.created_at,
+        **_waiting(offer),
+    }
+
+
+def _waiting(offer: Offer) -> dict[str, object]:
+    return {
+        "status": "waiting",
+        "message": offers.waits_for_consent(offer),
+        "offerId": str(offer.pk),
+        "expiresAt": offer.expires_at,
     }

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from clouddev.devui import LIFETIMES
-from clouddev.models import Member
+from clouddev.models import Member, Offer
 from config.core.api import TextField
 from deployments.api.serializers import AppNameField
 
@@ -175,17 +175,69 @@ class MemberSerializer(serializers.Serializer[Any]):
     addedAt = serializers.DateTimeField()  # noqa: N815 - as everywhere
 
 
+class WaitingSerializer(serializers.Serializer[Any]):
+    """That somebody has to accept first. All of it is left out where nobody has to."""
+
+    message = serializers.CharField(required=False, help_text="Who has to accept, where and until when.")
+    offerId = serializers.UUIDField(required=False)  # noqa: N815 - as everywhere
+    expiresAt = serializers.DateTimeField(required=False)  # noqa: N815 - as everywhere
+
+
+class AddedMemberSerializer(MemberSerializer, WaitingSerializer):
+    """A member whose role is this now; or, where `status` is there, somebody who is none before they accept.
+
+    Then `addedAt` is when it was offered, and `name` and `linuxUser` are empty.
+    """
+
+    status = serializers.ChoiceField(["waiting"], required=False)
+
+
+class OfferSerializer(serializers.Serializer[Any]):
+    """A machine that somebody is to use, or to own, as soon as they accept."""
+
+    id = serializers.UUIDField()
+    appName = serializers.CharField()  # noqa: N815 - the contract's name
+    kind = serializers.ChoiceField(
+        Offer.Kind.values, help_text="`member`: to use it with others. `transfer`: it is to be theirs."
+    )
+    role = serializers.ChoiceField(Member.Role.values, help_text="What the recipient is then.")
+    offeredBy = serializers.CharField(help_text="A login.")  # noqa: N815 - as everywhere
+    offeredTo = serializers.CharField(help_text="A login.")  # noqa: N815 - as everywhere
+    offeredAt = serializers.DateTimeField()  # noqa: N815 - as everywhere
+    expiresAt = serializers.DateTimeField()  # noqa: N815 - as everywhere
+
+
+class AcceptedOfferSerializer(serializers.Serializer[Any]):
+    """The caller may use the machine from now on, or it is theirs."""
+
+    status = serializers.ChoiceField(["accepted"])
+    appName = serializers.CharField()  # noqa: N815 - the contract's name
+    role = serializers.ChoiceField(Member.Role.values)
+
+
+class DeclinedOfferSerializer(serializers.Serializer[Any]):
+    """Nothing has changed, and the offer is over."""
+
+    status = serializers.ChoiceField(["declined"])
+
+
+class WithdrawnOfferSerializer(serializers.Serializer[Any]):
+    """Nothing has changed, and the offer is over."""
+
+    status = serializers.ChoiceField(["withdrawn"])
+
+
 class RemovedMemberSerializer(serializers.Serializer[Any]):
-    """The person gets no more tokens; `message` says what they may still hold."""
+    """The person gets no more tokens, or can't accept any more; `message` says what they may still hold."""
 
     status = serializers.ChoiceField(["removed"])
     message = serializers.CharField()
 
 
-class TransferredSerializer(serializers.Serializer[Any]):
-    """The machine is somebody else's; the caller stays a member."""
+class TransferredSerializer(WaitingSerializer):
+    """The machine waits for somebody else to accept it; `transferred` where it is theirs already."""
 
-    status = serializers.ChoiceField(["transferred"])
+    status = serializers.ChoiceField(["waiting", "transferred"])
 
 
 class KeepAliveSerializer(MachineNameSerializer):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clouddev.api import keys, machines, members, revocations
+from clouddev.api import keys, machines, members, offers, revocations
 
 urlpatterns = [
     path("create", machines.CreateView.as_view(), name="machine-create"),
@@ -19,4 +19,9 @@ urlpatterns = [
     path("revoked-tokens", revocations.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
     path("members", members.MembersView.as_view(), name="machine-members"),
     path("transfer", members.TransferView.as_view(), name="machine-transfer"),
+    path("offers", offers.OffersView.as_view(), name="machine-offers"),
+    path("offers/made", offers.MadeOffersView.as_view(), name="machine-offers-made"),
+    path("offers/<uuid:offer_id>/accept", offers.AcceptView.as_view(), name="machine-offer-accept"),
+    path("offers/<uuid:offer_id>/decline", offers.DeclineView.as_view(), name="machine-offer-decline"),
+    path("offers/<uuid:offer_id>/withdraw", offers.WithdrawView.as_view(), name="machine-offer-withdraw"),
 ]

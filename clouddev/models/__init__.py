@@ -1,9 +1,12 @@
-"""Machines, their members, the tokens given out for them, and what they run at set times."""
+"""Machines, their members and offers, the tokens given out for them, and what they run at set times."""
 
 from clouddev.models.counts import MachineCount
 from clouddev.models.cron import CronJob, CronRun
 from clouddev.models.machines import Machine, Member
+from clouddev.models.offers import Offer
 from clouddev.models.policies import IdlePolicy
 from clouddev.models.tokens import MachineToken, WebhookToken
 
-__all__ = ["CronJob", "CronRun", "IdlePolicy", "Machine", "MachineCount", "MachineToken", "Member", "WebhookToken"]
+__all__ = [
+    "CronJob", "CronRun", "IdlePolicy", "Machine", "MachineCount", "MachineToken", "Member", "Offer", "WebhookToken",
+]  # fmt: skip

@@ -1,12 +1,12 @@
 """Destroying a machine: the intent first; a worker removes all it has, and its row last."""
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import at_fly, queue, variables
+from clouddev.services import at_fly, ending, queue, variables
 
 State = Machine.State
 
@@ -28,6 +28,7 @@ def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
                 organization_id=machine.organization_id,
                 details={"app": machine.app_name, "fly_app": machine.fly_app_id},
             )
+        ending.end_offers(Q(machine=machine))
         # Who asks for it need not wait until a removal that has failed is tried again.
         Machine.objects.filter(pk=machine.pk, heartbeat_at__gt=Now()).update(heartbeat_at=Now())
         queue.enqueue(machine.pk)

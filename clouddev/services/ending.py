@@ -3,20 +3,32 @@
 import uuid
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts import audit
 from accounts.services.access_ended import Ended, Why, part
-from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
+from clouddev.models import CronJob, Machine, MachineToken, Member, Offer, WebhookToken
 from clouddev.services import variables
 from clouddev.services.cron.jobs import LOST_ACCESS, pause
 
 
 def end_on_machine(*, machine: Machine, user_id: uuid.UUID, by: audit.Actor | None, now: datetime) -> None:
-    """End what a member was given for this machine, and what runs there in their name."""
+    """End what a member was given or offered for this machine, or offers, and what runs there in their name."""
     _revoke_webhook_tokens(Q(machine=machine, made_by=user_id), by=by, now=now)
     _revoke_machine_tokens(Q(machine=machine, user=user_id), now=now)
     _pause_jobs(Q(machine=machine, created_by=user_id), now=now)
+    end_offers(Q(machine=machine) & (Q(made_by=user_id) | Q(recipient=user_id)))
+
+
+def end_offers(which: Q) -> int:
+    """Nobody can accept these offers any more."""
+    return Offer.objects.filter(which).delete()[0]
+
+
+def end_offers_without_power(*, machine: Machine) -> int:
+    """The same of those of whoever does not decide about the machine any more."""
+    deciders = Member.objects.filter(machine=machine, user=OuterRef("made_by_id"), role=Member.Role.OWNER)
+    return Offer.objects.filter(~Exists(deciders), machine=machine).delete()[0]
 
 
 @part("webhook tokens")
@@ -41,6 +53,19 @@ def _jobs(ended: Ended) -> int:
 def _variables(ended: Ended) -> int:
     """What is kept for another try at the person's own."""
     return variables.erase(Machine.objects.filter(owner=ended.user.pk))
+
+
+@part("offers of machines they made")
+def _offers_made(ended: Ended) -> int:
+    return end_offers(Q(made_by=ended.user.pk))
+
+
+@part("offers of machines to them")
+def _offers_received(ended: Ended) -> int:
+    """Signing out is about what tools and browsers hold: nobody but the person could accept them."""
+    if ended.why == Why.SIGNED_OUT:
+        return 0
+    return end_offers(Q(recipient=ended.user.pk))
 
 
 def _revoke_webhook_tokens(which: Q, *, by: audit.Actor | None, now: datetime) -> int:

@@ -10,7 +10,7 @@ from accounts.models import Organization, User
 from accounts.services import power
 from accounts.services.power import has_power, require_power
 from clouddev.models import IdlePolicy, Machine, WebhookToken
-from clouddev.services import destruction, members, running, tokens
+from clouddev.services import destruction, joining, members, running, tokens
 from clouddev.services.access import deciders_of
 from config.core.errors import Conflict
 
@@ -52,12 +52,13 @@ def transfer(*, machine: Machine, login: str, by: User, now: datetime) -> bool:
     """Make it somebody else's; False when it was theirs. For superusers, and never to themselves.
 
     Whoever gets a machine reads its key, so this is no deed of operators on each other. Raises SuperusersOnly,
-    NotToYourself, and as `members.transfer` does.
+    NotToYourself, and as `joining.hand_over` does: the new owner isn't asked, but has to have room.
     """
     power.require_superuser(by=by, what="transfer somebody's machine")
-    if members.person(login).pk == by.pk:
+    user = members.person(login)
+    if user.pk == by.pk:
         raise NotToYourself
-    members.transfer(machine=machine, login=login, actor=by, now=now)
+    joining.hand_over(machine=machine, user=user, actor=by, now=now)
     return Machine.objects.filter(pk=machine.pk).exclude(owner_id=machine.owner_id).exists()
 
 

@@ -1,0 +1,81 @@
+"""The cloud dev API, about machines that are offered to somebody who has not accepted yet."""
+
+import uuid
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from clouddev.api import serializers
+from clouddev.api.asking import TAG, caller_of
+from clouddev.models import Offer
+from clouddev.services import offers
+from config.core.api import Endpoint, success
+from config.core.openapi import documented
+
+
+class OffersView(Endpoint):
+    """GET /api/cloud-dev/offers."""
+
+    @documented(summary="List what is offered to the caller", data=serializers.OfferSerializer(many=True), tag=TAG)
+    def get(self, request: Request) -> HttpResponse:
+        """Tell which machines others offer to the caller, newest first."""
+        return success([_offer(offer) for offer in offers.received(person=caller_of(request), now=timezone.now())])
+
+
+class MadeOffersView(Endpoint):
+    """GET /api/cloud-dev/offers/made."""
+
+    @documented(summary="List what waits for others", data=serializers.OfferSerializer(many=True), tag=TAG)
+    def get(self, request: Request) -> HttpResponse:
+        """Tell which offers of machines that the caller decides about wait for somebody to accept, newest first."""
+        return success([_offer(offer) for offer in offers.of_deciders(person=caller_of(request), now=timezone.now())])
+
+
+class AcceptView(Endpoint):
+    """POST /api/cloud-dev/offers/{offer_id}/accept."""
+
+    @documented(
+        summary="Accept an offer", data=serializers.AcceptedOfferSerializer(), tag=TAG, request=None, errors=[404, 409]
+    )
+    def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
+        """Take up what is offered to the caller. What can't be now, for a quota, goes on waiting."""
+        offer = offers.accept(offer_id=offer_id, person=caller_of(request), now=timezone.now())
+        return success({"status": "accepted", "appName": offer.machine.app_name, "role": offer.role})
+
+
+class DeclineView(Endpoint):
+    """POST /api/cloud-dev/offers/{offer_id}/decline."""
+
+    @documented(
+        summary="Decline an offer", data=serializers.DeclinedOfferSerializer(), tag=TAG, request=None, errors=[404]
+    )
+    def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
+        """Refuse what is offered to the caller."""
+        offers.decline(offer_id=offer_id, person=caller_of(request), now=timezone.now())
+        return success({"status": "declined"})
+
+
+class WithdrawView(Endpoint):
+    """POST /api/cloud-dev/offers/{offer_id}/withdraw."""
+
+    @documented(
+        summary="Withdraw an offer", data=serializers.WithdrawnOfferSerializer(), tag=TAG, request=None, errors=[404]
+    )
+    def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
+        """Take back an offer of a machine that the caller decides about."""
+        offers.withdraw(offer_id=offer_id, actor=caller_of(request), now=timezone.now())
+        return success({"status": "withdrawn"})
+
+
+def _offer(offer: Offer) -> dict[str, object]:
+    return {
+        "id": str(offer.pk),
+        "appName": offer.machine.app_name,
+        "kind": offer.kind,
+        "role": offer.role,
+        "offeredBy": offer.made_by.get_short_name(),
+        "offeredTo": offer.recipient.get_short_name(),
+        "offeredAt": offer.created_at,
+        "expiresAt": offer.expires_at,
+    }
