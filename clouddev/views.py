@@ -70,13 +70,8 @@ def workspaces(request: HttpRequest) -> HttpResponse:
     listed = listing.list_with_people(person=person)
     notices = idle.notices_for(item.machine for item in listed)
     cards = [{**_card(item), "notice": notices.get(item.machine.pk)} for item in listed]
-    now = timezone.now()
-    context = {
-        "cards": cards,
-        "is_going": any(map(_is_going, cards)),
-        "received": offers.received(person=person, now=now),
-        "waiting": offers.of_deciders(person=person, now=now),
-    }
+    received, waiting = offers.both(person=person, now=timezone.now())
+    context = {"cards": cards, "is_going": any(map(_is_going, cards)), "received": received, "waiting": waiting}
     return render(request, "clouddev/workspaces.html", context)
 
 

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.models import Membership, Organization, User
-from accounts.services import people
+from accounts.services import people, standing
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import linux_user_of
 from clouddev.services import ending, quotas
@@ -39,13 +39,14 @@ class OwnOrganizationSuspended(Forbidden):
     default = "Your organization is suspended. Ask an operator of this server to restore it."
 
 
-def let_in(*, offer: Offer, now: datetime, claim: Claim) -> None:
+def let_in(*, offer: Offer, person: standing.Doer, now: datetime, claim: Claim) -> None:
     """Make whom it is offered to a member; of one who is a member already, an owner where they are to be one.
 
-    Raises TooManyMembers, and what `claim` raises.
+    Raises AccessEnded, TooManyMembers, and what `claim` raises.
     """
     user, role, by = offer.recipient, offer.role, offer.made_by.get_short_name()
     with transaction.atomic():
+        standing.hold(person)
         machine = locked(offer.machine)
         claim(machine)
         member = machine.members.filter(user=user).first()
@@ -61,21 +62,21 @@ def let_in(*, offer: Offer, now: datetime, claim: Claim) -> None:
         else:
             return
         action = "machine.member_changed" if member else "machine.member_added"
-        record(action, machine, user, login=user.get_short_name(), role=role, offered_by=by)
+        record(action, machine, person, login=user.get_short_name(), role=role, offered_by=by)
 
 
 def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
     *,
     machine: Machine,
     user: User,
-    actor: audit.Actor,
+    actor: standing.Doer,
     now: datetime,
     claim: Claim | None = None,
     offered_by: User | None = None,
 ) -> None:
     """Make the person the one whose machine it counts as; the one before stays a member.
 
-    It goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson, Conflict when
+    It goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson, AccessEnded, Conflict when
     they have a machine of this name, QuotaReached, OwnOrganizationSuspended, and what `claim` raises.
     """
     login, is_own = user.get_short_name(), actor.id == user.pk
@@ -84,7 +85,9 @@ def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
             personal = people.ensure_personal_organization(user=user)
             # In the order in which creating a machine takes these locks.
             personal = Organization.objects.select_for_update(no_key=True).get(pk=personal.pk)
-            if not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True):
+            if is_own:
+                standing.hold(actor)
+            elif not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True):
                 raise NoSuchPerson
             machine = locked(machine)
             if claim is not None:

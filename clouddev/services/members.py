@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from accounts.services.standing import Doer
 from clouddev.models import Machine, Member, Offer
 from clouddev.services import ending, joining, offers
 from clouddev.services.joining import NoSuchPerson
@@ -43,11 +44,11 @@ def list_members(*, machine: Machine) -> list[Member]:
     return list(machine.members.select_related("user"))
 
 
-def add_member(*, machine: Machine, login: str, role: str | None, actor: audit.Actor, now: datetime) -> Member | Offer:
+def add_member(*, machine: Machine, login: str, role: str | None, actor: Doer, now: datetime) -> Member | Offer:
     """Offer a person who is known here to use the machine; of one who is a member, change the role at once.
 
     Without a role, a member keeps theirs, and so does an offer. Raises NoSuchPerson, Malformed for an unknown role,
-    NoSuchMachine, LastOwner, TooManyRequests, and as `offers.make` does.
+    AccessEnded, NoSuchMachine, LastOwner, TooManyRequests, and as `offers.make` does.
     """
     if role is not None and role not in Role.values:
         raise Malformed("role: Say `owner` or `member`.")
@@ -87,7 +88,7 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> str:
     return AFTER_REMOVAL
 
 
-def transfer(*, machine: Machine, login: str, actor: audit.Actor, now: datetime) -> Offer | None:
+def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Offer | None:
     """Offer a person who is known here to make the machine theirs; None when it is the caller's who asks for it.
 
     An owner who takes somebody else's agrees by asking. Raises NoSuchPerson, NoSuchMachine, TooManyRequests, and as

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Case, Count, F, IntegerField, Q, When
 
 from accounts import audit
 from accounts.models import User
+from accounts.services.standing import AccessEnded, Doer
 from clouddev.models import Machine, Member, Offer
 from clouddev.models.machines import Person
 from clouddev.models.offers import OfferQuerySet
@@ -42,17 +43,19 @@ class OnItsWayOut(Conflict):
     default = "The machine is being destroyed, so it can't be offered to anybody any more."
 
 
-def hold(machine: Machine, recipient: User, actor: audit.Actor) -> Machine:
+def hold(machine: Machine, recipient: User, actor: Doer) -> Machine:
     """The machine behind its lock, and the two people, so that what is counted of them stays as it is.
 
-    Raises NoSuchPerson and NoSuchMachine when the recipient is shut out by now, or whoever acts may no longer decide.
+    Raises AccessEnded, NoSuchMachine and NoSuchPerson: that of whoever acts has ended, they may no longer decide, or
+    the recipient is shut out by now.
     """
-    # In the order in which others take these locks, and everybody the people in the same one.
-    people = User.objects.select_for_update(no_key=True).filter(pk__in={recipient.pk, actor.id}, is_active=True)
+    # In the order in which others take these locks (`standing`), and everybody the people in the same one.
+    acting = Q(pk=actor.id, access_epoch=actor.access_epoch)
+    people = User.objects.select_for_update(no_key=True).filter(acting | Q(pk=recipient.pk), is_active=True)
     there = set(people.order_by("pk").values_list("pk", flat=True))
-    machine = joining.locked(machine)
     if actor.id not in there:
-        raise NoSuchMachine
+        raise AccessEnded
+    machine = joining.locked(machine)
     joining.require_decider(machine, actor)
     if recipient.pk not in there:
         raise NoSuchPerson
@@ -98,10 +101,21 @@ def of_deciders(*, person: Person, now: datetime, machine: Machine | None = None
     return _with_all(offers if machine is None else offers.filter(machine=machine))
 
 
-def accept(*, offer_id: uuid.UUID, person: Person, now: datetime) -> Offer:
+def both(*, person: Person, now: datetime) -> tuple[list[Offer], list[Offer]]:
+    """What waits for the person, and what for others' consent, by one query."""
+    decided = Q(machine__in=Machine.objects.for_owner(person))
+    found = Offer.objects.standing(now).filter(Q(recipient_id=person.id) | decided)
+    theirs_first = Case(When(recipient_id=person.id, then=0), default=1, output_field=IntegerField())
+    offers = _with_all(found.order_by(theirs_first, "-created_at"))
+    received = [offer for offer in offers if offer.recipient_id == person.id]
+    return received, offers[len(received) :]
+
+
+def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
     """Take an offer up: whoever it is for is a member, or has the machine; tells which offer it was.
 
-    Where that can't be, the offer goes on waiting. Raises NoSuchOffer, TooManyMembers, and as `joining.hand_over` does.
+    Where that can't be, the offer goes on waiting. Raises NoSuchOffer, AccessEnded, TooManyMembers,
+    and as `joining.hand_over` does.
     """
     offer = _one(Offer.objects.standing(now).filter(recipient_id=person.id), offer_id)
 
@@ -113,9 +127,9 @@ def accept(*, offer_id: uuid.UUID, person: Person, now: datetime) -> Offer:
     machine, user = offer.machine, offer.recipient
     try:
         if offer.kind == Kind.TRANSFER:
-            joining.hand_over(machine=machine, user=user, actor=user, now=now, claim=claim, offered_by=offer.made_by)
+            joining.hand_over(machine=machine, user=user, actor=person, now=now, claim=claim, offered_by=offer.made_by)
         else:
-            joining.let_in(offer=offer, now=now, claim=claim)
+            joining.let_in(offer=offer, person=person, now=now, claim=claim)
     except NoSuchMachine as error:
         raise NoSuchOffer from error
     return offer
@@ -157,7 +171,8 @@ def forget_over(*, now: datetime) -> int:
 def waits_for_consent(offer: Offer) -> str:
     """What whoever made the offer is told: that nothing has changed yet, and what has to happen."""
     login, name = offer.recipient.get_short_name(), offer.machine.app_name
-    what = f"to take “{name}” over" if offer.kind == Kind.TRANSFER else f"to use “{name}” as {offer.get_role_display()}"
+    as_what = "an owner" if offer.role == Member.Role.OWNER else "a member"
+    what = f"to take “{name}” over" if offer.kind == Kind.TRANSFER else f"to use “{name}” as {as_what}"
     return (
         f"{login} has to accept first: the offer {what} waits for them at {settings.PUBLIC_URL}/workspaces/ "
         f"until {offer.expires_at:%-d %B %Y}."

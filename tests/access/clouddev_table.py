@@ -8,6 +8,7 @@ from tests.access.entries import Call, public, with_token
 _STUDIO, _NO_STUDIO = {"appName": "studio"}, {"studio": "no-such-machine"}
 _STUDIO_AND_ALICE = {**_STUDIO, "login": "alice"}
 _NO_DEV = {"{dev}": "crayon-dev-00000000"}
+_OFFER, _NO_OFFER = "/api/cloud-dev/offers/{offer}", {"{offer}": "00000000-0000-4000-8000-00000000eeee"}
 _JOB, _NO_JOB = "/api/cron/jobs/{job}", {"{job}": "00000000-0000-4000-8000-00000000cccc"}
 
 
@@ -19,6 +20,11 @@ def _for_members(method: str, path: str, body: Mapping[str, Any] | None = None, 
 def _for_owners(method: str, path: str, body: Mapping[str, Any] | None = None, *, status: int = 200) -> Call:
     """A call that its owners alone may make: for a member, too, there is no such machine to decide about."""
     return _call(method, path, body, with_token(alice=status, others=404))
+
+
+def _about_offer(deed: str, **statuses: int) -> list[Call]:
+    """A call about alice's offer to the member, which for everybody else isn't there."""
+    return [Call("POST", f"{_OFFER}/{deed}", {**with_token(alice=404, others=404), **statuses}, absent=_NO_OFFER)]
 
 
 def _call(method: str, path: str, body: Mapping[str, Any] | None, statuses: Mapping[str, int]) -> Call:
@@ -60,6 +66,7 @@ CLOUDDEV_CALLS: dict[str, list[Call]] = {
         _for_members("GET", "members?appName=studio"),
         _for_owners("POST", "members", {**_STUDIO_AND_ALICE, "role": "owner"}),
         _for_owners("POST", "members", {**_STUDIO, "login": "member", "role": "owner"}),
+        _for_owners("POST", "members", {**_STUDIO, "login": "stranger"}),
         # A machine needs its owner, which alice alone is told.
         _for_owners("DELETE", "members", _STUDIO_AND_ALICE, status=409),
     ],
@@ -67,6 +74,12 @@ CLOUDDEV_CALLS: dict[str, list[Call]] = {
         _for_owners("POST", "transfer", _STUDIO_AND_ALICE),
         _for_owners("POST", "transfer", {**_STUDIO, "login": "member"}),
     ],
+    "api/cloud-dev/offers": [Call("GET", "/api/cloud-dev/offers", with_token(alice=200, others=200))],
+    "api/cloud-dev/offers/made": [Call("GET", "/api/cloud-dev/offers/made", with_token(alice=200, others=200))],
+    # The machine is offered to the member, by alice.
+    "api/cloud-dev/offers/<uuid:offer_id>/accept": _about_offer("accept", member=200),
+    "api/cloud-dev/offers/<uuid:offer_id>/decline": _about_offer("decline", member=200),
+    "api/cloud-dev/offers/<uuid:offer_id>/withdraw": _about_offer("withdraw", alice=200),
     "api/cron/jobs": [
         _for_members("GET", "/api/cron/jobs?flyAppName={dev}"),
         _for_members(

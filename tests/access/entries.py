@@ -3,7 +3,8 @@
 In paths and bodies `{connection}` is alice's connection, `{token}` and `{session}` the ids of her app and browser,
 `{code}` and `{secret}` of her CLI login, `{link}` that of hers to connect an account and `{nango}` where it leads,
 `{app}` and `{build}` the ids of her deployed app "shop" and its build, `{machine}` the id of her machine "studio",
-`{dev}` its name at Fly, `{dev_ui}` where its dev UI lets people in, and `{job}` the id of its cron job.
+`{dev}` its name at Fly, `{dev_ui}` where its dev UI lets people in, `{job}` the id of its cron job, and
+`{offer}` that of her offer to make it the member's.
 `absent` is the same question about a thing that isn't there: whoever gets a 404 for alice's must get
 that very answer.
 """

@@ -18,7 +18,7 @@ from deployments.services import queue
 from integrations.clients.nango import ConnectSession
 from integrations.models import Connection, CredentialUse, StrangeConnection
 from integrations.services import connect_links
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
@@ -74,6 +74,7 @@ class Scene:
         self.machine = make_machine(self.alice, "studio", sandbox=sandbox)
         self.member = make_person("member")
         add_member(self.machine, self.member)
+        make_person("stranger")
         job = make_job(self.machine)
         make_run(job)
         IdlePolicy.objects.create(organization=self.alice.personal_organization)
@@ -88,6 +89,7 @@ class Scene:
             "{build}": str(self.build.pk),
             "{machine}": str(self.machine.pk),
             "{job}": str(job.pk),
+            "{offer}": str(make_offer(self.machine, self.member, "transfer").pk),
             "{jti}": str(make_webhook_token(self.machine, self.alice).pk),
             "{link}": self._link(),
             "{nango}": "https://connect.example.com/?session_token=t",

@@ -17,15 +17,15 @@ from django.utils import timezone
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import access_ended, cli_login, people
 from accounts.services.standing import AccessEnded, hold
-from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
-from clouddev.services import members, tokens
+from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
+from clouddev.services import members, offers, tokens
 from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
 from integrations.models import ConnectLink
 from tests.accounts.threads import at_once
-from tests.clouddev.builders import add_member, make_failed, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_failed, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
-from tests.conftest import APIClient, token_of
+from tests.conftest import APIClient, make_person, token_of
 from tests.deployments.builders import make_build, make_deployment
 from tests.operators import browser_of, make_operator
 
@@ -61,7 +61,7 @@ class Bob:
     def __init__(self, alice: User, bob: User) -> None:
         self.alice, self.bob = alice, bob
         self.machine = make_machine(alice, "studio")
-        add_member(self.machine, bob)
+        add_member(self.machine, bob, Member.Role.OWNER)
         self.token = token_of(bob)
         self.browser = browser_of(bob)
         self.browser.get("/account/apps")
@@ -75,6 +75,9 @@ class Bob:
         self.epoch = bob.cache_epoch
         self.failed = make_failed(bob, "blog")
         make_link(bob)
+        self.to = make_person("somebody")
+        make_offer(self.machine, self.to, made_by=bob)
+        make_offer(self.machine, bob, "transfer")
 
     def revoked(self) -> set[Any]:
         return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
@@ -97,6 +100,8 @@ class Bob:
             "variables of workspaces that failed": Machine.objects.filter(sealed_environment__isnull=False).exists(),
             "builds under way": build.state == Build.State.QUEUED,
             "requests under way": self.may_be_given_what_lasts(),
+            "offers of machines they made": bool(offers.received(person=self.to, now=timezone.now())),
+            "offers of machines to them": bool(offers.received(person=self.bob, now=timezone.now())),
         }
 
     def may_be_given_what_lasts(self) -> bool:
@@ -208,6 +213,25 @@ def test_leaving_one_machine_ends_nothing_on_another(alice, bob):
     token.refresh_from_db()
     job.refresh_from_db()
     assert (token.revoked_at, job.paused_at) == (None, None)
+
+
+def test_what_is_offered_on_other_machines_and_by_others_stays(alice, bob, charlie):
+    given = Bob(alice, bob)
+    other = make_machine(alice, "other")
+    by_others = make_offer(given.machine, charlie)
+    elsewhere = make_offer(other, bob)
+    _remove(given)
+    assert {offer.pk for offer in offers.of_deciders(person=alice, now=NOW)} == {by_others.pk, elsewhere.pk}
+    people.suspend(user=bob, by=None)
+    assert [offer.pk for offer in offers.of_deciders(person=alice, now=NOW)] == [by_others.pk]
+
+
+def test_no_offer_comes_back_with_a_person_who_is_restored(alice, bob):
+    given = Bob(alice, bob)
+    people.suspend(user=bob, by=None)
+    people.restore(user=bob, by=None)
+    works = given.works()
+    assert (works["offers of machines they made"], works["offers of machines to them"]) == (False, False)
 
 
 def test_an_expired_or_revoked_token_is_not_revoked_again(alice, bob):

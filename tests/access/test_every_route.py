@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
-from clouddev.models import CronJob, Machine, Member
+from clouddev.models import CronJob, Machine, Member, Offer
 from config.core import ratelimits
 from deployments.models import Build, Deployment
 from integrations.models import Connection
@@ -153,6 +153,7 @@ def _what_is_alices(scene: Scene, sandbox: Any) -> list[Any]:
         build.values().get(),
         Machine.objects.values().get(pk=scene.machine.pk),
         list(Member.objects.filter(machine=scene.machine).values()),
+        list(Offer.objects.values()),
         CronJob.objects.values().get(),
         sandbox.state()["fly"]["machines"],
     ]
@@ -256,7 +257,7 @@ def test_a_form_without_its_token_changes_nothing(scene, visit):
 def _what_there_is(scene: Scene) -> list[Any]:
     kept = [
         list(model.objects.order_by("pk").values())
-        for model in (AccessToken, CLILogin, Connection, Deployment, Build, Machine, Member)
+        for model in (AccessToken, CLILogin, Connection, Deployment, Build, Machine, Member, Offer)
     ]
     persons = list(User.objects.order_by("pk").values("pk", "is_active", "password", "is_staff"))
     return [

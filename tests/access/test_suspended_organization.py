@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Organization
-from clouddev.models import CronJob, Machine, Member, WebhookToken
+from clouddev.models import CronJob, Machine, Member, Offer, WebhookToken
 from config.core import ratelimits
 from tests.access.clouddev_table import CLOUDDEV_CALLS
 from tests.access.entries import Call, Visit
@@ -18,7 +18,12 @@ from tests.access.workspace_table import WORKSPACES
 pytestmark = pytest.mark.django_db
 CLOSED = "The organization of this machine is suspended. Ask an operator of this server to restore it."
 # What is asked of a list or of a status is answered as if there were no machine.
-NOTHING = {"/api/cloud-dev/list": [], "/api/cloud-dev/status?appName=studio": {"status": "not_found", "url": None}}
+NOTHING = {
+    "/api/cloud-dev/list": [],
+    "/api/cloud-dev/offers": [],
+    "/api/cloud-dev/offers/made": [],
+    "/api/cloud-dev/status?appName=studio": {"status": "not_found", "url": None},
+}
 # Whoever's very own machine it is may know why; and may still get rid of it.
 TOLD_WHY = {"/api/cloud-dev/create", "/api/cloud-dev/transfer"}
 DESTROY = "/api/cloud-dev/destroy"
@@ -34,7 +39,7 @@ def scene(db: None, sandbox: Any) -> Scene:
 
 
 def all_of_it(scene: Scene) -> list[Any]:
-    return [list(model.objects.order_by("pk").values()) for model in (Machine, Member, CronJob, WebhookToken)]
+    return [list(model.objects.order_by("pk").values()) for model in (Machine, Member, CronJob, Offer, WebhookToken)]
 
 
 @pytest.mark.parametrize("caller", ["alice", "member"])

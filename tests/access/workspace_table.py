@@ -4,6 +4,7 @@ from tests.access.entries import Visit, signed_in
 
 _LIST, _PAGE = "/workspaces/", "/workspaces/{machine}/"
 _NO_MACHINE = {"{machine}": "00000000-0000-4000-8000-00000000dddd"}
+_OFFER, _NO_OFFER = "/workspaces/offers/{offer}/", {"{offer}": "00000000-0000-4000-8000-00000000eeee"}
 _DEV_UI, _DEV_UI_QUOTED = "/auth/dev-ui?app={dev}", "/auth/dev-ui%3Fapp%3D{dev}"
 
 
@@ -17,6 +18,15 @@ def _for_owners(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]
     """What only alice may do, and for everybody else, a member too, isn't there."""
     path = f"{_PAGE}{deed}"
     return _deed(path, signed_in(_PAGE, 404, alice=leads_to), form)
+
+
+def _about_offer(deed: str, **leads: str) -> list[Visit]:
+    """What only the named may do about alice's offer to the member, and for everybody else isn't there."""
+    path = f"{_OFFER}{deed}"
+    return [
+        Visit("POST", path, signed_in(_LIST, 404, **leads), absent=_NO_OFFER),
+        Visit("GET", path, signed_in(path, 405)),
+    ]
 
 
 def _deed(path: str, statuses: dict[str, int | str], form: dict[str, str]) -> list[Visit]:
@@ -38,6 +48,9 @@ WORKSPACES: dict[str, list[Visit]] = {
     "workspaces": [Visit("GET", "/workspaces", signed_in("/workspaces", _LIST))],
     "workspaces/": [Visit("GET", _LIST, signed_in(_LIST, 200))],
     "workspaces/states": [Visit("GET", f"{_LIST}states", signed_in(f"{_LIST}states", 200))],
+    "workspaces/offers/<uuid:offer_id>/accept": _about_offer("accept", member=_PAGE),
+    "workspaces/offers/<uuid:offer_id>/decline": _about_offer("decline", member=_LIST),
+    "workspaces/offers/<uuid:offer_id>/withdraw": _about_offer("withdraw", alice=_LIST),
     "workspaces/<uuid:machine_id>/": [
         Visit("GET", _PAGE, signed_in(_PAGE, 404, alice=200, member=200), absent=_NO_MACHINE),
     ],

@@ -7,8 +7,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from clouddev import sshkeys
-from clouddev.models import Machine, Member, WebhookToken
+from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import database_name_of, linux_user_of, new_fly_name
+from clouddev.services.offers import STAYS
 from clouddev.services.provisioning import placing, shape
 from deployments.clients.fly import Fly
 from deployments.models import FlyApp
@@ -71,6 +72,14 @@ def add_member(machine: Machine, user: User, role: str = Role.MEMBER, **fields: 
     """Somebody who may use the machine."""
     defaults = {"linux_user": linux_user_of(user.pk), "created_at": timezone.now()}
     return Member.objects.create(machine=machine, user=user, role=role, **{**defaults, **fields})
+
+
+def make_offer(machine: Machine, recipient: User, kind: str = Offer.Kind.MEMBER, **fields: Any) -> Offer:
+    """The machine offered to somebody by whose it is, just now."""
+    now = timezone.now()
+    role = Role.OWNER if kind == Offer.Kind.TRANSFER else Role.MEMBER
+    defaults: dict[str, Any] = {"made_by": machine.owner, "role": role, "created_at": now, "expires_at": now + STAYS}
+    return Offer.objects.create(machine=machine, recipient=recipient, kind=kind, **{**defaults, **fields})
 
 
 def make_webhook_token(machine: Machine, made_by: User, **fields: Any) -> WebhookToken:

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from clouddev.dashboard import figures, machines_by_day, machines_by_state
-from clouddev.models import IdlePolicy, Machine, Member, WebhookToken
+from clouddev.models import IdlePolicy, Machine, Member, Offer, WebhookToken
 from clouddev.services import at_fly, counting
 from deployments.models import Discrepancy
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.deployments.builders import make_deployment, make_discrepancy
 from tests.operators import browser_of, make_operator
@@ -204,6 +204,33 @@ def test_a_superuser_transfers_a_machine(operator, alice, bob):
     assert Machine.objects.get().owner_id == bob.pk
     assert set(machine.members.values_list("user__username", "role")) == {("bob", "owner"), ("alice", "member")}
     assert AuditEvent.objects.get(action="machine.transferred").actor_id == operator.pk
+
+
+def test_a_superuser_asks_nobody_but_passes_no_quota(alice, bob, settings):
+    settings.MACHINES_PER_PERSON = 1
+    own = make_machine(bob, "other")
+    machine = make_machine(alice, "studio")
+    make_offer(machine, bob)
+    browser = browser_of(make_operator("second"))
+    page = press(browser, machine, "transfer_one", login="bob")
+    assert "bob has 1 machine, which is the most they may have." in page
+    assert (Machine.objects.get(pk=machine.pk).owner_id, Offer.objects.count()) == (alice.pk, 1)
+    own.delete()
+    press(browser, machine, "transfer_one", login="bob")
+    assert (Machine.objects.get().owner_id, Offer.objects.count()) == (bob.pk, 0)
+
+
+def test_a_machine_is_not_transferred_beside_another_of_its_name(alice, bob):
+    make_machine(bob, "Studio")
+    page = press(browser_of(make_operator("second")), make_machine(alice, "studio"), "transfer_one", login="bob")
+    assert "bob has a machine called “studio” already." in page
+
+
+def test_operators_see_what_waits_for_consent(browser, alice, bob):
+    machine = make_machine(alice, "studio")
+    make_offer(machine, bob, "transfer")
+    page = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()
+    assert ("offers" in page, "Transfer" in page, page.count(">Bob<") > 0) == (True, True, True)
 
 
 @pytest.mark.parametrize("login", ["bob", "operator"])

@@ -8,10 +8,10 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from clouddev.models import Machine, Member, WebhookToken
+from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.services.members import AFTER_REMOVAL
 from tests.accounts.browsing import Browser, form_of, text_of
-from tests.clouddev.builders import add_member, make_failed, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_failed, make_machine, make_offer, make_webhook_token
 
 pytestmark = pytest.mark.django_db
 LIST = "/workspaces/"
@@ -314,11 +314,12 @@ def test_a_stranger_finds_no_more_than_somebody_who_made_the_address_up(charlies
 # --- members -------------------------------------------------------------------------------------
 
 
-def test_an_owner_adds_somebody_who_is_known_here(alices, studio, charlie):
+def test_an_owner_offers_it_to_somebody_who_is_known_here(alices, charlies, studio, charlie):
     text = press(alices, studio, "members", login=" @charlie ", role="member")
-    assert "charlie may use studio now, as a member." in text
-    assert studio.members.get(user=charlie).role == "member"
-    assert "studio" in text_of(browser_of(charlie).get(LIST))
+    assert "charlie has to accept first: the offer to use “studio” as a member waits for them at" in text
+    assert not studio.members.filter(user=charlie).exists()
+    assert "charlie may use it, as a member, once they accept." in text
+    assert "charlie may use studio , as a member, once they accept." in text_of(alices.get(LIST))
 
 
 def test_somebody_unknown_is_not_added_and_the_page_says_what_they_must_do(alices, studio):
@@ -354,8 +355,15 @@ def test_a_second_owner_who_removes_themselves_is_led_to_the_list(bobs, studio, 
     assert answer["Location"] == LIST
 
 
-def test_a_transfer_makes_it_somebody_elses_and_the_one_before_stays_a_member(alices, bobs, studio, alice, bob):
-    assert "studio is bob's now." in press(alices, studio, "transfer", login="bob")
+def test_a_transfer_makes_it_somebody_elses_once_they_accept_and_the_one_before_stays_a_member(
+    alices, bobs, studio, alice, bob
+):
+    text = press(alices, studio, "transfer", login="bob")
+    assert "bob has to accept first: the offer to take “studio” over waits for them at" in text
+    assert Machine.objects.get().owner_id == alice.pk
+    offer = Offer.objects.get()
+    answer = bobs.press(bobs.get(LIST), f"{LIST}offers/{offer.pk}/accept")
+    assert "studio is yours now." in text_of(bobs.get(answer["Location"]))
     assert Machine.objects.get().owner_id == bob.pk
     assert has_form(bobs.get(page_of(studio)), f"{page_of(studio)}destroy")
     assert not has_form(alices.get(page_of(studio)), f"{page_of(studio)}destroy")
@@ -419,3 +427,91 @@ def test_its_name_destroys_it(alices, alice, studio):
 def test_one_that_failed_can_be_destroyed_too(alices, alice):
     machine = make_machine(alice, "studio", state=State.FAILED, error=FAILURE)
     assert "studio is being destroyed." in press(alices, machine, "destroy", name="studio")
+
+
+# --- offers --------------------------------------------------------------------------------------
+
+
+def offers_of(browser):
+    """What a person reads of what they are offered."""
+    return text_of(browser.get(LIST)).partition("Offered to you ")[2].partition(" Accept only from people you know")[0]
+
+
+def decide(browser, offer, deed):
+    """Press the offer's button on the list, and follow to what the person reads then."""
+    answer = browser.press(browser.get(LIST), f"{LIST}offers/{offer.pk}/{deed}")
+    return text_of(browser.get(answer["Location"]) if answer.status_code == 302 else answer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "words"),
+    [
+        ("member", "member", "lets you use it, as a member."),
+        ("member", "owner", "lets you use it, as an owner who decides about it, too."),
+        ("transfer", "owner", "wants to make it yours: it then counts as your machine, and you decide about it."),
+    ],
+)
+def test_who_is_offered_a_workspace_reads_by_whom_and_as_what(charlies, charlie, studio, kind, role, words):
+    offer = make_offer(studio, charlie, kind, role=role)
+    until = f"Until {offer.expires_at:%-d %b %Y}; nothing happens before you accept."
+    assert offers_of(charlies) == f"studio alice {words} {until} Accept Decline"
+    assert "You have no workspace yet." in text_of(charlies.get(LIST))
+
+
+def test_who_is_offered_nothing_reads_nothing_of_offers(charlies, studio):
+    text = text_of(charlies.get(LIST))
+    assert ("Offered to you" in text, "Waiting for others" in text) == (False, False)
+    assert "When others offer you a workspace of theirs, you can accept it here." in text
+
+
+def test_who_accepts_is_led_to_the_workspace(charlies, charlie, studio):
+    text = decide(charlies, make_offer(studio, charlie), "accept")
+    assert "You may use studio now." in text
+    assert "charlie you member" in text
+    assert offers_of(charlies) == ""
+
+
+def test_who_accepts_twice_reads_that_it_is_over(charlies, charlie, studio):
+    offer = make_offer(studio, charlie)
+    page = charlies.get(LIST)
+    for status in (302, 404):
+        answer = charlies.press(page, f"{LIST}offers/{offer.pk}/accept")
+        assert answer.status_code == status
+    assert "it was accepted, declined or withdrawn, or has expired." in text_of(answer)
+    assert studio.members.filter(user=charlie).count() == 1
+
+
+def test_what_cannot_be_accepted_now_says_why_and_goes_on_waiting(charlies, charlie, studio, settings):
+    settings.MACHINES_PER_PERSON = 1
+    make_machine(charlie, "other")
+    offer = make_offer(studio, charlie, "transfer")
+    assert "You have 1 machine, which is the most you may have." in decide(charlies, offer, "accept")
+    assert offers_of(charlies).startswith("studio alice wants to make it yours")
+
+
+def test_who_declines_is_asked_no_more(alices, charlies, charlie, studio):
+    assert "You have declined alice's offer of studio." in decide(charlies, make_offer(studio, charlie), "decline")
+    assert offers_of(charlies) == ""
+    assert "Waiting for others" not in text_of(alices.get(LIST))
+
+
+@pytest.mark.parametrize("page", ["list", "workspace"])
+def test_an_owner_withdraws_an_offer_from_either_page(alices, charlies, charlie, studio, page):
+    offer = make_offer(studio, charlie)
+    path = LIST if page == "list" else page_of(studio)
+    answer = alices.press(alices.get(path), f"{LIST}offers/{offer.pk}/withdraw")
+    assert answer["Location"] == path
+    assert "studio is no longer offered to charlie." in text_of(alices.get(path))
+    assert offers_of(charlies) == ""
+
+
+def test_members_are_not_shown_who_is_asked(bobs, charlie, studio):
+    make_offer(studio, charlie)
+    for path in (LIST, page_of(studio)):
+        assert "charlie" not in text_of(bobs.get(path))
+
+
+def test_what_others_have_called_things_is_text_in_offers(charlies, charlie, alice, studio):
+    Machine.objects.update(app_name="<script>alert(1)</script>")
+    make_offer(studio, charlie)
+    assert b"<script>alert" not in charlies.get(LIST).content

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import CLILogin, User
 from accounts.models.tokens import AccessToken
 from integrations.models import Connection
-from tests.clouddev.builders import make_machine
+from tests.clouddev.builders import make_machine, make_offer
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import token_of
 from tests.deployments.builders import make_build, make_deployment
@@ -41,6 +41,8 @@ def grow(person: User, rows: int) -> None:
               state="(ARRAY['live', 'live', 'failed', 'released'])[1 + n % 4]")  # fmt: skip
     machine = make_machine(person)
     _multiply(machine, rows, fly_app_id="'app-' || rows + n", app_name="'machine-' || n")
+    over = "now() + CASE WHEN n % 1000 = 0 THEN interval '-1 hour' ELSE interval '9 days' END"
+    _multiply(make_offer(machine, person), rows, kind="left(md5(n::text), 10)", expires_at=over)
     job = make_job(machine, next_run_at=timezone.now() + timedelta(hours=1))
     _multiply(job, rows, workflow_name="'job-' || n")
     run = make_run(job, at, state="succeeded", finished_at=at)

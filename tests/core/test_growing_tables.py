@@ -15,7 +15,7 @@ from procrastinate.contrib.django import app
 
 from accounts.models import User
 from accounts.services import cli_login, pruning
-from clouddev.services import cron, idle, provisioning, variables, wishes
+from clouddev.services import cron, idle, offers, provisioning, variables, wishes
 from config.core import deleting
 from deployments.services import building
 from integrations.services import use_log
@@ -31,7 +31,10 @@ _DO: dict[str, Callable[[], object]] = {
     "deployments.sweep": building.sweep,
     "clouddev.sweep": lambda: (provisioning.sweep(), wishes.sweep(now=timezone.now())),
     "clouddev.tick": lambda: (cron.tick(now=timezone.now()), cron.sweep(now=timezone.now())),
-    "clouddev.forget_cron_runs": lambda: cron.forget_old_runs(now=timezone.now()),
+    "clouddev.forget_cron_runs": lambda: (
+        cron.forget_old_runs(now=timezone.now()),
+        offers.forget_over(now=timezone.now()),
+    ),
     "integrations.finish": lambda: finish_left_behind(now=timezone.now()),
     "integrations.forget_links": lambda: forget_old(now=timezone.now()),
     "integrations.prune_use_log": lambda: use_log.prune(now=timezone.now()),
@@ -98,7 +101,8 @@ def _expensive(do: Callable[[], object]) -> Iterator[str]:
 _COMPARED_BY_NIGHT = {"django_session", "usersessions_usersession"}
 _GROW = {
     "accounts_accesstoken", "accounts_clilogin", "clouddev_cronjob", "clouddev_cronrun", "clouddev_machine",
-    "deployments_build", "deployments_deployment", "deployments_flyapp", "integrations_connection", *_COMPARED_BY_NIGHT,
+    "clouddev_offer", "deployments_build", "deployments_deployment", "deployments_flyapp", "integrations_connection",
+    *_COMPARED_BY_NIGHT,
 }  # fmt: skip
 
 

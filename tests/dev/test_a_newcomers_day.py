@@ -126,11 +126,14 @@ def check_keys(cli: CommandLine, dev: Dev, created: dict[str, str], folder: Path
 
 
 def share_and_take_back(cli: CommandLine, dev: Dev) -> None:
-    """bob is let in once he has signed in, and shut out again."""
+    """bob is let in once he has signed in and agreed, and shut out again."""
     theirs = CommandLine(dev.url)
     theirs.log_in(Browser(), "bob")
     assert theirs.get("cloud-dev/list") == []
-    cli.post("cloud-dev/members", **STUDIO, login="bob")
+    offered = cli.post("cloud-dev/members", **STUDIO, login="bob")
+    assert theirs.get("cloud-dev/list") == []
+    assert [one["id"] for one in theirs.get("cloud-dev/offers")] == [offered["offerId"]]
+    theirs.post(f"cloud-dev/offers/{offered['offerId']}/accept")
     assert [one["role"] for one in theirs.get("cloud-dev/list")] == ["member"]
     assert "token" in theirs.get("cloud-dev/mcp-token", **STUDIO)
     cli.delete("cloud-dev/members", **STUDIO, login="bob")

@@ -7,10 +7,11 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from accounts.models import AuditEvent, User
-from clouddev.models import IdlePolicy, Machine
+from clouddev.models import IdlePolicy, Machine, Offer
+from clouddev.services import offers
 from deployments.models import Discrepancy
 from tests.accounts.threads import at_once
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token, put_at_fly
+from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token, put_at_fly
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person
 from tests.deployments.builders import make_discrepancy
@@ -154,9 +155,34 @@ def test_an_owner_shares_a_workspace(server, sandbox, signed_in):
     alice.reads("studio")
     alice.page.get_by_label("Add by GitHub login").fill("bob")
     alice.page.get_by_role("button", name="Add").click()
-    expect(alice.page.get_by_text("bob may use studio now, as a member.")).to_be_visible()
+    expect(alice.page.get_by_text("bob has to accept first")).to_be_visible()
+    expect(alice.page.get_by_role("button", name="Withdraw the offer of studio to bob")).to_be_visible()
+    in_database(accept_as_bob)
+    alice.page.reload()
     alice.page.get_by_role("button", name="Remove bob").click()
     expect(alice.page.get_by_text("bob is no longer a member.")).to_be_visible()
+
+
+def accept_as_bob():
+    bob = User.objects.get(username="bob")
+    offers.accept(offer_id=Offer.objects.get().pk, person=bob, now=timezone.now())
+
+
+def test_somebody_decides_about_what_they_are_offered(server, sandbox, signed_in):
+    alice = signed_in()
+
+    def fill():
+        user, bob = User.objects.get(username="alice"), make_person("bob")
+        make_offer(make_machine(bob, "blog", sandbox=sandbox), user)
+        make_offer(make_machine(bob, "shop", sandbox=sandbox), user, "transfer")
+
+    in_database(fill)
+    alice.page.reload()
+    alice.page.get_by_role("button", name="Decline blog from bob").click()
+    expect(alice.page.get_by_text("You have declined bob's offer of blog.")).to_be_visible()
+    alice.page.get_by_role("button", name="Accept shop from bob").click()
+    alice.reads("shop")
+    expect(alice.page.get_by_text("shop is yours now.")).to_be_visible()
 
 
 def test_workspaces_in_every_state_fit_on_every_screen(server, sandbox, signed_in):
@@ -177,6 +203,10 @@ def test_workspaces_in_every_state_fit_on_every_screen(server, sandbox, signed_i
         make_machine(user, "n" * 63, state=State.DESTROYING, step="Removing the machine…")
         shared = make_machine(bob, "shared", sandbox=sandbox, created_at=now - 4 * HOUR)
         add_member(shared, user)
+        make_offer(studio, make_person("dora"))
+        make_offer(studio, bob, "transfer")
+        make_offer(make_machine(bob, "w" * 63), user)
+        make_offer(make_machine(bob, "notes"), user, "transfer")
         return studio.pk, shared.pk, Machine.objects.get(app_name="failed").pk
 
     studio, shared, failed = in_database(fill)

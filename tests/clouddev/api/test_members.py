@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Membership, User
-from clouddev.models import Machine, Member, WebhookToken
+from accounts.models import AuditEvent, User
+from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import linux_user_of
 from clouddev.services import members
 from tests.clouddev.api.asking import BAD_NAMES, BAD_QUERIES, NO_MACHINE, SUSPENDED, said
@@ -151,21 +151,31 @@ def test_a_suspended_person_is_as_one_who_has_not_signed_in(alice_api, charlie, 
     assert said(add(alice_api, "charlie")) == NOBODY
 
 
-def test_an_owner_adds_a_member_who_may_use_it_at_once(alice_api, charlie_api, alice, charlie, studio):
+def test_whom_an_owner_adds_is_asked_first_and_the_answer_says_so(
+    alice_api, charlie_api, alice, charlie, studio, settings
+):
+    settings.PUBLIC_URL = "https://crayon.example.com"
     answer = add(alice_api, "Charlie")
-    member = Member.objects.get(user=charlie)
+    offer = Offer.objects.get()
     told = {
         "login": "charlie",
-        "name": "Charlie",
+        "name": "",
         "role": "member",
-        "linuxUser": linux_user_of(charlie.pk),
-        "addedAt": member.created_at.isoformat(),
+        "linuxUser": "",
+        "addedAt": offer.created_at.isoformat(),
+        "status": "waiting",
+        "message": "charlie has to accept first: the offer to use “studio” as a member waits for them at "
+        f"https://crayon.example.com/workspaces/ until {offer.expires_at:%-d %B %Y}.",
+        "offerId": str(offer.pk),
+        "expiresAt": offer.expires_at.isoformat(),
     }
     assert said(answer) == (200, {"data": told})
-    assert charlie_api.get("/api/cloud-dev/mcp-token", appName="studio").status_code == 200
-    event = AuditEvent.objects.get(action="machine.member_added")
-    assert (event.actor_id, event.target_id) == (alice.pk, str(studio.pk))
-    assert event.details == {"app": "studio", "login": "Charlie", "role": "member"}
+    assert (offer.made_by, offer.recipient, offer.expires_at - offer.created_at) == (alice, charlie, timedelta(days=14))
+    assert roles(studio) == {"alice": "owner", "bob": "member"}
+    assert said(charlie_api.get("/api/cloud-dev/mcp-token", appName="studio")) == (404, NO_MACHINE)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_id, event.target_id) == ("machine.offered", alice.pk, str(studio.pk))
+    assert event.details == {"app": "studio", "login": "charlie", "kind": "member", "role": "member"}
 
 
 def test_of_several_who_had_a_login_the_one_who_came_with_it_last_is_meant(alice_api, studio):
@@ -174,7 +184,7 @@ def test_of_several_who_had_a_login_the_one_who_came_with_it_last_is_meant(alice
         make_person(login, last_login=seen)
     User.objects.filter(username__in=["before", "now", "never"]).update(github_login="octocat")
     add(alice_api, "octocat")
-    assert Member.objects.latest("created_at").user.username == "now"
+    assert Offer.objects.get().recipient.username == "now"
 
 
 def test_adding_again_changes_the_role(alice_api, bob_api, studio):
@@ -205,6 +215,7 @@ def test_there_is_a_most_of_members(alice_api, studio, charlie):
         for number in range(48)
     )
     assert said(add(alice_api, "charlie")) == (409, {"error": "A machine may have 50 members. Remove one first."})
+    assert not Offer.objects.exists()
     assert add(alice_api, "bob", role="owner").status_code == 200
 
 
@@ -270,69 +281,37 @@ def test_nothing_is_transferred_to_who_has_not_signed_in(alice_api, studio):
 
 
 @pytest.mark.parametrize("login", ["bob", "charlie"])
-def test_a_machine_is_transferred_to_a_member_or_to_somebody_new(alice_api, alice, charlie, studio, login):
-    assert said(transfer(alice_api, login)) == TRANSFERRED
-    machine, to = Machine.objects.get(), User.objects.get(github_login=login)
-    assert (machine.owner, machine.organization) == (to, to.personal_organization)
-    assert roles(machine) == {"alice": "member", "bob": "member", login: "owner"}
-    event = AuditEvent.objects.get(action="machine.transferred")
-    assert (event.actor_id, event.details) == (alice.pk, {"app": "studio", "login": login})
-
-
-def test_it_keeps_the_home_that_it_has(alice_api, bob_api, alice, studio):
-    transfer(alice_api, "bob")
-    assert bob_api.get("/api/cloud-dev/ssh-key", appName="studio").json()["data"]["linuxUser"] == linux_user_of(
-        alice.pk
-    )
-
-
-def test_it_stays_in_an_organization_that_its_new_owner_belongs_to(alice_api, alice, bob, studio):
-    Membership.objects.create(user=bob, organization=alice.personal_organization, created_at=timezone.now())
-    transfer(alice_api, "bob")
-    assert Machine.objects.get().organization == alice.personal_organization
-
-
-def test_the_owner_before_can_no_longer_destroy_it(alice_api, studio):
-    transfer(alice_api, "bob")
-    assert said(alice_api.post("/api/cloud-dev/destroy", {"appName": "studio"})) == (404, NO_MACHINE)
+def test_whoever_is_to_own_it_is_asked_first_and_the_answer_says_so(alice_api, alice, charlie, studio, login, settings):
+    settings.PUBLIC_URL = "https://crayon.example.com"
+    before = roles(studio)
+    answer = transfer(alice_api, login)
+    offer = Offer.objects.get()
+    told = {
+        "status": "waiting",
+        "message": f"{login} has to accept first: the offer to take “studio” over waits for them at "
+        f"https://crayon.example.com/workspaces/ until {offer.expires_at:%-d %B %Y}.",
+        "offerId": str(offer.pk),
+        "expiresAt": offer.expires_at.isoformat(),
+    }
+    assert said(answer) == (200, {"data": told})
+    assert (offer.kind, offer.recipient.github_login, offer.made_by) == ("transfer", login, alice)
+    assert (Machine.objects.get().owner, roles(studio)) == (alice, before)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_id) == ("machine.offered", alice.pk)
+    assert event.details == {"app": "studio", "login": login, "kind": "transfer", "role": "owner"}
 
 
 def test_to_oneself_nothing_changes(alice_api, studio):
     assert said(transfer(alice_api, "alice")) == TRANSFERRED
     assert roles(studio) == {"alice": "owner", "bob": "member"}
-    assert not AuditEvent.objects.filter(action="machine.transferred").exists()
+    assert not AuditEvent.objects.exists()
+    assert not Offer.objects.exists()
 
 
-def test_who_has_a_machine_of_this_name_gets_no_other(alice_api, bob, studio):
-    make_machine(bob, "studio")
-    sentence = "bob has a machine called “studio” already."
-    assert said(transfer(alice_api, "bob")) == (409, {"error": sentence})
-    studio.refresh_from_db()
-    assert (studio.owner.github_login, roles(studio)) == ("alice", {"alice": "owner", "bob": "member"})
-
-
-def test_who_has_as_many_as_they_may_gets_no_other(alice_api, bob, studio, settings):
-    settings.MACHINES_PER_PERSON = 1
-    make_machine(bob, "other")
-    sentence = (
-        "bob has 1 machine, which is the most they may have. "
-        "Ask them to destroy one that they no longer need and try again."
-    )
-    assert said(transfer(alice_api, "bob")) == (409, {"error": sentence})
-
-
-def test_an_organization_gets_no_more_than_it_may_have(alice_api, alice, bob, charlie, studio, settings):
-    settings.MACHINES_PER_ORGANIZATION = 1
-    make_machine(charlie, "charlies", organization=bob.personal_organization)
-    sentence = (
-        "bob's organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again."
-    )
-    assert said(transfer(alice_api, "bob")) == (409, {"error": sentence})
-    studio.refresh_from_db()
-    assert (studio.owner, studio.organization) == (alice, alice.personal_organization)
-
-    Membership.objects.create(user=bob, organization=alice.personal_organization, created_at=timezone.now())
-    assert said(transfer(alice_api, "bob")) == TRANSFERRED
+def test_whose_it_is_already_is_asked_nothing(alice, bob, bob_api, studio):
+    Member.objects.filter(user=bob).update(role=Role.OWNER)
+    offer = members.transfer(machine=studio, login="alice", actor=bob, now=timezone.now())
+    assert (offer, Machine.objects.get().owner, Offer.objects.exists()) == (None, alice, False)
 
 
 def test_a_co_owner_who_is_added_again_without_a_role_stays_one(alice, alice_api, bob):

@@ -8,7 +8,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent, Organization
 from clouddev.models import IdlePolicy, Machine
-from clouddev.services import idle, members, running
+from clouddev.services import idle, members, offers, running
 from deployments.clients.fly import Fly
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import make_job, make_run
@@ -344,7 +344,9 @@ def test_a_machine_that_goes_to_another_organization_is_not_deleted_for_the_old_
     for person in (alice, bob):
         set_policy(person, warn_after_days=30, days_to_react=7, then="delete")
     idle.look(now=now)
-    members.transfer(machine=unused, login=bob.github_login, actor=alice, now=now + 6 * DAY)
+    offer = members.transfer(machine=unused, login=bob.github_login, actor=alice, now=now + 6 * DAY)
+    assert offer is not None
+    offers.accept(offer_id=offer.pk, person=bob, now=now + 6 * DAY)
     unused.refresh_from_db()
     assert unused.organization == bob.personal_organization
     assert (unused.warned_at, unused.last_active_at) == (None, now + 6 * DAY)
