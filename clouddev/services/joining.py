@@ -76,8 +76,8 @@ def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
 ) -> None:
     """Make the person the one whose machine it counts as; the one before stays a member.
 
-    It goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson, AccessEnded, Conflict when
-    they have a machine of this name, QuotaReached, OwnOrganizationSuspended, and what `claim` raises.
+    It goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson, AccessEnded,
+    Conflict when they have a machine of this name, QuotaReached, OwnOrganizationSuspended, and what `claim` raises.
     """
     login, is_own = user.get_short_name(), actor.id == user.pk
     try:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Membership, User
 from accounts.services import people
+from accounts.services.standing import AccessEnded
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import linux_user_of
 from clouddev.services import destruction, members, offers
@@ -206,6 +207,24 @@ def test_whoever_was_an_owner_a_moment_ago_offers_nothing(alice, bob, charlie, s
         with pytest.raises(offers.NoSuchMachine):
             deed()
     assert (roles(studio), Machine.objects.get().owner, Offer.objects.exists()) == (BEFORE, alice, False)
+
+
+@KINDS
+def test_a_request_whose_person_was_signed_out_meanwhile_accepts_nothing(charlie, studio, kind):
+    offer = make_offer(studio, charlie, kind)
+    people.revoke_everything(user=User.objects.get(pk=charlie.pk), by=None, now=timezone.now())
+    with pytest.raises(AccessEnded):
+        offers.accept(offer_id=offer.pk, person=charlie, now=timezone.now())
+    assert (roles(studio), Offer.objects.count()) == (BEFORE, 1)
+
+
+def test_a_request_whose_person_was_signed_out_meanwhile_offers_nothing(alice, charlie, studio):
+    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
+    with pytest.raises(AccessEnded):
+        members.add_member(machine=studio, login="charlie", role=None, actor=alice, now=timezone.now())
+    with pytest.raises(AccessEnded):
+        members.transfer(machine=studio, login="charlie", actor=alice, now=timezone.now())
+    assert not Offer.objects.exists()
 
 
 # --- what can't be now goes on waiting ----------------------------------------------------------
