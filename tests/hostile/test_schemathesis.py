@@ -104,6 +104,7 @@ def test_the_document_describes_every_route_of_the_api():
         "GET /api/cloud-dev/status",
         "POST /api/cloud-dev/start",
         "POST /api/cloud-dev/stop",
+        "POST /api/cloud-dev/try-again",
         "POST /api/cloud-dev/destroy",
         "POST /api/cloud-dev/keep-alive",
         "GET /api/cloud-dev/ssh-key",
