@@ -32,7 +32,7 @@ READ_SECONDS, WRITE_SECONDS, LEAVE_SECONDS, LOOK_SECONDS = 5, 30, 2, 0.25
 _LAST_WORDS = 1 << 20
 # Seconds that connections without a request stay open while the worker stops.
 _LINGER_SECONDS = 2
-# Bytes of bodies that all may have in memory together before they are whole; a small share is everybody's.
+# Bytes of bodies that all may have in memory together until they are served; a small share is everybody's.
 _COLLECTED, _SHARE = 64 << 20, 64 << 10
 # Besides its sockets a worker has files, the database and other services open.
 _OPEN_FILES = 8192
@@ -119,14 +119,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         if not received:
             self._forget(conn)
             return
-        conn.counted += len(received)
-        self.collected += len(received)
+        self._count(conn, len(received))
         self._collect(conn, received)
 
     def _collect(self, conn: Connection, received: bytes = b"") -> None:
         try:
             can_be_served = conn.collect(self.cfg, received)
-            if not can_be_served and self.collected > _COLLECTED and conn.counted > _SHARE:
+            if self.collected > _COLLECTED and conn.counted > _SHARE:
                 raise TooBusy  # noqa: TRY301 - refused like what can't be parsed
         except Exception as error:  # noqa: BLE001 - whatever it is, it gets an answer
             self._refuse(conn, error)
@@ -139,6 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def _refuse(self, conn: Connection, error: Exception) -> None:
         self._stop_waiting(conn)
+        self._uncount(conn)
         self.handle_error(None, conn.sock, conn.client, error)
         conn.keeps = False
         self._finish_answer(conn)
@@ -163,6 +163,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """Keep the connection, or hang up, as soon as the answer is sent; in the main loop."""
+        self._uncount(conn)
         conn.keeps = not fs.cancelled() and not fs.exception() and fs.result()
         self._finish_answer(conn)
 
@@ -197,6 +198,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         conn.waits_for = "request"
         self._wait(conn, EVENT_READ, self._hear, seconds=self.cfg.keepalive)
         if conn.unreader.held:
+            self._count(conn, conn.unreader.held)
             self._collect(conn)
 
     def _leave(self, conn: Connection) -> None:
@@ -239,14 +241,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def _stop_waiting(self, conn: Connection) -> None:
         del self.waiting[conn]
         self.poller.unregister(conn.sock)
+
+    def _count(self, conn: Connection, came: int) -> None:
+        conn.counted += came
+        self.collected += came
+
+    def _uncount(self, conn: Connection) -> None:
         self.collected -= conn.counted
         conn.counted = 0
 
     def _forget(self, conn: Connection) -> None:
-        if self.waiting.pop(conn, conn) is None:
-            self.collected -= conn.counted
-            if conn.sock.fileno() in self.poller.get_map():
-                self.poller.unregister(conn.sock)
+        self._uncount(conn)
+        if self.waiting.pop(conn, conn) is None and conn.sock.fileno() in self.poller.get_map():
+            self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.sock.close()
 

@@ -78,6 +78,17 @@ class GunicornProcess:
         self._process.wait()
         self._process = None
 
+    def terminate(self) -> None:
+        """Ask it to stop, as a deployment does; it finishes what it is at."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait_until_stopped(self, *, seconds: float = 40) -> None:
+        """Return when it has stopped by itself; it can be started again."""
+        assert self._process is not None
+        self._process.wait(timeout=seconds)
+        self._process = None
+
     def __enter__(self) -> Self:
         try:
             return self.start()

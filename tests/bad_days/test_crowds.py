@@ -9,6 +9,8 @@ from statistics import median
 import pytest
 
 from config.clientsockets import ClientSocket
+from tests.conftest import token_of
+from tests.deployments.at_work import wait_until_held
 from tests.gunicorn_process import GunicornProcess
 from tests.hostile.wire import chunks, read_answer, request, send
 
@@ -96,6 +98,31 @@ def test_more_connections_than_there_may_be_cost_the_crowd_its_oldest(sandbox_of
         assert lines[0].recv(1) == b""
         patient.sendall(request("GET", "/_/health"))
         assert read_answer(patient).status == 200
+
+
+def test_whole_bodies_that_wait_for_a_thread_are_no_more_than_fit_in_memory(sandbox, sandbox_of_worker, persons):
+    token = f"Authorization: Bearer {token_of(persons['alice'])}"
+    large = request("POST", "/api/auth/cli/session", JSON, body=b'{"x": "' + b"x" * 1_000_000 + b'"}')
+    with (
+        GunicornProcess(sandbox=sandbox_of_worker, environment={"WEB_THREADS": "1"}) as small,
+        ExitStack() as stack,
+    ):
+        sandbox.faults(target="nango", match="GET *", delay=4, times=1)
+        busy = stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=30))
+        busy.sendall(request("GET", "/api/integrations", token))
+        wait_until_held(sandbox)
+        lines = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=30)) for _ in range(80)
+        ]
+        for line in lines:
+            line.sendall(large)
+        answers = [read_answer(line) for line in lines]
+        refused = [answer for answer in answers if answer.status == 503]
+        told = {answer.sentence for answer in refused}
+        assert told == {"Too much is being received right now. Try again in a minute."}
+        assert 10 < len(refused) < 30
+        # All of it has been given back.
+        assert send(small, large).status != 503
 
 
 @pytest.mark.parametrize("size", [10, 300_000, 3_000_000])

@@ -1,12 +1,15 @@
-"""A server that is killed while it prepares an app or takes in a push: the next call goes on, the sweep clears up."""
+"""A server that is stopped or killed while it prepares an app or takes in a push: what can't be ended is cleared up."""
 
 import base64
 import contextlib
 import os
 import signal
+import socket
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
+import orjson
 import pytest
 import urllib3
 from django.utils import timezone
@@ -15,7 +18,8 @@ from deployments.models import Build, Deployment, FlyApp
 from deployments.services import pushing, reconciliation
 from tests.conftest import token_of
 from tests.deployments.at_fly import apps_at_fly, kinds_at_fly
-from tests.deployments.at_work import archive_of, wait_until_held
+from tests.deployments.at_work import archive_of, wait_for, wait_until_held
+from tests.hostile.wire import read_answer, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARKER = "this-is-the-build-of-shop"
@@ -111,3 +115,41 @@ def test_what_a_killed_push_leaves_is_cleared_up_when_nobody_pushes_again(work, 
     assert (counts.abandoned, counts.missing, counts.unfinished) == (0, 0, 0)
     work.require_nothing_left()
     assert len(apps_at_fly(sandbox)) == 1
+
+
+def begin_to_push(server, token, stack):
+    """A push whose body is wanted by a thread of the server, and has come but for its end, which is given, too."""
+    body = orjson.dumps(PUSH[1])
+    lines = (f"Authorization: Bearer {token}", "Content-Type: application/json", "Expect: 100-continue")
+    line = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=40))
+    line.sendall(request("POST", PUSH[0], *lines, f"Content-Length: {len(body)}"))
+    assert line.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    line.sendall(body[:-10])
+    return line, body[-10:]
+
+
+def test_a_server_that_is_asked_to_stop_takes_in_what_still_comes_and_tells_who_stays_away(
+    work, alice, sandbox, server
+):
+    work.prepared(alice)
+    token = token_of(alice)
+    with ExitStack() as stack:
+        whole, end = begin_to_push(server, token, stack)
+        broken, _ = begin_to_push(server, token, stack)
+        before = len(server.log)
+        server.terminate()
+        wait_for(lambda: "Handling signal: term" in server.log[before:], "it hears of its end")
+        # While Fly takes its time, the server must not stop either.
+        sandbox.faults(target="fly", match="POST */secrets", delay=0.7)
+        whole.sendall(end)
+        answers = [read_answer(line) for line in (whole, broken)]
+    server.wait_until_stopped()
+    server.start()
+
+    assert [answer.status for answer in answers] == [200, 400]
+    assert answers[1].sentence == "The request did not arrive whole. Push again."
+    build = Build.objects.get()
+    assert orjson.loads(answers[0].body) == {"data": {"status": "deploying", "buildId": str(build.pk)}}
+    work.nursery.start()
+    work.wait_until_over(build)
+    work.require_whole(build, MARKER)
