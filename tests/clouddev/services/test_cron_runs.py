@@ -76,11 +76,13 @@ def test_a_workflow_is_started_in_its_creators_name_and_its_end_is_noticed(alice
     assert end - NOON <= 3 * SECOND
 
 
-def test_a_run_counts_as_use_of_the_machine(run, studio):
+def test_a_run_counts_as_use_of_the_machine(run, studio, alice):
+    other = make_machine(alice, "other")
     Machine.objects.update(last_active_at=NOON - DAY, warned_at=NOON - DAY)
     go_on(run, NOON)
     studio.refresh_from_db()
     assert (studio.last_active_at, studio.warned_at) == (NOON, None)
+    assert Machine.objects.filter(pk=other.pk, last_active_at=NOON - DAY, warned_at=NOON - DAY).exists()
 
 
 def test_a_long_run_is_asked_about_ever_more_seldom(run, studio, sandbox):

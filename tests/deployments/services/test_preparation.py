@@ -222,9 +222,12 @@ def test_an_app_that_fly_has_lost_is_made_again_under_its_address(alice_api, san
     app = FlyApp.objects.get()
     sandbox.remove_fly_app(app.pk)
     age(app, minutes=6)
+    other = fly_apps.intend(now=timezone.now())
+    FlyApp.objects.filter(pk=other.pk).update(state=FlyApp.State.READY)
 
     assert prepare(alice_api).json() == url
 
+    assert FlyApp.objects.filter(pk=other.pk, state=FlyApp.State.READY).delete()[0] == 1
     assert one_app(sandbox).fly_app_id == app.pk
     # To a question that it knows Fly would answer as before.
     assert FlyApp.objects.get().idempotency_key != app.idempotency_key
