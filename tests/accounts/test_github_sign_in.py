@@ -58,6 +58,14 @@ def test_a_person_renamed_at_github_stays_the_same_person(github, browser):
     ]
 
 
+def test_an_address_that_changed_at_github_is_followed_although_the_login_did_not(github, browser):
+    browser.sign_in("alice")
+    github.control("POST", "/github/people/alice", {"emails": ["two@example.com"]})
+    Browser().sign_in("alice")
+    assert User.objects.values_list("github_login", "email").get() == ("alice", "two@example.com")
+    assert AuditEvent.objects.get(action="user.email_changed").details["to"] == "two@example.com"
+
+
 def test_a_change_at_github_that_cannot_be_written_down_is_not_followed(github, browser):
     browser.sign_in("alice")
     github.control("POST", "/github/people/alice", {"login": "alice-two", "emails": ["two@example.com"]})

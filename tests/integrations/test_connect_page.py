@@ -117,6 +117,13 @@ def test_it_works_once(alice, link):
     assert AuditEvent.objects.filter(action="connect_link.followed").count() == 1
 
 
+def test_using_a_link_leaves_others_good(alice, alice_api, link):
+    other = alice_api.post(ASK, {"integration_id": "acme"}).json()["data"]["connectLink"]
+    browser = browser_of(alice)
+
+    assert [press(browser, each).status_code for each in (link, other, link)] == [302, 302, 404]
+
+
 def _over(_alice):
     ConnectLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
