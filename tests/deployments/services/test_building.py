@@ -15,6 +15,7 @@ from deployments.clients.flyctl import Limits
 from deployments.models import Build
 from deployments.services import building, builds, cancelation
 from deployments.services.building import readiness, release
+from deployments.services.building.attempts import take
 from tests.deployments.at_work import WorkGround, archive_of, log_of
 from tests.deployments.packing import entry, folder, hard_link, packed, symlink
 from tests.sandbox_process import SandboxProcess
@@ -48,6 +49,7 @@ def test_it_ends_live_with_image_log_and_times(pushed: Any, work: WorkGround, sa
     assert build.internal_port == 3000
     assert "marker-one" in log_of(build.pk)
     assert log_of(build.pk).endswith(f"The app answers at {build.deployment.url}\n")
+    assert "went away" not in log_of(build.pk)
     work.require_nothing_left()
 
 
@@ -318,6 +320,19 @@ def test_nobody_takes_a_build_that_somebody_living_has(pushed: Any) -> None:
     build = pushed(archive_of("x"))
     Build.objects.filter(pk=build.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=timezone.now())
     assert built(build).attempt == 1
+
+
+def test_a_step_is_shown_and_costs_one_query_however_often_it_is_told(
+    pushed: Any, django_assert_num_queries: Any
+) -> None:
+    build = pushed(archive_of("x"))
+    attempt = take(build.pk)
+    assert attempt is not None
+    with django_assert_num_queries(1):
+        for _ in range(3):
+            attempt.note_step("Uploading the image…")
+    build.refresh_from_db()
+    assert build.step == "Uploading the image…"
 
 
 def test_a_fifth_attempt_gives_up_and_asks_for_another_push(pushed: Any) -> None:

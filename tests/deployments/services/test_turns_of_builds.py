@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from config.core.jobs import QUEUES
 from deployments.models import Build
+from deployments.services.building import attempts
 from deployments.services.building.attempts import BuildAttempt, take, take_in_turn
 from deployments.services.building.turns import builds_in_turn
 from tests.deployments.builders import make_build, make_deployment
@@ -119,6 +120,19 @@ def test_who_has_fewest_running_comes_before_who_had_none_for_longest(alice: Use
     assert [taken(flood), taken(flood)] == [theirs, flood]
 
 
+def test_an_organization_of_which_another_members_runs_comes_after_one_that_has_none_running(
+    alice: User, bob: User, charlie: User, settings: Any
+) -> None:
+    settings.WORKER_CONCURRENCY = 9
+    first, theirs = waiting(alice, 1), waiting(charlie, 9)
+    busy, over = elsewhere(waiting(bob, 2), alice.personal_organization), running(charlie, 3)
+    Build.objects.filter(pk=busy.pk).update(
+        state=State.BUILDING, started_at=timezone.now() - timedelta(hours=2), heartbeat_at=timezone.now()
+    )
+    end(over)
+    assert [taken(first), taken(first)] == [theirs, first]
+
+
 def test_one_person_with_many_organizations_leaves_a_slot_to_others(alice: User, charlie: User) -> None:
     organizations = [Organization.objects.create(name=f"{number}", slug=f"org-{number}") for number in range(5)]
     flood = [elsewhere(waiting(alice, number), organization) for number, organization in enumerate(organizations)]
@@ -161,6 +175,21 @@ def test_of_two_workers_at_once_one_has_the_last_room(alice: User, bob: User, se
             with pytest.raises(TimeoutError):
                 answer.result(timeout=0.5)
         assert answer.result() is None
+
+
+def test_one_that_another_worker_took_since_it_was_looked_at_is_not_taken_by_what_was_seen_then(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when that worker is gone again: whoever takes it now has to know so."""
+    build = waiting(alice, 1)
+
+    def taken_meanwhile(_build: Build) -> bool:
+        then = timezone.now() - timedelta(minutes=2)
+        return bool(Build.objects.filter(pk=build.pk).update(state=State.BUILDING, attempt=1, heartbeat_at=then))
+
+    monkeypatch.setattr(attempts, "has_room", taken_meanwhile)
+    assert take(build.pk) is None
+    assert taken(build) == build
 
 
 def test_whose_turn_it_is_is_found_without_reading_what_is_over(alice: User) -> None:
