@@ -1,13 +1,15 @@
 """Noticing that cron jobs are due: each time once, whoever looks and however late."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
 from clouddev import schedules
-from clouddev.models import CronJob, CronRun
+from clouddev.models import CronJob, CronRun, Machine
 from clouddev.services import cron
 from clouddev.services.cron import jobs, queue
 from clouddev.services.cron.ticking import KEPT, MOST_UNDER_WAY
@@ -130,6 +132,31 @@ def test_workers_that_look_at_once_do_not_pass_the_limit(alice):
     for number in range(MOST_UNDER_WAY + 5):
         make_job(studio, f"job-{number}")
     at_once(4, lambda _number: cron.tick(now=NOON))
+    assert CronRun.objects.count() == MOST_UNDER_WAY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_another_worker_is_just_recording_counts(alice):
+    """Whoever counts the runs of a machine waits for who is at it."""
+    studio = make_machine(alice)
+    job = make_job(studio)
+    for number in range(1, MOST_UNDER_WAY):
+        make_run(job, NOON - number * HOUR)
+
+    def tick():
+        try:
+            cron.tick(now=NOON)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool:
+        with transaction.atomic():
+            Machine.objects.select_for_update(no_key=True).get()
+            make_run(job, NOON - MOST_UNDER_WAY * HOUR)
+            ticked = pool.submit(tick)
+            with pytest.raises(TimeoutError):
+                ticked.result(timeout=0.5)
+        ticked.result(timeout=20)
     assert CronRun.objects.count() == MOST_UNDER_WAY
 
 

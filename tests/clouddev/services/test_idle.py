@@ -301,6 +301,17 @@ def test_the_warning_that_was_acted_on_is_taken_back_and_not_repeated(alice, san
     assert actions() == ["machine.idle_warned", "machine.stopped_idle"]
 
 
+def test_the_warning_of_another_that_was_warned_at_the_same_moment_still_counts(alice, sandbox, now):
+    set_policy(alice, warn_after_days=30, days_to_react=7, then="stop")
+    machine_of(alice, sandbox, used_at=now - 30 * DAY)
+    spared = machine_of(alice, sandbox, name="spared", used_at=now - 30 * DAY)
+    idle.look(now=now)
+    Machine.objects.filter(pk=spared.pk).update(keep_alive_until=now + 8 * DAY)
+    idle.look(now=now + 7 * DAY)
+    assert actions()[2:] == ["machine.stopped_idle"]
+    assert Machine.objects.get(warned_at=now) == spared
+
+
 def test_a_machine_that_runs_is_stopped_and_its_members_have_the_days_again(alice, sandbox, now):
     set_policy(alice, warn_after_days=30, days_to_react=7, then="delete")
     machine = machine_of(alice, sandbox, used_at=now - 30 * DAY)
