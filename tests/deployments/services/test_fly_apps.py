@@ -15,7 +15,7 @@ from deployments.clients.fly import FlyFailed, FlyNotConfigured, FlyRefusesToken
 from deployments.models import FlyApp
 from deployments.models.fly_apps import CLAIM_LASTS
 from deployments.services import fly_apps
-from tests.deployments.at_fly import apps_at_fly, at_once, changes_at_fly, kinds_at_fly
+from tests.deployments.at_fly import age, apps_at_fly, at_once, changes_at_fly, kinds_at_fly
 
 State = FlyApp.State
 pytestmark = pytest.mark.django_db
@@ -160,6 +160,15 @@ def test_it_slows_down_when_fly_says_so(intended, sandbox):
     assert kinds_at_fly(sandbox, intended.name) == BOTH
 
 
+def test_it_does_not_wait_where_fly_wants_to_be_left_alone_for_longer_than_there_is(intended, sandbox):
+    sandbox.faults(target="fly", match="POST */ip_assignments", status=429, headers={"Retry-After": "9"})
+
+    with pytest.raises(fly_apps.StillChanging) as refused:
+        ensure(intended, patience=timedelta(seconds=5))
+
+    assert refused.value.retry_after == 9
+
+
 @pytest.mark.parametrize("status", [409, 422])
 def test_an_address_that_fly_says_is_there_already_is_looked_for(intended, sandbox, status):
     sandbox.fly_settings(duplicate_ip_status=status)
@@ -191,6 +200,19 @@ def test_our_own_app_is_recognised_when_fly_has_forgotten_the_key(intended, sand
 
     assert intended.state == State.READY
     assert kinds_at_fly(sandbox, intended.name) == BOTH
+
+
+def test_a_taken_name_that_fly_does_not_show_may_be_ours_for_five_minutes(intended, sandbox):
+    sandbox.add_fly_app(intended.name, network=intended.network)
+    sandbox.faults(target="fly", match="GET /v1/apps/*", status=404, times=0)
+
+    with pytest.raises(fly_apps.StillChanging):
+        ensure(intended, patience=timedelta())
+    assert FlyApp.objects.get().state == State.INTENDED
+    age(intended, minutes=6)
+    with pytest.raises(fly_apps.NoLongerOurs):
+        ensure(intended, patience=timedelta())
+    assert FlyApp.objects.get().state == State.GONE
 
 
 @pytest.mark.parametrize("owner", [{"org_slug": "somebody-else"}, {"network": "another"}, {}])

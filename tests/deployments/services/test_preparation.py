@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from config.core.errors import ApplicationError
+from deployments.clients.fly import Fly
 from deployments.models import Build, Deployment, FlyApp
 from deployments.models.fly_apps import CLAIM_LASTS
 from deployments.names import new_fly_name
@@ -232,6 +233,24 @@ def test_an_app_that_fly_has_lost_is_made_again_under_its_address(alice_api, san
     # To a question that it knows Fly would answer as before.
     assert FlyApp.objects.get().idempotency_key != app.idempotency_key
     assert AuditEvent.objects.filter(action="deployment.lost").count() == 1
+
+
+def test_whoever_finds_it_lost_second_makes_it_where_the_first_could_not(alice_api, sandbox, monkeypatch):
+    prepare(alice_api)
+    app = FlyApp.objects.get()
+    sandbox.remove_fly_app(app.pk)
+    age(app, minutes=6)
+    sandbox.faults(target="fly", match="POST /v1/apps$", status=500)
+    real = Fly.get_app
+
+    def another_finds_it_first(self, name):
+        monkeypatch.setattr(Fly, "get_app", real)
+        assert prepare(alice_api).status_code == 502
+        return real(self, name)
+
+    monkeypatch.setattr(Fly, "get_app", another_finds_it_first)
+    assert prepare(alice_api).status_code == 200
+    assert one_app(sandbox).fly_app_id == app.pk
 
 
 def test_what_a_killed_process_left_is_finished_by_a_later_call(alice_api, sandbox):
