@@ -41,10 +41,13 @@ def require_possible(*, brings_database: bool) -> None:
         raise NoDatabase
 
 
-def hold_counts(*, owner_id: uuid.UUID, organization_ids: Iterable[uuid.UUID]) -> None:
-    """Lock what machines are counted and made behind, so that calls at once can't pass a quota."""
+def hold_counts(*, people: Iterable[uuid.UUID], organization_ids: Iterable[uuid.UUID]) -> None:
+    """Lock what machines are counted and made behind, so that calls at once can't pass a quota.
+
+    `people` are the owner and whoever else is to be held: in everybody's order, or two could wait for each other.
+    """
     list(Organization.objects.select_for_update(no_key=True).filter(pk__in=set(organization_ids)).order_by("pk"))
-    User.objects.select_for_update(no_key=True).get(pk=owner_id)
+    list(User.objects.select_for_update(no_key=True).filter(pk__in=set(people)).order_by("pk"))
 
 
 def begin(*, machine: Machine, region: str, brings_database: bool, actor: audit.Actor, now: datetime) -> None:

@@ -90,7 +90,7 @@ def _intended(  # noqa: PLR0913 - the same
 ) -> Machine:
     """The new machine, or the one that another call has recorded just now."""
     organizations = {caller.organization_id, *([failed.organization_id] if failed else [])}
-    beginning.hold_counts(owner_id=caller.id, organization_ids=organizations)
+    beginning.hold_counts(people=[caller.id], organization_ids=organizations)
     standing.hold(caller)
     same = Machine.objects.select_for_update(no_key=True).filter(called(app_name), owner_id=caller.id)
     machine = same.first()

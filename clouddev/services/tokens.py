@@ -193,7 +193,8 @@ def _held(machine: Machine, person: LetIn) -> Member:
     own = machine.members.filter(
         user_id=person.id, user__is_active=True, user__access_epoch=person.access_epoch
     ).select_related("user")
-    member = own.select_for_update(of=("self", "user"), no_key=True).first()
+    # PostgreSQL locks in this order, which is that of whoever makes the person another kind of member.
+    member = own.select_for_update(of=("user", "self"), no_key=True).first()
     if member is None:
         raise NoSuchMachine
     return member

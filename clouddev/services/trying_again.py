@@ -58,7 +58,7 @@ def try_again(*, machine: Machine, actor: standing.Doer, now: datetime) -> bool:
 
 @transaction.atomic
 def _begin(seen: Machine, actor: standing.Doer, *, now: datetime) -> bool:
-    beginning.hold_counts(owner_id=seen.owner_id, organization_ids=[seen.organization_id])
+    beginning.hold_counts(people=[seen.owner_id, actor.id], organization_ids=[seen.organization_id])
     standing.hold(actor)
     same = Machine.objects.filter(pk=seen.pk, owner_id=seen.owner_id, organization_id=seen.organization_id)
     machine = same.select_for_update(no_key=True).first()
