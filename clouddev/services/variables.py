@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 
 from accounts.models import User
 from clouddev.models import Machine
@@ -17,14 +17,15 @@ from clouddev.models.machines import MachineQuerySet
 KEPT_FOR = timedelta(hours=1)
 ERASED: Mapping[str, Any] = {"sealed_environment": None, "variables_kept_until": None}
 State = Machine.State
+# Beside the row, not joined to it: so an update looks at the row once more that somebody has changed meanwhile.
+_MAY_USE = Exists(User.objects.filter(pk=OuterRef("owner_id"), is_active=True))
 
 
 def kept_after_failure(*, now: datetime) -> dict[str, Any]:
     """What to write to the row of a machine that could not be made."""
-    may_use = Exists(User.objects.filter(pk=OuterRef("owner_id"), is_active=True))
     return {
-        "sealed_environment": Case(When(may_use, then=F("sealed_environment"))),
-        "variables_kept_until": Case(When(may_use, then=Value(now + KEPT_FOR))),
+        "sealed_environment": Case(When(_MAY_USE, then=F("sealed_environment"))),
+        "variables_kept_until": Case(When(_MAY_USE, then=Value(now + KEPT_FOR))),
     }
 
 
@@ -40,5 +41,5 @@ def erase(machines: MachineQuerySet) -> int:
 
 
 def forget_over(*, now: datetime) -> int:
-    """Erase what has been kept for its hour. Can be repeated."""
-    return erase(Machine.objects.filter(variables_kept_until__lte=now))
+    """Erase what has been kept for its hour, or that failed while its owner's access ended. Can be repeated."""
+    return erase(Machine.objects.filter(Q(variables_kept_until__lte=now) | ~Q(_MAY_USE)))

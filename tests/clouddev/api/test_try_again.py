@@ -208,6 +208,16 @@ def test_erasing_what_is_over_leaves_the_rest(alice, failed):
     assert set(Machine.objects.filter(sealed_environment=None)) == {over}
 
 
+def test_what_failed_in_the_moment_in_which_its_owner_was_suspended_is_erased_within_the_minute(bob, failed):
+    """The failure saw the owner as they were before, and suspending them saw no failure yet."""
+    theirs = make_failed(bob, "blog")
+    User.objects.filter(pk=failed.owner_id).update(is_active=False)
+    assert variables.forget_over(now=timezone.now()) == 1
+    failed.refresh_from_db()
+    assert (failed.sealed_environment, failed.variables_kept_until) == (None, None)
+    assert list(Machine.objects.exclude(sealed_environment=None)) == [theirs]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_at_once_begin_it_once(alice, failed, sandbox):
     token = token_of(alice)
