@@ -51,12 +51,7 @@ def let_in(*, offer: Offer, person: standing.Doer, now: datetime, claim: Claim) 
         claim(machine)
         member = machine.members.filter(user=user).first()
         if member is None:
-            if machine.members.count() >= MOST_MEMBERS:
-                raise TooManyMembers(
-                    f"This machine has {MOST_MEMBERS} members, which is the most it may have. Ask "
-                    f"{by} to remove one, and accept again."
-                )
-            _add(machine, user, role, now=now)
+            _add(machine, user, role, now=now, offered_by=offer.made_by)
         elif (member.role, role) == (Role.MEMBER, Role.OWNER):
             machine.members.filter(pk=member.pk).update(role=role)
         else:
@@ -77,7 +72,8 @@ def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
     """Make the person the one whose machine it counts as; the one before stays a member.
 
     It goes to their own organization, unless they belong to the one that it is in. Raises NoSuchPerson, AccessEnded,
-    Conflict when they have a machine of this name, QuotaReached, OwnOrganizationSuspended, and what `claim` raises.
+    Conflict when they have a machine of this name, TooManyMembers, QuotaReached, OwnOrganizationSuspended, and what
+    `claim` raises.
     """
     login, is_own = user.get_short_name(), actor.id == user.pk
     try:
@@ -102,7 +98,7 @@ def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
                 owner=user, organization=machine.organization_id, warned_at=None, last_active_at=now
             )
             if not machine.members.filter(user=user).update(role=Role.OWNER):
-                _add(machine, user, Role.OWNER, now=now)
+                _add(machine, user, Role.OWNER, now=now, offered_by=offered_by)
             machine.members.filter(user_id=before).update(role=Role.MEMBER)
             _end_offers(machine, user)
             told = {"offered_by": offered_by.get_short_name()} if offered_by else {}
@@ -164,7 +160,15 @@ def _belongs(machine: Machine, user: User) -> bool:
     return Membership.objects.filter(organization=machine.organization_id, user=user).exists()
 
 
-def _add(machine: Machine, user: User, role: str, *, now: datetime) -> None:
+def _add(machine: Machine, user: User, role: str, *, now: datetime, offered_by: User | None) -> None:
+    """Make the person a member of the machine, which is locked. Raises TooManyMembers."""
+    if machine.members.count() >= MOST_MEMBERS:
+        if offered_by is None:
+            raise TooManyMembers
+        raise TooManyMembers(
+            f"This machine has {MOST_MEMBERS} members, which is the most it may have. Ask "
+            f"{offered_by.get_short_name()} to remove one, and accept again."
+        )
     Member.objects.create(machine=machine, user=user, role=role, linux_user=linux_user_of(user.pk), created_at=now)
 
 

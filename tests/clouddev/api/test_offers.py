@@ -287,8 +287,9 @@ def test_a_suspended_organization_gets_no_machine(charlie, studio):
     assert Offer.objects.filter(pk=offer.pk).exists()
 
 
-def test_a_machine_has_no_more_members_than_it_may(charlie_api, charlie, studio):
-    offer = make_offer(studio, charlie)
+@KINDS
+def test_a_machine_has_no_more_members_than_it_may(charlie_api, charlie, studio, kind):
+    offer = make_offer(studio, charlie, kind)
     Member.objects.bulk_create(
         Member(machine=studio, user=make_person(f"person-{number}"), linux_user="x", created_at=timezone.now())
         for number in range(48)
