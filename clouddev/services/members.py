@@ -71,11 +71,17 @@ def add_member(*, machine: Machine, login: str, role: str | None, actor: Doer, n
 
 
 def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> str:
-    """Take a person's access away, or the offer of it; tells what that doesn't end. Raises NotAMember and LastOwner."""
+    """Take a person's access away, or the offer of it; tells what that doesn't end.
+
+    Raises NotAMember, LastOwner, and NoSuchMachine when whoever takes another's no longer decides about the machine.
+    """
     with transaction.atomic():
         machine = joining.locked(machine)
         named = machine.members.filter(user__github_login__iexact=login)
         member = named.order_by(F("user__last_login").desc(nulls_last=True)).first()
+        if member is None or member.user_id != actor.id:
+            # Who has just removed them, or made them a member, has decided first.
+            joining.require_decider(machine, actor)
         if member is None:
             if offers.withdraw_membership(machine=machine, login=login, actor=actor, now=timezone.now()):
                 return AFTER_WITHDRAWAL

@@ -10,8 +10,9 @@ from accounts.models import AuditEvent, User
 from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import linux_user_of
 from clouddev.services import members
+from clouddev.services.access import NoSuchMachine
 from tests.clouddev.api.asking import BAD_NAMES, BAD_QUERIES, NO_MACHINE, SUSPENDED, said
-from tests.clouddev.builders import add_member, make_machine, make_webhook_token
+from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.conftest import APIClient, make_person, token_of
 from tests.deployments.at_fly import at_once
 
@@ -270,6 +271,22 @@ def test_owners_who_remove_each_other_at_once_leave_one(alice, bob, charlie):
     answers = at_once(2, lambda number: remove(apis[number], ("bob", "alice")[number]))
     assert min(answer.status_code for answer in answers) == 200
     assert list(roles(machine).values()) == ["owner"]
+
+
+@pytest.mark.parametrize("login", ["alice", "charlie"])
+def test_whoever_was_an_owner_a_moment_ago_removes_nobody_and_withdraws_nothing(alice, bob, charlie, studio, login):
+    """bob's request was let in while he was one."""
+    add_member(studio, make_person("second"), Role.OWNER)
+    Member.objects.filter(user=alice).update(role=Role.MEMBER)
+    Machine.objects.update(owner=User.objects.get(github_login="second"))
+    make_offer(studio, charlie)
+    before = roles(studio)
+    for end in (lambda: None, Member.objects.filter(user=bob).delete):
+        end()
+        with pytest.raises(NoSuchMachine):
+            members.remove_member(machine=studio, login=login, actor=bob)
+    assert roles(studio) == {who: role for who, role in before.items() if who != "bob"}
+    assert Offer.objects.count() == 1
 
 
 # --- transferring -------------------------------------------------------------------------------
