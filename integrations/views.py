@@ -30,7 +30,7 @@ class ConnectView(View):
             asked = connect_links.find(token=token, user=cast("User", request.user), now=timezone.now())
         except connect_links.NoSuchLink as error:
             return error_response(request, error, title=_NOT_HERE)
-        context = {"asked": asked, "token": token, "server": urlsplit(settings.PUBLIC_URL).netloc}
+        context = {"asked": asked, "name": asked.name, "token": token, "server": urlsplit(settings.PUBLIC_URL).netloc}
         response = render(request, "integrations/connect.html", context)
         target = urlsplit(asked.target)
         response["Content-Security-Policy"] = page_policy(form_action=f"{target.scheme}://{target.netloc}")

@@ -17,6 +17,7 @@ from config.core.crypto import digest, keyring, random_hex
 from config.core.errors import NotFound
 from integrations.clients.nango import ConnectSession
 from integrations.models import ConnectLink
+from integrations.services import integrations
 
 _TOKEN_LENGTH = 64
 
@@ -37,6 +38,11 @@ class Asked:
     link: ConnectLink
     tool: str
     target: str
+
+    @property
+    def name(self) -> str:
+        """What is to be connected, as people call it."""
+        return integrations.name_of(self.link.integration_id)
 
 
 def make(

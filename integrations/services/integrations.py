@@ -18,7 +18,7 @@ from django.conf import settings
 from config.core import cache
 from config.core.errors import ApplicationError
 from config.core.outgoing import ServiceTimeout
-from integrations.clients.nango import Nango
+from integrations.clients.nango import Nango, NangoNotConfigured
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,16 @@ def list_integrations() -> bytes:
         _near[nango] = kept
         return kept.content
     return _fly(nango, stale=kept)
+
+
+def name_of(integration_id: str) -> str:
+    """What people call the integration, as far as the last list tells, else its id. Nango isn't asked."""
+    try:
+        kept = _kept(Nango.from_settings())
+    except NangoNotConfigured:
+        kept = None
+    listed: list[dict[str, str]] = orjson.loads(kept.content) if kept else []
+    return next((item["displayName"] for item in listed if item["id"] == integration_id), integration_id)
 
 
 def _fly(nango: Nango, *, stale: _Kept | None) -> bytes:

@@ -77,6 +77,35 @@ def test_the_page_says_for_whom_and_who_asked_and_changes_nothing(alice, link, s
     assert f"form-action 'self' {sandbox.url};" in page["Content-Security-Policy"]
 
 
+def test_the_page_calls_the_service_by_its_name_where_the_list_is_at_hand_and_asks_nango_nothing(
+    alice, alice_api, sandbox, calls, settings
+):
+    settings.INTEGRATIONS_CACHE_SECONDS = 60
+    link = alice_api.post(ASK, {"integration_id": "salesforce"}).json()["data"]["connectLink"]
+    before = calls()
+    by_id = " ".join(look(browser_of(alice), link).content.decode().split())
+    assert calls() == before
+    assert "<h1>Connect <bdi>salesforce</bdi>?</h1>" in by_id
+    assert "<dt>Integration</dt>" not in by_id
+
+    alice_api.get("/api/integrations")
+    before = calls()
+    by_name = " ".join(look(browser_of(alice), link).content.decode().split())
+    assert calls() == before
+    assert "<h1>Connect <bdi>Salesforce</bdi>?</h1>" in by_name
+    # Two may be called the same, so that the id is told, too.
+    assert "<dt>Integration</dt> <dd><bdi>salesforce</bdi></dd>" in by_name
+
+
+def test_the_page_calls_a_service_that_the_list_does_not_have_by_its_id(alice, alice_api, sandbox, settings):
+    settings.INTEGRATIONS_CACHE_SECONDS = 60
+    link = alice_api.post(ASK, {"integration_id": "acme"}).json()["data"]["connectLink"]
+    sandbox.control("DELETE", "/nango/integrations/acme")
+    alice_api.get("/api/integrations")
+
+    assert "<h1>Connect <bdi>acme</bdi>?</h1>" in look(browser_of(alice), link).content.decode()
+
+
 def test_the_button_leads_to_nangos_page_on_which_the_account_is_connected(alice, alice_api, link, sandbox):
     answer = press(browser_of(alice), link)
 

@@ -13,6 +13,7 @@ def test_a_person_connects_an_account_by_their_tools_link_and_nobody_else_does(s
     token = alice.log_in(tool())
     headers = {"Authorization": f"Bearer {token}"}
     asked = {"integration_id": "acme"}
+    assert server.request("GET", "/api/integrations", headers=headers).status == 200
     link = server.request("POST", "/api/nango/connect-session", json=asked, headers=headers).json()["data"][
         "connectLink"
     ]
@@ -24,7 +25,7 @@ def test_a_person_connects_an_account_by_their_tools_link_and_nobody_else_does(s
     bob.shoot("connect-2-somebody-else")
 
     alice.page.goto(link)
-    alice.reads("Connect acme?")
+    alice.reads("Connect Acme?")
     expect(alice.page.locator("main")).to_contain_text("crayon CLI on laptop")
     for width in (320, 375, 1100):
         alice.page.set_viewport_size({"width": width, "height": 740})
