@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import CLILogin, User
 from accounts.services import cli_login, people, tokens
 from config.core.errors import Malformed
-from config.core.requests import current_address, own_path
+from config.core.requests import current_address, is_same_place, own_path
 from config.core.returning import posted_from
 
 
@@ -87,7 +87,7 @@ class CLILoginView(View):
             return render(request, "accounts/cli_login_expired.html", status=404)
         if login.state != CLILogin.State.PENDING:
             return _decided_page(request, login)
-        context = {"login": login, "elsewhere": login.address != current_address()}
+        context = {"login": login, "elsewhere": not is_same_place(login.address, current_address())}
         return render(request, "accounts/cli_login.html", context)
 
     def post(self, request: HttpRequest) -> HttpResponse:

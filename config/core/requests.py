@@ -126,6 +126,16 @@ def plain_address(address: str) -> str:
     return str(mapped or parsed).partition("%")[0]
 
 
+def is_same_place(one: str | None, other: str | None) -> bool:
+    """Whether two addresses, each as `plain_address` has it or unknown, are of one host as far as they tell.
+
+    A host speaks to itself from `127.0.0.1` or from `::1`, as its programs please.
+    """
+    if not one or not other:
+        return False
+    return one == other or all(ipaddress.ip_address(address).is_loopback for address in (one, other))
+
+
 def networks_of(address: str) -> tuple[str, ...]:
     """What a limit counts `address` as: itself; for IPv6 its /64, all of which one host may use, its /56 and its /48.
 

@@ -57,6 +57,11 @@ def test_it_warns_when_the_request_came_from_another_address(alices, started):
     assert "The request came from another address than the one you are using now." in text_of(look(alices, code))
 
 
+def test_a_computer_that_speaks_to_itself_by_ipv6_and_ipv4_is_one_address(alices, started):
+    code, _ = started(address="::1")
+    assert "another address" not in text_of(look(alices, code))
+
+
 def test_what_a_tool_says_of_itself_is_escaped(alices, started):
     code, _ = started(client_name="<script>alert(1)</script>", hostname='"><img src=x onerror=alert(1)>')
     pages = [look(alices, code)]
