@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
@@ -23,7 +24,8 @@ def logins_by_day(*, now: datetime) -> Chart:
     counts = counts_by_day(decisions, at="at", kind="action", now=now)
     approved = [counts[day, "cli_login.approved"] for day in days]
     denied = [counts[day, "cli_login.denied"] for day in days]
-    sentence = f"{sum(approved)} CLI logins approved and {sum(denied)} denied in the last {CHART_DAYS} days."
+    logins = f"CLI login{pluralize(sum(approved))}"
+    sentence = f"{sum(approved)} {logins} approved and {sum(denied)} denied in the last {CHART_DAYS} days."
     bars = [
         Bars("Approved", approved, "var(--color-primary-500)"),
         Bars("Denied", denied, "var(--color-base-400)"),

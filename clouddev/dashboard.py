@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db.models import Count
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 
 from accounts.models import AuditEvent
@@ -61,7 +62,8 @@ def machines_by_day(*, now: datetime) -> Chart:
     counts = counts_by_day(AuditEvent.objects.filter(action__in=_EVENTS), at="at", kind="action", now=now)
     series = {action: [counts[day, action] for day in days] for action in _EVENTS}
     made, failed, destroyed = (sum(numbers) for numbers in series.values())
-    sentence = f"{made} machines made, {failed} failed and {destroyed} destroyed in the last {CHART_DAYS} days."
+    counted = f"{made} machine{pluralize(made)} made, {failed} failed and {destroyed} destroyed"
+    sentence = f"{counted} in the last {CHART_DAYS} days."
     bars = [Bars(label, series[action], colour) for action, (label, colour) in _EVENTS.items()]
     return stacked_bars(days=days, bars=bars, sentence=sentence)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db.models import Count, Q
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -81,7 +82,7 @@ def builds_by_day(*, now: datetime) -> Chart:
 
     released, failed, canceled = series((State.LIVE, State.RELEASED)), series(_FAILED), series((State.CANCELED,))
     sentence = (
-        f"{sum(released)} builds released, {sum(failed)} failed and {sum(canceled)} canceled "
+        f"{sum(released)} build{pluralize(sum(released))} released, {sum(failed)} failed and {sum(canceled)} canceled "
         f"in the last {CHART_DAYS} days."
     )
     bars = [

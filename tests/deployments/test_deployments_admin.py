@@ -187,5 +187,5 @@ def test_the_chart_counts_each_builds_outcome_on_the_day_it_ended(browser, shop)
     for days, state in ((0, State.LIVE), (0, State.FAILED), (1, State.INTERRUPTED), (1, State.CANCELED), (30, "live")):
         make_build(shop, state=state, finished_at=today - timedelta(days=days))
     sentence = builds_by_day(now=NOW).sentence
-    assert sentence == "1 builds released, 2 failed and 1 canceled in the last 14 days."
+    assert sentence == "1 build released, 2 failed and 1 canceled in the last 14 days."
     assert sentence in browser.get("/admin/").content.decode()

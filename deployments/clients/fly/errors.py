@@ -32,7 +32,7 @@ class FlyFailed(UpstreamFailed):
 class FlyRejected(FlyFailed):
     """502: Fly does not take the request as it is (400 or 422), and has changed nothing."""
 
-    default = "Fly refuses this, and would do so again. Tell an operator of this server, who can see Fly's reason."
+    default = "Fly refuses this, and would do so again. Tell an operator: this server's log has Fly's reason."
     is_permanent = True
 
     def __init__(self, *, reason: str = "") -> None:

@@ -164,7 +164,7 @@ def test_what_fly_says_in_its_errors_stays_in_our_log(alice_api, sandbox):
     assert prepare(alice_api).json() == {"error": REFUSED}
 
 
-REFUSED = "Fly refuses this, and would do so again. Tell an operator of this server, who can see Fly's reason."
+REFUSED = "Fly refuses this, and would do so again. Tell an operator: this server's log has Fly's reason."
 UNPAID = "This server's account at Fly has to be settled before anything more can run. Tell its operator."
 NO_QUOTA = "This server's quota at Fly is used up. Tell its operator."
 
