@@ -177,6 +177,13 @@ def test_signing_out_everywhere_asks_first_and_says_how_much_that_is(alices, bro
     assert "Sign out 1 app and 2 browsers, this one included?" in text_of(alices.get(PATH))
 
 
+def test_signing_out_everywhere_asks_about_this_browser_alone_where_there_is_no_other(alices, alice):
+    alices.get(PATH)
+    assert "Sign out this browser? You sign in anew then." in text_of(alices.get(PATH))
+    token_of(alice)
+    assert "Sign out 1 app and this browser? They stop working" in text_of(alices.get(PATH))
+
+
 def test_signing_out_ends_the_session_itself(alices):
     key = alices.client.cookies["session"].value
     page = alices.get(PATH)

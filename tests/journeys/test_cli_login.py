@@ -112,7 +112,7 @@ def test_a_person_sees_and_ends_their_own_apps_only(server, person, tool):
     alice.shoot("9-app-signed-out")
     assert server.request("GET", "/api/integrations", token=token).status == 401
     alice.page.get_by_text("Sign out everywhere…").click()
-    expect(alice.page.get_by_text("Sign out 0 apps and 1 browser, this one included?")).to_be_visible()
+    expect(alice.page.get_by_text("Sign out this browser? You sign in anew then.")).to_be_visible()
     alice.page.get_by_role("button", name="Sign out everywhere").click()
     alice.reads("Sign in")
     alice.shoot("10-signed-out-everywhere")
