@@ -187,7 +187,7 @@ def test_what_others_were_given_stays(alice, bob, charlie):
     token, browser, login = token_of(charlie), browser_of(charlie), approved_login(charlie)
     link, failed = make_link(charlie), make_failed(charlie, "blog")
     build = make_build(make_deployment(alice, "site"), pushed_by=charlie)
-    epoch = charlie.cache_epoch
+    epochs = charlie.access_epoch, charlie.cache_epoch
     people.suspend(user=bob, by=None)
     kept.refresh_from_db()
     elsewhere.refresh_from_db()
@@ -198,7 +198,7 @@ def test_what_others_were_given_stays(alice, bob, charlie):
     assert browser.get("/account/apps").status_code == 200
     told = cli_login.check(code=login.code, secret=login.secret, address="127.0.0.1", now=timezone.now())
     assert told.status == "approved"
-    assert User.objects.get(pk=charlie.pk).cache_epoch == epoch
+    assert User.objects.values_list("access_epoch", "cache_epoch").get(pk=charlie.pk) == epochs
     assert ConnectLink.objects.get() == link
     assert Machine.objects.get(sealed_environment__isnull=False) == failed
     assert Build.objects.get(pk=build.pk).state == Build.State.QUEUED

@@ -131,6 +131,18 @@ def test_broken_ones_are_marked_for_operators(alice, alice_api, connect, sandbox
     assert not Connection.objects.get().needs_reconnect
 
 
+def test_what_becomes_of_one_is_noted_of_that_one(alice, alice_api, connect):
+    own(alice, "gone")
+    own(alice, connect(alice, connection_id="broken", errors=[{"type": "auth", "log_id": "l1"}]))
+    own(alice, connect(alice, connection_id="whole"))
+    listed(alice_api)
+
+    noted = {
+        row.connection_id: (row.missing_since is not None, row.needs_reconnect) for row in Connection.objects.all()
+    }
+    assert noted == {"broken": (False, True), "gone": (True, False), "whole": (False, False)}
+
+
 def test_a_failed_synchronisation_needs_no_reconnect(alice, alice_api, connect):
     connect(alice, errors=[{"type": "sync", "log_id": "l1"}])
     listed(alice_api)

@@ -17,7 +17,7 @@ from deployments.services import building, builds, cancelation, destroying
 from deployments.services.building import readiness
 from deployments.services.building.attempts import take
 from tests.deployments.at_work import WorkGround, archive_of, log_of, wait_for
-from tests.deployments.builders import make_build
+from tests.deployments.builders import make_build, make_deployment
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -82,6 +82,7 @@ def somebody_working_on(build: Build) -> Iterator[threading.Thread]:
 def test_an_app_that_does_not_answer_is_released_and_asked_again(
     build: Build, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = make_build(make_deployment(build.pushed_by, "blog"), state=State.RELEASED, finished_at=timezone.now())
     build = silent_build(build, sandbox, monkeypatch)
     assert (build.state, build.error, build.is_over) == (State.RELEASED, "", True)
     assert "nothing answers at" in log_of(build.pk)
@@ -93,6 +94,7 @@ def test_an_app_that_does_not_answer_is_released_and_asked_again(
     forget_rechecks()
     building.recheck(build.pk)
     assert (Build.objects.get(pk=build.pk).state, rechecks()) == (State.LIVE, 0)
+    assert Build.objects.get(pk=other.pk).state == State.RELEASED
 
 
 def test_whoever_was_to_ask_again_may_die(
