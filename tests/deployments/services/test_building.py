@@ -11,11 +11,13 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
+from config.core.attempts import CutOff
 from deployments.clients.flyctl import Limits
 from deployments.models import Build
 from deployments.services import building, builds, cancelation
 from deployments.services.building import readiness, release
 from deployments.services.building.attempts import take
+from deployments.services.building.logbook import Logbook
 from tests.deployments.at_work import WorkGround, archive_of, log_of
 from tests.deployments.packing import entry, folder, hard_link, packed, symlink
 from tests.sandbox_process import SandboxProcess
@@ -68,6 +70,17 @@ def test_a_dockerfile_that_fails_is_told_in_a_sentence(pushed: Any, work: WorkGr
     assert (build.state, build.error) == (State.FAILED, "Step 3 of 3 failed: `exit 1` ended with exit code 1.")
     assert AuditEvent.objects.filter(action="build.failed", details__error=build.error).exists()
     work.require_nothing_left()
+
+
+def test_a_deployment_that_still_holds_the_app_is_waited_for(
+    pushed: Any, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(pushed(archive_of("one")))
+    monkeypatch.setattr(release, "_LEASE_PAUSE_SECONDS", 0.0)
+    sandbox.faults(target="fly", match="POST */lease", status=423, body={"error": "lease currently held by another"})
+    build = built(pushed(archive_of("two")))
+    assert "lease currently held" in log_of(build.pk)
+    assert (build.state, build.error) == (State.LIVE, "")
 
 
 def test_a_second_build_of_the_same_app_updates_its_machine(pushed: Any, sandbox: SandboxProcess) -> None:
@@ -333,6 +346,29 @@ def test_a_step_is_shown_and_costs_one_query_however_often_it_is_told(
             attempt.note_step("Uploading the image…")
     build.refresh_from_db()
     assert build.step == "Uploading the image…"
+
+
+def test_one_that_was_ended_meanwhile_is_not_written_to(pushed: Any) -> None:
+    build = pushed(archive_of("x"))
+    attempt = take(build.pk)
+    assert attempt is not None
+    Build.objects.filter(pk=build.pk).update(state=State.CANCELED, finished_at=timezone.now())
+    with pytest.raises(CutOff):
+        attempt.note_released(image="registry.fly.io/crayon-a:build-1")
+    assert Build.objects.get(pk=build.pk).state == State.CANCELED
+
+
+def test_lines_are_written_many_at_a_time(pushed: Any, django_assert_num_queries: Any) -> None:
+    attempt = take(pushed(archive_of("x")).pk)
+    assert attempt is not None
+    logbook = Logbook(attempt)
+    logbook._flushed_at += 60
+    with django_assert_num_queries(0):
+        for _ in range(100):
+            logbook.write("x" * 600)
+    logbook._flushed_at -= 120
+    logbook.write("y")
+    assert log_of(attempt.row.pk) == 100 * f"{'x' * 600}\n" + "y\n"
 
 
 def test_a_fifth_attempt_gives_up_and_asks_for_another_push(pushed: Any) -> None:
