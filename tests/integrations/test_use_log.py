@@ -212,6 +212,30 @@ def test_the_thread_writes_within_seconds_and_the_end_of_the_process_at_once(ali
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("problem", [OperationalError, ProgrammingError])
+def test_what_could_not_be_written_is_written_though_nothing_else_comes(alice, monkeypatch, problem):
+    log = UseLog()
+    caller = caller_of(token_of(alice), now=timezone.now())
+    written, is_written = log._write_down, Event()
+
+    def fail_once(uses, left):
+        monkeypatch.setattr(log, "_write_down", then_write)
+        raise problem
+
+    def then_write(uses, left):
+        is_written.set()
+        return written(uses, left)
+
+    monkeypatch.setattr(use_log, "WRITES_EVERY_SECONDS", 0)
+    monkeypatch.setattr(log, "_write_down", fail_once)
+    log.note(caller=caller, integration_id="acme", connection_id="a", now=NOON)
+    try:
+        assert is_written.wait(timeout=10)
+    finally:
+        log.stop()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_comes_while_the_last_numbers_are_written_is_written_too(alice, monkeypatch):
     log = UseLog()
     caller = caller_of(token_of(alice), now=timezone.now())
