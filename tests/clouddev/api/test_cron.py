@@ -319,6 +319,14 @@ def test_a_job_is_deleted_with_its_runs(bob_api, bob, studio):
     assert said(delete(bob_api, job.pk)) == (404, NO_JOB)
 
 
+def test_a_deletion_that_can_not_be_written_down_is_not_made(alice_api, studio):
+    job = make_job(studio)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
+    assert delete(alice_api, job.pk).status_code == 500
+    assert CronJob.objects.get() == job
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_delete_a_job_at_once_one_does_and_writes_it_down(alice, studio):
     job = make_job(studio)

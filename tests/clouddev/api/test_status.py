@@ -174,6 +174,17 @@ def test_while_fly_hangs_one_thread_waits_and_others_are_told_what_was_heard_las
     assert asked_at_fly(sandbox) == [ASKS_ALL]
 
 
+def test_of_what_fly_tells_machines_that_are_there_and_may_be_ours_are_kept(studio_at_fly, sandbox):
+    app, others = studio_at_fly.fly_app_id, "somebodys-app"
+    told = [(app, "stopped"), (app, "destroyed"), (app, "replaced"), (others, "started"), (others, "destroyed")]
+    machines = [
+        {"id": f"m{number}", "app_name": name, "state": state, "updated_at": "2030-05-06T12:00:00Z"}
+        for number, (name, state) in enumerate(told)
+    ]
+    sandbox.faults(target="fly", match="GET /v1/orgs/*", body={"machines": machines, "next_cursor": ""})
+    assert at_fly.states() == {app: "stopped"}
+
+
 def test_while_fly_hangs_and_nothing_was_heard_others_wait_for_a_second(studio_at_fly, sandbox):
     with fly_hanging(sandbox):
         began = time.monotonic()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 
-from accounts.models import AuditEvent, Organization
+from accounts.models import AuditEvent, Organization, User
 from clouddev.clients import dev_server
 from clouddev.devui import Use
 from clouddev.models import CronRun, Machine, Member
@@ -74,6 +74,13 @@ def test_a_workflow_is_started_in_its_creators_name_and_its_end_is_noticed(alice
     }
     assert (run.sent_at, run.finished_at) == (NOON, end)
     assert end - NOON <= 3 * SECOND
+
+
+@pytest.mark.parametrize(("at_github", "login"), [("alice-two", "alice-two"), ("", "alice")])
+def test_its_creator_is_named_by_their_login_at_github(alice, run, sandbox, at_github, login):
+    User.objects.filter(pk=alice.pk).update(github_login=at_github)
+    go_on(run, NOON)
+    assert [there["claims"]["login"] for there in started(sandbox)] == [login]
 
 
 def test_a_run_counts_as_use_of_the_machine(run, studio, alice):
