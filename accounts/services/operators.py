@@ -81,14 +81,18 @@ def suspend(*, user: User, by: User) -> bool:
     return people.suspend(user=user, by=by)
 
 
+@transaction.atomic
 def restore(*, user: User, by: User) -> bool:
     """Let a suspended person in again; False when they weren't suspended. Raises SuperusersOnly."""
+    by = power.hold(by=by, over=user)
     power.require_power(by=by, over=[user.pk])
     return people.restore(user=user, by=by)
 
 
+@transaction.atomic
 def approve(*, user: User, by: User) -> bool:
     """Let a waiting person in; False when they weren't waiting. Raises SuperusersOnly."""
+    by = power.hold(by=by, over=user)
     power.require_power(by=by, over=[user.pk])
     return people.approve_from_waitlist(user=user, by=by)
 
@@ -133,7 +137,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
 @transaction.atomic
 def add(*, user: User, by: User) -> None:
     """Save a new operator who signs in with a password. Raises SuperusersOnly."""
-    power.require_superuser(by=by, what="add an operator")
+    power.require_superuser(by=power.hold(by=by, over=by), what="add an operator")
     user.is_staff = True
     user.save(force_insert=True)
     audit.record("operator.added", actor=by, target=user)
@@ -142,9 +146,9 @@ def add(*, user: User, by: User) -> None:
 @contextmanager
 def auditing_password_of(*, user_id: uuid.UUID, by: User) -> Iterator[None]:
     """Leave an audit row when the person's password is another one afterwards. Raises SuperusersOnly for another's."""
-    if user_id != by.pk:
-        power.require_superuser(by=by, what="set another operator's password")
     with transaction.atomic():
+        if user_id != by.pk:
+            power.require_superuser(by=power.hold(by=by, over=by), what="set another operator's password")
         before = _password_hash(user_id)
         yield
         if _password_hash(user_id) != before:

@@ -305,3 +305,20 @@ def test_an_operator_who_was_let_in_before_they_stopped_being_one_changes_nothin
         with pytest.raises(SuperusersOnly, match="no operator any more"):
             operators.set_role(user=boss, is_staff=False, is_superuser=False, by=operator)
     assert User.objects.filter(is_active=True, pk__in=[alice.pk, boss.pk]).count() == 2
+
+
+@pytest.mark.parametrize("left", [{"is_superuser": False}, {"is_staff": False, "is_superuser": False}])
+def test_an_operator_who_was_let_in_before_they_stopped_being_one_lets_nobody_in(alice, left):
+    """`restore` and `approve` are any operator's, the others a superuser's."""
+    operator, boss = make_operator(), make_operator("boss")
+    User.objects.filter(pk=operator.pk).update(**left)
+    with pytest.raises(SuperusersOnly):
+        operators.add(user=User(username="late"), by=operator)
+    with pytest.raises(SuperusersOnly), operators.auditing_password_of(user_id=boss.pk, by=operator):
+        User.objects.filter(pk=boss.pk).update(password="!mine")
+    assert (User.objects.filter(username="late").count(), User.objects.get(pk=boss.pk).password) == (0, boss.password)
+    if "is_staff" in left:
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+        for let_in in (operators.restore, operators.approve):
+            with pytest.raises(SuperusersOnly, match="no operator any more"):
+                let_in(user=alice, by=operator)
