@@ -50,10 +50,9 @@ def hold(machine: Machine, recipient: User, actor: Doer) -> Machine:
     the recipient is shut out by now.
     """
     # In the order in which others take these locks (`standing`), and everybody the people in the same one.
-    acting = Q(pk=actor.id, access_epoch=actor.access_epoch)
-    people = User.objects.select_for_update(no_key=True).filter(acting | Q(pk=recipient.pk), is_active=True)
-    there = set(people.order_by("pk").values_list("pk", flat=True))
-    if actor.id not in there:
+    people = User.objects.select_for_update(no_key=True).filter(pk__in={actor.id, recipient.pk}, is_active=True)
+    there = dict(people.order_by("pk").values_list("pk", "access_epoch"))
+    if there.get(actor.id) != actor.access_epoch:
         raise AccessEnded
     machine = joining.locked(machine)
     joining.require_decider(machine, actor)
@@ -183,7 +182,7 @@ def _require_room(recipient: User, actor: audit.Actor, now: datetime) -> None:
     """Raise TooManyOffers when as many wait as may, of one of the two or between them."""
     made, received = Q(made_by=actor.id), Q(recipient=recipient)
     counts = (
-        Offer.objects.waiting(now)
+        Offer.objects.standing(now)
         .filter(made | received)
         .aggregate(
             made=Count("pk", filter=made),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Membership, User
+from accounts.models import AuditEvent, Membership, Organization, User
 from accounts.services import people
 from accounts.services.standing import AccessEnded
 from clouddev.models import Machine, Member, Offer
@@ -189,6 +189,9 @@ def test_there_is_only_so_much_that_somebody_is_offered(alice_api, charlie, stud
         make_offer(make_machine(make_person(f"person-{number}")), charlie)
     sentence = "As many offers wait for charlie as may. Ask them to accept or decline some."
     assert said(add(alice_api, "charlie")) == said(transfer(alice_api, "charlie")) == (409, {"error": sentence})
+    # What charlie can't see, they can't decline either.
+    Organization.objects.filter(machines__owner__github_login="person-0").update(suspended_at=timezone.now())
+    assert add(alice_api, "charlie").status_code == 200
 
 
 def test_a_machine_that_is_being_destroyed_is_offered_to_nobody(alice_api, alice, charlie, studio):
@@ -225,6 +228,13 @@ def test_a_request_whose_person_was_signed_out_meanwhile_offers_nothing(alice, c
     with pytest.raises(AccessEnded):
         members.transfer(machine=studio, login="charlie", actor=alice, now=timezone.now())
     assert not Offer.objects.exists()
+
+
+def test_a_request_whose_person_was_signed_out_meanwhile_gives_up_no_role(alice, bob, studio):
+    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
+    with pytest.raises(AccessEnded):
+        members.add_member(machine=studio, login="alice", role="owner", actor=alice, now=timezone.now())
+    assert roles(studio) == BEFORE
 
 
 # --- what can't be now goes on waiting ----------------------------------------------------------
