@@ -1,15 +1,18 @@
 """Making and removing a machine: what Fly, the data database and our rows have afterwards."""
 
 import pytest
+from django.db import OperationalError, connection
 
 from accounts.models import AuditEvent
 from clouddev.devui import Signer
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
 from clouddev.services import provisioning
+from clouddev.services.provisioning.attempts import take
 from deployments.clients.fly import Fly
 from deployments.models import FlyApp
 from tests.clouddev.at_work import MULTI_LINE, OWN_DATABASE, at_fly, everything_in_the_database
+from tests.clouddev.builders import make_machine
 from tests.deployments.at_fly import apps_at_fly, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -282,6 +285,20 @@ def test_a_name_that_somebody_else_has_at_fly_is_given_up_for_another(workshop, 
     again = workshop.make(alice)
     assert again.state == State.READY
     assert apps_at_fly(sandbox) == {theirs, again.fly_app_id}
+
+
+def test_what_was_ordered_meanwhile_is_left_to_others_where_the_database_is_away(alice, monkeypatch):
+    machine = make_machine(alice, state=State.CREATING)
+    attempt = take(machine.pk)
+    Machine.objects.update(state=State.DESTROYING)
+
+    def away(*_arguments):
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "cursor", away)
+        assert attempt.make_way() is False
+    assert attempt.make_way() is True
 
 
 def test_the_steps_are_told_while_it_is_made(workshop, alice, sandbox):
