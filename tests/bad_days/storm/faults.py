@@ -2,8 +2,11 @@
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.bad_days.storm.model import Journal
+from tests.bad_days.storm.people import Person
 from tests.bad_days.storm.world import World
 
 # Beside everything of a service; the calls by which something is made or unmade.
@@ -21,6 +24,9 @@ _FAULTS: list[dict[str, object]] = [
     {"drop": "after"},
     {"drop": "after"},
 ]
+_READY = "SELECT 1 FROM clouddev_machine WHERE state = 'ready'"
+_SENDING = "SELECT 1 FROM clouddev_cronrun WHERE finished_at IS NULL AND sent_at IS NOT NULL AND run_id = ''"
+_NOBODY_IS_AT_IT = "UPDATE clouddev_cronrun SET next_step_at = now() WHERE finished_at IS NULL"
 _HANDS_OF_THE_CLOCK = """
 UPDATE clouddev_cronjob SET next_run_at = now() - interval '1 second' WHERE paused_at IS NULL AND next_run_at > now()
 """
@@ -67,10 +73,26 @@ class Storm:
         time.sleep(2)
         self.world.server.wait_until_ready()
 
+    def wait_for_ground(self, people: list[Person]) -> None:
+        """Let people have something to lose, soon."""
+        self.world.sandbox.fly_clock(factor=10)
+        until = time.monotonic() + 40
+        while time.monotonic() < until and (
+            not all(person.token for person in people) or len(self.world.select(_READY)) < len(people)
+        ):
+            time.sleep(0.2)
+
+    @contextmanager
+    def at_fly_pace(self) -> Iterator[None]:
+        """Let machines take as long as they do at Fly."""
+        self.world.sandbox.fly_clock(factor=1)
+        yield
+        self.world.sandbox.fly_clock(factor=10)
+
     def _break_something(self, *, killing: bool) -> None:
         deeds = [self._fail, self._fail, self._fail, self._fail, self._move_hands, self._change_pace, self._freeze]
         if killing:
-            deeds += [self._kill_web, self._kill_worker]
+            deeds += [self._kill_web, self._kill_worker, self.kill_senders, self.kill_senders, self.refuse]
         self.random.choice(deeds)()
 
     def _fail(self) -> None:
@@ -109,6 +131,27 @@ class Storm:
     def _kill_worker(self) -> None:
         self._note("a worker is killed")
         self.world.replace_worker(self.random.randrange(len(self.world.workers)))
+
+    def kill_senders(self, *, patience: float = 4) -> None:
+        """Kill all workers while one has asked a workspace to start a workflow, and has not heard of it."""
+        if not self.world.select("SELECT 1 FROM clouddev_cronjob WHERE paused_at IS NULL"):
+            return
+        self._move_hands()
+        self.world.sandbox.faults(target="fly", match="POST */dev/api/workflows/*", delay=1.5, times=2)
+        until = time.monotonic() + patience
+        while time.monotonic() < until and not self.world.select(_SENDING):
+            time.sleep(0.05)
+        self._note("all workers are killed")
+        # As long as they hang, the workspace does not notice, and starts it.
+        for worker in self.world.workers:
+            self.world.freeze(worker.pid)
+        time.sleep(1.6)
+        self.world.replace_workers(_NOBODY_IS_AT_IT)
+
+    def refuse(self) -> None:
+        """Have Fly refuse machines for good: what was made for them until then is unmade."""
+        self._note("Fly refuses machines")
+        self.world.sandbox.faults(target="fly", match="POST */machines", status=422, times=2)
 
     def _note(self, what: str) -> None:
         self.journal.note("fault", what)

@@ -56,6 +56,10 @@ class Thing:
             self.least[audited] += promised
             self.most[audited] += promised or bool(tried)
 
+    def settle(self) -> None:
+        """Everybody who was still at something has been killed: nothing is done late any more."""
+        self._late.clear()
+
     @property
     def is_there(self) -> bool:
         """Whether it surely is."""

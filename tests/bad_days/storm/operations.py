@@ -46,7 +46,7 @@ class Owner(Person):
 
     def deeds(self) -> dict[Callable[[], None], int]:
         return {
-            self.use_workspace: 40, self.use_cron: 14, self.use_connection: 26, self.use_app: 20,
+            self.use_workspace: 40, self.use_cron: 20, self.use_connection: 26, self.use_app: 20,
             self.look_around: 4, self.log_out: 1, self.sign_out_everywhere: 1,
         }  # fmt: skip
 
@@ -54,8 +54,8 @@ class Owner(Person):
         self._count += 1
         return self._count
 
-    def _maybe_twice(self, method: str, path: str, body: Any = None) -> tuple[Answer, ...]:
-        if self.random.random() < 0.2:
+    def _maybe_twice(self, method: str, path: str, body: Any = None, *, twice: float = 0.2) -> tuple[Answer, ...]:
+        if self.random.random() < twice:
             return self.ask_twice(method, path, body)
         return (self.ask(method, path, body),)
 
@@ -102,9 +102,26 @@ class Owner(Person):
                 deed(one)
 
     def finish(self) -> None:
+        """Do once more, when nothing breaks any more, what is to be seen in the end."""
+        if not self.log_in_again():
+            return
+        for thing in [*self.connections, *(one.thing for one in self.workspaces)]:
+            thing.settle()
         for one in self.workspaces:
             if one.thing.may_be_there:
-                self._hurry(one)
+                deeds = [self._stop, self._start] if STARTED in one.thing.may else [self._start, self._stop]
+                for deed in deeds:
+                    deed(one)
+            if one.thing.may == {STARTED}:
+                self._make_job(one)
+        for connection in self.connections:
+            self._connect(connection)
+        # What Nango tells of them has arrived when they go.
+        self.world.sandbox.webhooks()
+        for connection in self.connections:
+            self._disconnect(connection, twice=1)
+        self.workspaces.append(Workspace(Thing(f"{self.name}-z")))
+        self._create(self.workspaces[-1])
 
     def _change(self, one: Workspace, verb: str, then: str) -> None:
         answers = self._maybe_twice("POST", f"/api/cloud-dev/{verb}", {"appName": one.thing.name})
@@ -198,9 +215,10 @@ class Owner(Person):
         body = {"integration_id": "acme", "connection_id": one.name, "credentials": {"apiKey": key}}
         one.hear(self.ask("POST", "/api/connections/create", body), then=key, audited="made")
 
-    def _disconnect(self, one: Thing) -> None:
+    def _disconnect(self, one: Thing, *, twice: float = 0.4) -> None:
         body = {"integration_id": "acme", "connection_id": one.name}
-        one.hear(*self._maybe_twice("POST", "/api/connections/delete", body), then=ABSENT, audited="connection.deleted")
+        answers = self._maybe_twice("POST", "/api/connections/delete", body, twice=twice)
+        one.hear(*answers, then=ABSENT, audited="connection.deleted")
 
     def _fetch(self, one: Thing) -> None:
         answer = self.ask("GET", f"/api/credentials/acme?connection_id={one.name}")

@@ -43,12 +43,8 @@ class Person:
                 else:
                     self._do_something()
                 over.wait(self.random.uniform(0.05, _AT_MOST_BETWEEN))
-            self.finish()
         except Exception as error:  # noqa: BLE001 - told to the test
             self.journal.complain(self.name, f"this test crashed: {error!r}")
-
-    def finish(self) -> None:
-        """Do what is to be seen in the end."""
 
     def deeds(self) -> dict[Callable[[], None], int]:
         """What they may do, and how often."""
@@ -58,6 +54,16 @@ class Person:
         deeds = self.deeds()
         (deed,) = self.random.choices(list(deeds), weights=list(deeds.values()))
         deed()
+
+    def log_in_again(self) -> bool:
+        """Have a new token, now that nothing is broken; says whether it came to that."""
+        self.token = None
+        for _ in range(5):
+            self.log_in()
+            if self.token is not None:
+                return True
+        self.journal.complain(self.name, "can't log in")
+        return False
 
     # With the tool.
 
@@ -165,6 +171,9 @@ class Person:
         except (AssertionError, urllib3.exceptions.HTTPError) as error:
             raise Lost from error
         if answer.status == 409 and b"in another window" in answer.content:
+            raise Lost
+        if answer.status == 400 and self.journal.ends.get(self.login):
+            # Signed out everywhere just then.
             raise Lost
         if answer.status != 302:
             self.journal.complain(self.name, f"signing in was answered with {answer.status}")
