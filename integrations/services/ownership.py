@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -117,16 +117,25 @@ def is_tagged(nango: Nango, *, owner: str, integration_id: str, connection_id: s
     return any((item.owner, item.integration_id, item.connection_id) == wanted for item in listed)
 
 
-def adopt(found: Iterable[Found], *, found_by: FoundBy, actor: Actor | None, now: datetime) -> int:
+def adopt(
+    found: Iterable[Found],
+    *,
+    found_by: FoundBy,
+    actor: Actor | None,
+    now: datetime,
+    known: Mapping[tuple[str, str], Connection] | None = None,
+) -> int:
     """Record connections as their claimants' where nobody's are recorded; gives how many were new.
 
-    A claim of the same person becomes active. What is recorded for somebody else stays theirs. The audit
-    trail says what found them, and the `actor` whose request did, if one did.
+    `known` is what was recorded at their addresses when the caller looked: what was deleted since stays so. A claim
+    of the same person becomes active. What is recorded for somebody else stays theirs. The audit trail says what
+    found them, and the `actor` whose request did, if one did.
     """
     items = list(found)
     if not items:
         return 0
-    known = rows_of([(item.integration_id, item.connection_id) for item in items])
+    if known is None:
+        known = rows_of([(item.integration_id, item.connection_id) for item in items])
     new = [item for item in items if (item.integration_id, item.connection_id) not in known]
     count = _insert([_row(item, now) for item in new], found_by=found_by, actor=actor) if new else 0
     for item in items:

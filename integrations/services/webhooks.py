@@ -99,7 +99,8 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
     provider = event.get("provider")
     name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""
     found = Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)
-    return adopt([found], found_by="webhook", actor=None, now=now)
+    # Who saw a row has not asked Nango, so where that is gone by now nothing takes its place.
+    return adopt([found], found_by="webhook", actor=None, now=now, known=known or None)
 
 
 def _is_there(owner: str, integration_id: str, connection_id: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from accounts.services import people
 from integrations.models import Connection
+from integrations.services import webhooks
 from tests.integrations.conftest import WEBHOOK_KEY as KEY
 from tests.integrations.conftest import WEBHOOK_PATH as PATH
 from tests.integrations.conftest import event, own
@@ -36,6 +37,21 @@ def test_a_late_webhook_does_not_bring_back_what_was_deleted(alice, alice_api, s
     send(event(alice))
     alice_api.post("/api/connections/delete", {"integration_id": "acme", "connection_id": "main"})
 
+    assert send(event(alice)).json() == DONE
+    assert not Connection.objects.exists()
+
+
+def test_a_webhook_does_not_bring_back_what_is_deleted_while_it_is_read(alice, alice_api, send, connect, monkeypatch):
+    connect(alice, connection_id="main")
+    send(event(alice))
+    rows_of = webhooks.rows_of
+
+    def overtaken(addresses):
+        rows = rows_of(addresses)
+        alice_api.post("/api/connections/delete", {"integration_id": "acme", "connection_id": "main"})
+        return rows
+
+    monkeypatch.setattr(webhooks, "rows_of", overtaken)
     assert send(event(alice)).json() == DONE
     assert not Connection.objects.exists()
 
