@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Value, When
 
 from accounts.models import User
 from clouddev.models import Machine
@@ -42,4 +42,5 @@ def erase(machines: MachineQuerySet) -> int:
 
 def forget_over(*, now: datetime) -> int:
     """Erase what has been kept for its hour, or that failed while its owner's access ended. Can be repeated."""
-    return erase(Machine.objects.filter(Q(variables_kept_until__lte=now) | ~Q(_MAY_USE)))
+    # Each for itself: with an "or" between them PostgreSQL would read all people to find the few who may not.
+    return erase(Machine.objects.filter(variables_kept_until__lte=now)) + erase(Machine.objects.filter(~_MAY_USE))

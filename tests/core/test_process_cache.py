@@ -74,7 +74,7 @@ def test_what_is_over_is_gone_with_its_bytes(over):
 
 def test_it_is_kept_until_its_time_is_over_and_longer_when_touched():
     put(1, 10, timeout=None)
-    put(2, 10, timeout=0.0001)
+    put(2, 10, timeout=0)
     put(3, 10)
     assert (cache.touch("person-3", 60), cache.touch("person-9", 60), cache.touch("person-3", -1)) == (
         True,

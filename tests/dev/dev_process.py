@@ -22,7 +22,7 @@ class Dev:
 
     def __init__(self, state: Path, **environment: str) -> None:
         self.state = state
-        self.port, self.sandbox_port = (int(environment.get(name) or free_port()) for name in ("PORT", "SANDBOX_PORT"))
+        self.port, self.sandbox_port = (_port(environment.get(name, "")) for name in ("PORT", "SANDBOX_PORT"))
         self.output = state.with_name(f"{state.name}.output-{time.monotonic_ns()}")
         self.environment = {
             **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
@@ -92,3 +92,8 @@ def environment_of(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return []
+
+
+def _port(said: str) -> int:
+    """The port that is said, else a free one: it may be told one that is none."""
+    return int(said) if said.isdecimal() else free_port()

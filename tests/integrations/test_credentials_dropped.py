@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 
+from config.core import process_cache
 from integrations.models import Connection
 from integrations.services import credential_cache
 from integrations.services.reconciliation import reconcile_connections
@@ -84,10 +84,10 @@ def test_a_fetch_in_flight_during_a_delete_keeps_nothing(
 @contextmanager
 def cache_away():
     """The cache is as it was afterwards, as one is that could not be reached meanwhile."""
-    before, ends = dict(cache._cache), dict(cache._expire_info)
+    before = dict(process_cache._STORE.kept)
     yield
-    cache._cache.update(before)
-    cache._expire_info.update(ends)
+    for key, entry in before.items():
+        process_cache._STORE.put(key, entry)
 
 
 @pytest.mark.parametrize(
