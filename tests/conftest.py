@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import OperationalError, connection
-from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
-from psycopg.errors import DeadlockDetected
 
 from accounts.models import User
 from accounts.models.tokens import CLILogin
@@ -21,6 +19,7 @@ from accounts.services import people, tokens
 from config.core import ratelimits
 from deployments.clients.fly import client as fly_client
 from integrations.clients.nango import client
+from tests import emptying
 from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
 
@@ -71,31 +70,8 @@ def token_of(user: User, **client: str) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _flush_passes_what_is_in_its_way() -> Iterator[None]:
-    """Django empties the tables after a transactional test by TRUNCATE, which the audit trail refuses.
-
-    The trigger is off within that one transaction, and nowhere else. A running server may still be at the test's last
-    webhook: whoever then locks the tables in another order is told to try again.
-    """
-    plain_sql, plain_execution = DatabaseOperations.sql_flush, DatabaseOperations.execute_sql_flush
-
-    def sql_flush(self: DatabaseOperations, style: Any, tables: Any, **options: Any) -> list[str]:
-        switch = "ALTER TABLE accounts_auditevent {} TRIGGER accounts_auditevent_never_emptied;"
-        return [switch.format("DISABLE"), *plain_sql(self, style, tables, **options), switch.format("ENABLE")]
-
-    def execute_sql_flush(self: DatabaseOperations, statements: list[str]) -> None:
-        for more in (True, True, True, False):
-            try:
-                plain_execution(self, statements)
-            except OperationalError as error:
-                if not more or not isinstance(error.__cause__, DeadlockDetected):
-                    raise
-            else:
-                return
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
-        patch.setattr(DatabaseOperations, "execute_sql_flush", execute_sql_flush)
+def _tables_are_emptied_quickly() -> Iterator[None]:
+    with emptying.by_deleting():
         yield
 
 
@@ -183,7 +159,7 @@ def nobody_api() -> APIClient:
 @pytest.fixture(scope="session")
 def running_server(django_db_setup: None, sandbox_of_worker: SandboxProcess) -> Iterator[GunicornProcess]:
     """gunicorn with production settings on this worker's database and sandbox, started once."""
-    with GunicornProcess(sandbox=sandbox_of_worker) as server:
+    with GunicornProcess(sandbox=sandbox_of_worker, preloaded=True) as server:
         yield server
 
 
