@@ -40,7 +40,7 @@ manage: install ## Run manage.py on the development database (ARGS="changepasswo
 
 test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it)
 	@$(BIN)/python -m dev.node_packages
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
 	@$(BIN)/python -m dev.node_packages
