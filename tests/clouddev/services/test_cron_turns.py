@@ -28,6 +28,13 @@ def no_jobs() -> None:
         cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES")
 
 
+@pytest.fixture(autouse=True)
+def _the_clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are taken as they are due, so all of a test's are due in one moment, however long adding them takes."""
+    moment = datetime.now(UTC)
+    monkeypatch.setattr(queue.timezone, "now", lambda: moment)
+
+
 def runs_of(machine: Machine, number: int) -> list[CronRun]:
     """So many runs that were handed to the workers."""
     job = make_job(machine, f"job-{uuid.uuid4()}")
