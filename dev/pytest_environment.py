@@ -9,8 +9,6 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
 CONTRACT_NANGO = {"NANGO_SERVER_URL": "CONTRACT_NANGO_SERVER_URL", "NANGO_SECRET_KEY": "CONTRACT_NANGO_SECRET_KEY"}
 CONTRACT_FLY = {"FLY_ORG": "CONTRACT_FLY_ORG", "FLY_API_TOKEN": "CONTRACT_FLY_API_TOKEN"}
 _EXAMPLE = Path(__file__).resolve().parents[1] / ".env.example"
@@ -46,12 +44,6 @@ def _clear() -> None:
     for name in _PROXIES:
         os.environ.pop(name, None)
     os.environ.update(_TESTS)
-
-
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core, where xdist says one: tests wait for processes and for PostgreSQL as much as they compute."""
-    return 2 * (os.cpu_count() or 1)
 
 
 # At import, which comes before pytest-django reads the settings; parallel workers import it too.
