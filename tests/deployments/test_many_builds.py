@@ -18,11 +18,11 @@ from tests.conftest import make_person
 from tests.deployments.at_fly import apps_at_fly
 from tests.deployments.at_work import INTERRUPTED, archive_of, log_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 BUILDS, PEOPLE, APPS_OF_EACH, WORKERS, KILLS = 50, 6, 3, 2, 7
 # After so many of the kills nobody helps: others take over by the clock.
 UNAIDED, TAKEOVER_SECONDS = 2, 25
-SECONDS = 400
+SECONDS = 200
 _TAKEN = re.compile(r"build ([0-9a-f-]{36}): attempt (\d+)")
 _MARKER = re.compile(r"marker-of-[\w-]+")
 State = Build.State
