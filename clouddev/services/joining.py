@@ -78,9 +78,8 @@ def hand_over(  # noqa: PLR0913 - what is asked of it has this many parts
     login, is_own = user.get_short_name(), actor.id == user.pk
     try:
         with transaction.atomic():
-            personal = people.ensure_personal_organization(user=user)
             # In the order in which creating a machine takes these locks.
-            personal = Organization.objects.select_for_update(no_key=True).get(pk=personal.pk)
+            personal = hold_organization(user)
             if is_own:
                 standing.hold(actor)
             elif not User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True):
@@ -115,6 +114,12 @@ class _SameName(Conflict):
         super().__init__(
             f"{'You have' if is_own else f'{login} has'} a machine called “{machine.app_name}” already{more}"
         )
+
+
+def hold_organization(user: User) -> Organization:
+    """The person's own organization, behind its lock, which comes before that of people."""
+    personal = people.ensure_personal_organization(user=user)
+    return Organization.objects.select_for_update(no_key=True).get(pk=personal.pk)
 
 
 def locked(machine: Machine) -> Machine:

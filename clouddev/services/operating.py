@@ -14,6 +14,7 @@ from clouddev.services import destruction, joining, members, running, tokens
 from clouddev.services.access import deciders_of
 from config.core.errors import Conflict
 
+_TRANSFER = "transfer somebody's machine"
 _NUMBERS = ("stop_after_minutes", "warn_after_days", "days_to_react", "then")
 
 
@@ -54,11 +55,14 @@ def transfer(*, machine: Machine, login: str, by: User, now: datetime) -> bool:
     Whoever gets a machine reads its key, so this is no deed of operators on each other. Raises SuperusersOnly,
     NotToYourself, and as `joining.hand_over` does: the new owner isn't asked, but has to have room.
     """
-    power.require_superuser(by=by, what="transfer somebody's machine")
+    power.require_superuser(by=by, what=_TRANSFER)
     user = members.person(login)
     if user.pk == by.pk:
         raise NotToYourself
-    joining.hand_over(machine=machine, user=user, actor=by, now=now)
+    with transaction.atomic():
+        joining.hold_organization(user)
+        power.require_superuser(by=power.hold(by=by, over=user), what=_TRANSFER)
+        joining.hand_over(machine=machine, user=user, actor=by, now=now)
     return Machine.objects.filter(pk=machine.pk).exclude(owner_id=machine.owner_id).exists()
 
 
@@ -82,6 +86,7 @@ def may_set_policy(*, organization: Organization, by: User) -> bool:
 @transaction.atomic
 def save_policy(*, policy: IdlePolicy, by: User) -> None:
     """Save an organization's idle policy, new or changed. Raises SuperusersOnly."""
+    by = power.hold(by=by, over=by)
     require_power(by=by, over=_people_of(policy.organization))
     is_new = policy.pk is None
     wanted = {name: getattr(policy, name) for name in _NUMBERS}
@@ -94,6 +99,7 @@ def save_policy(*, policy: IdlePolicy, by: User) -> None:
 @transaction.atomic
 def delete_policy(*, policy: IdlePolicy, by: User) -> None:
     """Delete an organization's idle policy. Raises SuperusersOnly."""
+    by = power.hold(by=by, over=by)
     require_power(by=by, over=_people_of(policy.organization))
     # Of two at once one deletes it, and writes it down.
     if IdlePolicy.objects.filter(pk=policy.pk).delete()[0]:

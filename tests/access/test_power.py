@@ -17,7 +17,7 @@ from accounts.models import AccessToken, User
 from accounts.services import operators
 from accounts.services.power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
-from clouddev.services import tokens
+from clouddev.services import operating, tokens
 from deployments.models import Build
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
@@ -322,3 +322,23 @@ def test_an_operator_who_was_let_in_before_they_stopped_being_one_lets_nobody_in
         for let_in in (operators.restore, operators.approve):
             with pytest.raises(SuperusersOnly, match="no operator any more"):
                 let_in(user=alice, by=operator)
+
+
+@pytest.mark.parametrize("left", [{"is_superuser": False}, {"is_staff": False, "is_superuser": False}])
+def test_an_operator_who_was_let_in_before_they_stopped_being_one_gives_no_machine_away(alice, bob, left):
+    operator, machine = make_operator(), make_machine(alice, "studio")
+    User.objects.filter(pk=operator.pk).update(**left)
+    with pytest.raises(SuperusersOnly):
+        operating.transfer(machine=machine, login="bob", by=operator, now=timezone.now())
+    machine.refresh_from_db()
+    assert (machine.owner_id, machine.members.count()) == (alice.pk, 1)
+
+
+def test_an_operator_who_was_let_in_before_they_stopped_being_one_sets_no_policy(alice, sandbox):
+    operator, rules = make_operator(), policy(alice, sandbox)
+    User.objects.filter(pk=operator.pk).update(is_staff=False, is_superuser=False)
+    rules.stop_after_minutes = 7
+    for change in (operating.save_policy, operating.delete_policy):
+        with pytest.raises(SuperusersOnly, match="no operator any more"):
+            change(policy=rules, by=operator)
+    assert list(IdlePolicy.objects.values_list("stop_after_minutes", flat=True)) == [None]
