@@ -19,6 +19,7 @@ _AUDIT = "accounts_auditevent"
 # What a DELETE leaves behind slows the tests that come later.
 _TOO_LARGE_TO_DELETE_BYTES = 2_000_000
 _ATTEMPTS = 4
+_PAUSE_SECONDS, _MOST_PAUSES = 0.002, 5000
 # Foreign keys are looked at on commit, so the order of tables does not matter.
 _EMPTY = """
 DO $$
@@ -27,6 +28,15 @@ DECLARE
     each text;
     filled boolean;
 BEGIN
+    -- A running server may be writing what nobody sees yet: TRUNCATE waits for it, DELETE would pass it over.
+    FOR pause IN 1..{pauses} LOOP
+        EXIT WHEN NOT EXISTS (
+            SELECT FROM pg_locks WHERE relation = ANY(tables::regclass[]) AND mode = 'RowExclusiveLock'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND pid <> pg_backend_pid()
+        );
+        PERFORM pg_sleep({pause});
+    END LOOP;
     IF (SELECT max(pg_relation_size(each_table::regclass)) FROM unnest(tables) AS each_table) > {most} THEN
         ALTER TABLE {audit} DISABLE TRIGGER USER;
         EXECUTE 'TRUNCATE ' || array_to_string(tables, ', ');
@@ -52,7 +62,8 @@ def by_deleting() -> Iterator[None]:
 
     def sql_flush(self: DatabaseOperations, style: Any, tables: Any, **options: Any) -> list[str]:
         names = ", ".join(f"'{table}'" for table in sorted(set(tables) - _KEPT))
-        return [_EMPTY.format(tables=names, most=_TOO_LARGE_TO_DELETE_BYTES, audit=_AUDIT)]
+        numbers = {"most": _TOO_LARGE_TO_DELETE_BYTES, "pause": _PAUSE_SECONDS, "pauses": _MOST_PAUSES}
+        return [_EMPTY.format(tables=names, audit=_AUDIT, **numbers)]
 
     def execute_sql_flush(self: DatabaseOperations, statements: list[str]) -> None:
         """A running server may still be at the test's last webhook: whoever then locks in another order tries again."""
