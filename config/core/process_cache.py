@@ -24,7 +24,7 @@ _SERIALIZER = Serializer()
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    value: bytes | int
+    value: bytes | int = field(repr=False)
     expires_at: float
     size: int
 
@@ -33,7 +33,7 @@ class _Kept:
 class _Store:
     """What is kept, the longest unused first; all threads have the same one."""
 
-    kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict, repr=False)
     size: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -104,3 +104,8 @@ def test_what_is_deleted_or_cleared_is_gone():
     assert (cache.delete("person-1"), cache.delete("person-1"), kept(range(3))) == (True, False, [2])
     cache.clear()
     assert (kept(range(3)), process_cache._STORE.size) == ([], 0)
+
+
+def test_what_is_kept_is_in_no_repr():
+    cache.set("key", "not-a-secret")
+    assert "not-a-secret" not in f"{process_cache._STORE} {list(process_cache._STORE.kept.values())}"
