@@ -38,6 +38,9 @@ class Keeper:
 
     def load(self) -> str:
         """Go on with what was kept; gives a sentence when that can't be read, and was put aside."""
+        for half_written in self.path.parent.glob(f".{self.path.name}.*"):
+            # By a process that was killed meanwhile: the file has what was there before.
+            half_written.unlink()
         try:
             kept = _read(self.path.read_bytes())
         except FileNotFoundError:

@@ -124,6 +124,12 @@ def test_only_its_owner_reads_the_file_and_nothing_is_left_beside_it(
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+def test_what_a_killed_process_had_half_written_goes(restart: Restart, file: Path) -> None:
+    file.with_name(f".{file.name}.killed").write_bytes(b"half")
+    restart()
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "other fields", "no longer there", "another format"])
 def test_what_cannot_be_read_is_put_aside_and_said(
     restart: Restart, http: urllib3.PoolManager, file: Path, damage: str
