@@ -61,7 +61,7 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         """Half made or half deleted by somebody who must be gone by now, the longest waiting first."""
         claims = models.Q(state=Connection.State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS)
         deletions = models.Q(state=Connection.State.DELETING)
-        return self.filter(claims | deletions).free(now=now).order_by("claimed_at", "created_at")
+        return self.filter(claims | deletions).free(now=now).order_by("claimed_at", "created_at", "pk")
 
     def overdue(self, *, now: datetime) -> "ConnectionQuerySet":
         """Those that were to be deleted long ago, and are still at Nango as far as we know."""
@@ -134,7 +134,7 @@ class Connection(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(fields=["integration_id", "connection_id"], name="connection_has_one_owner"),
         )
@@ -228,7 +228,7 @@ class CredentialUse(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-hour", "-last_at")
+        ordering = ("-hour", "-last_at", "-pk")
         constraints = (
             models.UniqueConstraint(
                 fields=["token_id", "integration_id", "connection_id", "hour"], name="credential_use_once_an_hour"

@@ -40,7 +40,7 @@ class User(AbstractUser):
     class Meta:
         """Newest first."""
 
-        ordering = ("-date_joined",)
+        ordering = ("-date_joined", "-pk")
         verbose_name = "person"
         verbose_name_plural = "people"
 

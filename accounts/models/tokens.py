@@ -58,7 +58,7 @@ class AccessToken(Client):
     class Meta:
         """Newest first; both ways of ending are indexed for pruning."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         indexes = (
             models.Index(fields=["expires_at"]),
             models.Index(
@@ -101,7 +101,7 @@ class CLILogin(Client):
         """Newest first; expiry is indexed for pruning."""
 
         verbose_name = "CLI login"
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         indexes = (
             models.Index(fields=["expires_at"]),
             models.Index(

@@ -46,7 +46,7 @@ class CronJob(models.Model):
     class Meta:
         """By name."""
 
-        ordering = ("workflow_name",)
+        ordering = ("workflow_name", "pk")
         constraints = (models.UniqueConstraint(fields=["machine", "workflow_name"], name="cron_job_once_per_workflow"),)
         indexes = (models.Index(fields=["next_run_at"], name="cron_job_due", condition=models.Q(paused_at=None)),)
 
@@ -103,7 +103,7 @@ class CronRun(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-due_at",)
+        ordering = ("-due_at", "-pk")
         constraints = (models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),)
         indexes = (
             models.Index(fields=["next_step_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),

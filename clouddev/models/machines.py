@@ -143,7 +143,7 @@ class Machine(Attempted):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="machine_called_once_per_owner"),)
         indexes = (
             models.Index(
@@ -201,7 +201,7 @@ class Member(models.Model):
     class Meta:
         """Owners first."""
 
-        ordering = ("-role", "created_at")
+        ordering = ("-role", "created_at", "pk")
         constraints = (models.UniqueConstraint(fields=["machine", "user"], name="member_once_per_machine"),)
 
     def __str__(self) -> str:

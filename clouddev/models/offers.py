@@ -60,7 +60,7 @@ class Offer(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(fields=["machine", "recipient", "kind"], name="offered_once_to_each_person"),
         )

@@ -24,7 +24,7 @@ class WebhookToken(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
 
     def __str__(self) -> str:
         return f"{self.machine} {str(self.jti)[:8]}"
@@ -42,7 +42,7 @@ class MachineToken(models.Model):
     class Meta:
         """Those that end first."""
 
-        ordering = ("expires_at",)
+        ordering = ("expires_at", "pk")
 
     def __str__(self) -> str:
         return f"{self.machine} {str(self.jti)[:8]}"

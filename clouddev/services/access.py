@@ -95,7 +95,7 @@ def deciders_of(machine: Machine) -> set[uuid.UUID]:
 
 def _first(found: MachineQuerySet, person: Person) -> Machine:
     of_others = Case(When(owner_id=person.id, then=Value(0)), default=Value(1))
-    machine = found.order_by(of_others, "created_at").first()
+    machine = found.order_by(of_others, "created_at", "pk").first()
     if machine is None:
         raise NoSuchMachine
     return machine

@@ -75,7 +75,7 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
 def _shared(caller: Caller, app_name: str) -> Machine | None:
     """The machine of this name that somebody else has let the caller use, and that is there or going to be."""
     others = Machine.objects.for_member(caller).filter(called(app_name), state__in=[State.CREATING, State.READY])
-    return others.exclude(owner_id=caller.id).select_related("owner").order_by("created_at").first()
+    return others.exclude(owner_id=caller.id).select_related("owner").order_by("created_at", "pk").first()
 
 
 @transaction.atomic

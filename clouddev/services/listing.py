@@ -67,7 +67,7 @@ def list_rows(*, person: Person) -> list[Row]:
 
     One query, and another one where there was a warning.
     """
-    own = _of(person).order_by("-machine__created_at")
+    own = _of(person).order_by("-machine__created_at", "-pk")
     found = [_Found(*values) for values in own.values_list(*_COLUMNS)[:_MOST]]
     ready = [item for item in found if item.state == Machine.State.READY]
     states = at_fly.words_for(at_fly.Row(item.fly_app_name, item.fly_state, item.ready_at) for item in ready)
@@ -91,7 +91,7 @@ def _row(item: _Found, states: dict[str, str], notice: idle.Notice | None) -> Ro
 def list_machines(*, person: Person) -> list[Listed]:
     """The person's machines, newest first. One query, and one question to Fly however many there are."""
     own = _of(person).select_related("machine", "machine__owner").defer(*_NOT_SHOWN)
-    members = list(own.order_by("-machine__created_at")[:_MOST])
+    members = list(own.order_by("-machine__created_at", "-pk")[:_MOST])
     states = _words_for(members)
     return [_listed(member, states) for member in members]
 

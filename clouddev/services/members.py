@@ -78,7 +78,7 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> str:
     with transaction.atomic():
         machine = joining.locked(machine)
         named = machine.members.filter(user__github_login__iexact=login)
-        member = named.order_by(F("user__last_login").desc(nulls_last=True)).first()
+        member = named.order_by(F("user__last_login").desc(nulls_last=True), "pk").first()
         if member is None or member.user_id != actor.id:
             # Who has just removed them, or made them a member, has decided first.
             joining.require_decider(machine, actor)
@@ -119,7 +119,7 @@ def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Off
 def person(login: str) -> User:
     """Who has this GitHub login: of several, since logins are given up and taken by others, who came with it last."""
     known = User.objects.filter(github_login__iexact=login, is_active=True) if login else User.objects.none()
-    user = known.order_by(F("last_login").desc(nulls_last=True)).first()
+    user = known.order_by(F("last_login").desc(nulls_last=True), "pk").first()
     if user is None:
         raise NoSuchPerson
     return user

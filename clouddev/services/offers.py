@@ -105,7 +105,7 @@ def both(*, person: Person, now: datetime) -> tuple[list[Offer], list[Offer]]:
     decided = Q(machine__in=Machine.objects.for_owner(person))
     found = Offer.objects.standing(now).filter(Q(recipient_id=person.id) | decided)
     theirs_first = Case(When(recipient_id=person.id, then=0), default=1, output_field=IntegerField())
-    offers = _with_all(found.order_by(theirs_first, "-created_at"))
+    offers = _with_all(found.order_by(theirs_first, "-created_at", "-pk"))
     received = [offer for offer in offers if offer.recipient_id == person.id]
     return received, offers[len(received) :]
 
@@ -153,7 +153,7 @@ def withdraw_membership(*, machine: Machine, login: str, actor: audit.Actor, now
     named = Offer.objects.waiting(now).filter(machine=machine, kind=Kind.MEMBER, recipient__github_login__iexact=login)
     offer = (
         named.select_related("machine", "recipient", "made_by")
-        .order_by(F("recipient__last_login").desc(nulls_last=True))
+        .order_by(F("recipient__last_login").desc(nulls_last=True), "pk")
         .first()
     )
     if offer is None:

@@ -17,7 +17,7 @@ def require_own_room(*, user_id: uuid.UUID) -> None:
     """Raise QuotaReached when whoever asks has as many machines as they may."""
     own = _kept().filter(owner_id=user_id)
     if own.count() >= settings.MACHINES_PER_PERSON:
-        oldest = own.order_by("last_active_at", "created_at").first()
+        oldest = own.order_by("last_active_at", "created_at", "pk").first()
         name = oldest.app_name if oldest else ""
         raise QuotaReached(
             f"You have {_number(settings.MACHINES_PER_PERSON)}, which is the most you may have. Destroy one that you "

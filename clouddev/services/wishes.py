@@ -109,7 +109,7 @@ def hand_over(wish: Wish) -> None:
 
 def sweep(*, now: datetime) -> None:
     """Give wishes that nobody may be at any more to a worker. Runs every few seconds; can be repeated."""
-    left = Machine.objects.awaited().filter(wanted_at__lt=now - _LEFT_ALONE_FOR).order_by("wanted_at")
+    left = Machine.objects.awaited().filter(wanted_at__lt=now - _LEFT_ALONE_FOR).order_by("wanted_at", "pk")
     for machine_id in left.values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue_wish(machine_id)
 

@@ -11,8 +11,8 @@ from deployments.models.deployments import Deployment, Person
 LONGEST_SENTENCE = 500
 # Which build is an app's latest: what was accepted last, since that is what was built last. A push that never was
 # counts where no other is there. An index has this order.
-LATEST_FIRST = (models.F("accepted_at").desc(nulls_last=True), models.F("created_at").desc())
-LATEST_FIRST_SQL = "accepted_at DESC NULLS LAST, created_at DESC"
+LATEST_FIRST = (models.F("accepted_at").desc(nulls_last=True), models.F("created_at").desc(), models.F("id").desc())
+LATEST_FIRST_SQL = "accepted_at DESC NULLS LAST, created_at DESC, id DESC"
 
 
 class BuildQuerySet(models.QuerySet["Build"]):
@@ -94,7 +94,7 @@ class Build(Attempted):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(
                 fields=["deployment"],

@@ -62,7 +62,7 @@ class Deployment(models.Model):
     class Meta:
         """By name."""
 
-        ordering = ("app_name",)
+        ordering = ("app_name", "pk")
         constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="deployment_called_once_per_owner"),)
         indexes = (
             models.Index(fields=["created_at"], name="deployment_unfinished", condition=~models.Q(state="ready")),

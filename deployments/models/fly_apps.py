@@ -55,7 +55,7 @@ class FlyApp(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-created_at",)
+        ordering = ("-created_at", "-pk")
         verbose_name = "app at Fly"
         verbose_name_plural = "apps at Fly"
         indexes = (
@@ -120,7 +120,7 @@ class Discrepancy(models.Model):
     class Meta:
         """Newest first."""
 
-        ordering = ("-first_seen_at",)
+        ordering = ("-first_seen_at", "-pk")
         verbose_name_plural = "discrepancies"
         constraints = (models.UniqueConstraint(fields=["kind", "fly_name"], name="discrepancy_once"),)
 

@@ -59,8 +59,9 @@ def builds_of(deployment: Deployment, *, before: uuid.UUID | None = None, limit:
         since = Build.objects.filter(deployment=deployment, pk=before).values_list("created_at", flat=True).first()
         if since is None:
             raise Malformed("before: This app has no such build.")
-        builds = builds.filter(created_at__lt=since)
-    return list(builds.order_by("-created_at")[:limit])
+        # Of the same moment are two in this order: where a page ends between them, the next one has the other.
+        builds = builds.filter(created_at__lte=since).exclude(created_at=since, pk__gte=before)
+    return list(builds.order_by("-created_at", "-pk")[:limit])
 
 
 def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:

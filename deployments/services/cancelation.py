@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import audit
 from config.core.errors import Conflict
 from deployments.models import Build
+from deployments.models.builds import LATEST_FIRST
 from deployments.models.deployments import Person
 from deployments.services import stored_archives
 from deployments.services.ownership import own_app
@@ -55,7 +56,7 @@ def cancel(*, caller: Owner, app_name: str, now: datetime) -> None:
     if unfinished:
         _cancel_all(unfinished, actor=caller, now=now)
         return
-    latest = Build.objects.filter(deployment=app).first()
+    latest = Build.objects.filter(deployment=app).order_by(*LATEST_FIRST).first()
     if latest is None or latest.state != Build.State.CANCELED:
         raise NothingToCancel
 

@@ -83,7 +83,7 @@ def _settled(*, now: datetime) -> Iterable[tuple[str, _Expected]]:
     """The apps left alone for so long that Fly sees them as they are, each with what it ought to run."""
     builds = Build.objects.filter(deployment=OuterRef("pk"))
     under_way = builds.filter(Q(finished_at=None) | Q(finished_at__gt=now - SETTLES_AFTER))
-    last = builds.exclude(released_at=None).order_by("-released_at")
+    last = builds.exclude(released_at=None).order_by("-released_at", "-pk")
     rows = (
         _standing()
         .filter(~Exists(under_way))

@@ -201,7 +201,7 @@ def _require_room(caller: Caller) -> None:
     if own.count() < settings.DEPLOYMENTS_PER_PERSON:
         return
     kept = own.exclude(state=State.DESTROYING)
-    idle = kept.annotate(used_at=Coalesce(Max("builds__created_at"), "created_at")).order_by("used_at").first()
+    idle = kept.annotate(used_at=Coalesce(Max("builds__created_at"), "created_at")).order_by("used_at", "pk").first()
     most = settings.DEPLOYMENTS_PER_PERSON
     if idle is None:
         raise QuotaReached(f"You may have {most} apps, and yours are still being removed. Try again in a minute.")

@@ -80,7 +80,7 @@ def running(deployments: list[Deployment]) -> set[uuid.UUID]:
 
 def current_release(deployment: Deployment) -> Build | None:
     """The build whose image Fly runs, as far as we know: the one released last."""
-    return Build.objects.filter(deployment=deployment).exclude(released_at=None).order_by("-released_at").first()
+    return Build.objects.filter(deployment=deployment).exclude(released_at=None).order_by("-released_at", "-pk").first()
 
 
 def milestones_of(build: Build) -> list[Milestone]:

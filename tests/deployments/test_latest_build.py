@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from config.core.database import fetch_row
 from deployments.models import Build
-from deployments.services import builds, logs, status
+from deployments.services import builds, cancelation, logs, status
 from tests.deployments.builders import make_build, make_deployment
 from tests.operators import make_operator
 
@@ -38,6 +38,12 @@ def test_all_who_tell_it_mean_the_same(alice, shop, expected):
     assert status.status_of(caller=alice, app_name="shop", now=NOW).status == "running"
     assert logs.logs_of(caller=alice, app_name="shop", offset=0).build_id == expected.pk
     assert builds.latest_builds([shop]) == {shop.pk: expected}
+
+
+def test_canceling_again_what_was_canceled_is_fine_though_another_push_never_came(alice, shop):
+    make_build(shop, state=State.CANCELED, created_at=NOW - HOUR)
+    make_build(shop, state=State.FAILED, created_at=NOW, accepted_at=None)
+    cancelation.cancel(caller=alice, app_name="shop", now=NOW)
 
 
 def test_the_pages_show_it(alice, shop, expected):

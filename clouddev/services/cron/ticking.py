@@ -29,7 +29,7 @@ def tick(*, now: datetime) -> None:
     """
     # A list: of a subquery the database reads all of it for each job, once it is long.
     occupied = list(_occupied())
-    for job in CronJob.objects.due(now=now).exclude(machine__in=occupied).order_by("next_run_at")[:_AT_ONCE]:
+    for job in CronJob.objects.due(now=now).exclude(machine__in=occupied).order_by("next_run_at", "pk")[:_AT_ONCE]:
         try:
             _fire(job, now)
         except schedules.BadTimeZone:
@@ -41,7 +41,7 @@ def tick(*, now: datetime) -> None:
 
 def sweep(*, now: datetime) -> None:
     """Give runs whose next step is due to a worker: their job may be lost, or their worker gone."""
-    for run_id in CronRun.objects.due(now=now).order_by("next_step_at").values_list("pk", flat=True)[:_AT_ONCE]:
+    for run_id in CronRun.objects.due(now=now).order_by("next_step_at", "pk").values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue(run_id)
 
 

@@ -43,7 +43,7 @@ def work(machine_id: uuid.UUID) -> None:
 def sweep() -> None:
     """Give machines that nobody is at to a worker. Runs every few seconds; can be repeated."""
     # Those that were tried longest ago first: many that can't be removed for now must not keep others waiting.
-    oldest = Machine.objects.free().order_by(F("heartbeat_at").asc(nulls_first=True), "created_at")
+    oldest = Machine.objects.free().order_by(F("heartbeat_at").asc(nulls_first=True), "created_at", "pk")
     for machine_id in oldest.values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue(machine_id)
 

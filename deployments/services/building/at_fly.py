@@ -28,7 +28,7 @@ def image_that_runs(build: Build) -> str | None:
     if deployment is None or deployment.state != Deployment.State.READY:
         return ""
     wanted = tag_of(build.from_image) or label_of(build.pk.hex)
-    before = deployment.builds.exclude(released_at=None).order_by("-released_at").values_list("image", flat=True)
+    before = deployment.builds.exclude(released_at=None).order_by("-released_at", "-pk").values_list("image", flat=True)
     if wanted == tag_of(before.first() or ""):
         return ""
     try:

@@ -14,7 +14,7 @@ def tidy(build_id: uuid.UUID) -> None:
     if build is None:
         return
     forget_archive(build)
-    waiting = Build.objects.waiting().filter(organization=build.organization_id).order_by("created_at")
+    waiting = Build.objects.waiting().filter(organization=build.organization_id).order_by("created_at", "pk")
     for other in waiting.values_list("pk", flat=True)[:_MOST_NUDGES]:
         queue.enqueue(other)
 

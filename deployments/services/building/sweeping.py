@@ -26,7 +26,7 @@ def sweep() -> None:
     for build_id in Build.objects.deserted().values_list("pk", flat=True)[:_AT_ONCE]:
         logger.warning("build %s: its worker is gone", build_id)
         queue.enqueue(build_id)
-    for build_id in Build.objects.waiting().order_by("created_at").values_list("pk", flat=True)[:_AT_ONCE]:
+    for build_id in Build.objects.waiting().order_by("created_at", "pk").values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue(build_id)
     for build_id in _silent().values_list("pk", flat=True)[:_AT_ONCE]:
         queue.recheck_later(build_id, after=_RECHECK_EVERY)

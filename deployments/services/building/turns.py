@@ -45,7 +45,7 @@ def builds_in_turn() -> list[uuid.UUID]:
     oldest = [
         _Waiting(pk, organization, person, accepted_at)
         for pk, organization, person, accepted_at in waiting.order_by(
-            "organization", "deployment__owner", "accepted_at", "created_at"
+            "organization", "deployment__owner", "accepted_at", "created_at", "pk"
         )
         .distinct("organization", "deployment__owner")
         .values_list("pk", "organization", "deployment__owner", "accepted_at")
@@ -86,6 +86,6 @@ def _running(whose: str) -> dict[uuid.UUID, int]:
 
 def _last_begun(organizations: set[uuid.UUID]) -> dict[uuid.UUID, datetime]:
     """When each of the organizations had a build begun last. An index has it: all builds there ever were are many."""
-    begun = Build.objects.filter(organization=OuterRef("pk")).exclude(started_at=None).order_by("-started_at")
+    begun = Build.objects.filter(organization=OuterRef("pk")).exclude(started_at=None).order_by("-started_at", "-pk")
     each = Organization.objects.filter(pk__in=organizations).annotate(begun=Subquery(begun.values("started_at")[:1]))
     return dict(each.exclude(begun=None).values_list("pk", "begun"))

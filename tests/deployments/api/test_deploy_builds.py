@@ -84,6 +84,13 @@ def test_fifty_are_listed_at_once_and_older_ones_on_request(alice_api, shop):
     assert [build["id"] for build in asked(alice_api, before=first[-1])] == newest[50:]
 
 
+def test_builds_of_one_moment_are_each_on_one_page(alice_api, shop):
+    made = {str(make_build(shop, state=State.FAILED, created_at=NOON).pk) for _ in range(60)}
+    first = [build["id"] for build in asked(alice_api)]
+    rest = [build["id"] for build in asked(alice_api, before=first[-1])]
+    assert (len(first), len(rest), {*first, *rest}) == (50, 10, made)
+
+
 def test_before_names_a_build_of_this_app(alice_api, bob, shop):
     anothers = make_build(make_deployment(bob, "shop"))
     answers = [alice_api.get(PATH, appName="shop", before=str(pk)) for pk in (anothers.pk, uuid.uuid4())]
