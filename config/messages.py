@@ -42,7 +42,12 @@ class ComingRequest(Request):  # type: ignore[misc]  # the same
 
     def should_close(self) -> bool:
         """Whether the answer is the last one on this connection, and says so."""
-        return bool(super().should_close()) or self._leaves_body()
+        return bool(super().should_close()) or self._says_close() or self._leaves_body()
+
+    def _says_close(self) -> bool:
+        """Whether `close` is among the options, of which gunicorn knows but a single one (RFC 9110, section 7.6.1)."""
+        options = (value for name, value in self.headers if name == "CONNECTION")
+        return any(option.strip(" \t").lower() == "close" for value in options for option in value.split(","))
 
     def _leaves_body(self) -> bool:
         unreader: Any = self.unreader

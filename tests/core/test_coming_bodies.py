@@ -68,3 +68,22 @@ def test_a_body_in_chunks_that_may_go_on_for_ever_ends_the_connection(line, is_l
     assert came.should_close() is ends
     assert came.body.read(100) == b"abc"
     assert not came.should_close()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Connection: close",),
+        ("Connection: TE, close",),
+        ("Connection: keep-alive ,\tClose",),
+        ("Connection: TE", "Connection: close"),
+        ("Connection: keep-alive", "Connection: close"),
+    ],
+)
+def test_a_connection_ends_wherever_close_stands_among_its_options(line, lines):
+    assert begun(line, *lines, is_large=False).should_close()
+
+
+@pytest.mark.parametrize("lines", [(), ("Connection: TE",), ("Connection: closed, x-close",), ("X-Connection: close",)])
+def test_a_connection_goes_on_when_nobody_wants_it_closed(line, lines):
+    assert not begun(line, *lines, is_large=False).should_close()
