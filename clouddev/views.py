@@ -19,6 +19,7 @@ from clouddev.models import Machine, Member, Offer
 from clouddev.names import is_same_label
 from clouddev.services import destruction, idle, keeping, listing, members, offers, running, tokens, trying_again
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
+from clouddev.services.joining import if_decided_by
 from clouddev.services.standing import standing_of
 from config.core.database import undone
 from config.core.errors import ApplicationError, Forbidden, Malformed
@@ -133,7 +134,7 @@ def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     machine = machine_by_id(person=person, machine_id=machine_id, as_owner=True)
     if not is_same_label(request.POST.get("name", ""), machine.app_name):
         return _page(request, machine, complaint="That is not the name of this workspace. Nothing was destroyed.")
-    destruction.destroy(machine=machine, actor=person)
+    destruction.destroy(machine=machine, actor=person, claim=if_decided_by(person))
     messages.success(request, f"{machine} is being destroyed.")
     return redirect("workspaces")
 

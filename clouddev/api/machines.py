@@ -8,6 +8,7 @@ from clouddev.api import serializers
 from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.services import creation, destruction, keeping, listing, running, status, trying_again
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
+from clouddev.services.joining import if_decided_by
 from config.core.api import Endpoint, json_body, query, success, validated
 from config.core.openapi import documented
 from deployments import environment
@@ -159,7 +160,7 @@ class DestroyView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = own_machine(person=caller, app_name=asked["appName"], even_suspended=True)
-        destruction.destroy(machine=machine, actor=caller)
+        destruction.destroy(machine=machine, actor=caller, claim=if_decided_by(caller))
         return success({"status": "destroyed"})
 
 

@@ -6,14 +6,19 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import at_fly, ending, queue, variables
+from clouddev.services import at_fly, ending, joining, queue, variables
 
 State = Machine.State
 
 
-def destroy(*, machine: Machine, actor: audit.Actor | None) -> None:
-    """Have the machine removed with its volume and its database; no actor is this server. Doing so twice is fine."""
+def destroy(*, machine: Machine, actor: audit.Actor | None, claim: joining.Claim | None = None) -> None:
+    """Have the machine removed with its volume and its database; no actor is this server. Doing so twice is fine.
+
+    Raises what `claim` raises and, where there is one, NoSuchMachine for a machine that has gone meanwhile.
+    """
     with transaction.atomic():
+        if claim is not None:
+            claim(joining.locked(machine))
         # A worker that is making it finds the state changed, and stops; its heartbeat must run out before another one
         # removes what it was making.
         changed = Machine.objects.filter(pk=machine.pk).exclude(state=State.DESTROYING)

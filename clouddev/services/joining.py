@@ -139,6 +139,11 @@ def require_decider(machine: Machine, actor: audit.Actor) -> None:
         raise NoSuchMachine
 
 
+def if_decided_by(actor: audit.Actor) -> Claim:
+    """Lets a deed be done only if the person still decides about the machine once it is locked."""
+    return lambda machine: require_decider(machine, actor)
+
+
 def record(action: str, machine: Machine, actor: audit.Actor, **details: str) -> None:
     """Write down what became of a machine's members or offers."""
     audit.record(

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services.access import NoSuchMachine
+from clouddev.services import joining
 from clouddev.services.running import require_there
 from config.core.errors import Malformed
 
@@ -24,10 +24,9 @@ def keep_alive(*, machine: Machine, until: datetime | None, actor: audit.Actor, 
     if until is not None and not now < until <= now + LONGEST + _SKEW:
         raise Malformed(f"until: Give a time within the next {LONGEST.days} days.")
     with transaction.atomic():
-        # It may have been destroyed since it was looked up.
-        there = Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first()
-        if there is None:
-            raise NoSuchMachine
+        # It may have been destroyed since it was looked up, or become somebody else's.
+        there = joining.locked(machine)
+        joining.require_decider(there, actor)
         require_there(there)
         Machine.objects.filter(pk=machine.pk).update(keep_alive_until=until, warned_at=None)
         if there.keep_alive_until == until:

@@ -103,9 +103,7 @@ def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Off
     INVITATIONS.spend(str(actor.id))
     user = person(login)
     if user.pk == actor.id:
-        joining.hand_over(
-            machine=machine, user=user, actor=actor, now=now, claim=lambda held: joining.require_decider(held, actor)
-        )
+        joining.hand_over(machine=machine, user=user, actor=actor, now=now, claim=joining.if_decided_by(actor))
         return None
     with transaction.atomic():
         machine = offers.hold(machine, user, actor)

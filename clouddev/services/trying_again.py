@@ -11,7 +11,7 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import standing
 from clouddev.models import Machine
-from clouddev.services import beginning, quotas, variables
+from clouddev.services import beginning, joining, quotas, variables
 from clouddev.services.access import NoSuchMachine
 from config.core.errors import Conflict, Unavailable
 
@@ -40,7 +40,7 @@ def try_again(*, machine: Machine, actor: standing.Doer, now: datetime) -> bool:
     """Begin anew to make a machine that has failed; False when that is under way already, or it is there.
 
     `machine` is then as it has become. Raises BeingRemoved, VariablesErased, NoDatabaseLeft, QuotaReached,
-    NoSuchMachine for one that has just gone or become somebody else's, TooManyRequests, AccessEnded, and what says
+    NoSuchMachine for one that has just gone or is no longer the actor's to decide about, TooManyRequests, AccessEnded, and what says
     that this server isn't configured for machines.
     """
     if machine.state != State.FAILED:
@@ -64,6 +64,7 @@ def _begin(seen: Machine, actor: standing.Doer, *, now: datetime) -> bool:
     machine = same.select_for_update(no_key=True).first()
     if machine is None:
         raise NoSuchMachine
+    joining.require_decider(machine, actor)
     if machine.state != State.FAILED:
         _require_not_going(machine)
         return False
