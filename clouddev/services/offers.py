@@ -73,8 +73,9 @@ def make(  # noqa: PLR0913 - an offer has this many parts
     same = Offer.objects.filter(machine=machine, recipient=recipient, kind=kind)
     before = same.waiting(now).first()
     role = role or (before.role if before else Member.Role.MEMBER)
-    if before is not None and (before.role, before.made_by_id) == (role, actor.id):
-        same.update(expires_at=now + STAYS)
+    is_same = before is not None and (before.role, before.made_by_id) == (role, actor.id)
+    # None is left to renew of one that is declined or withdrawn at this moment.
+    if is_same and same.update(expires_at=now + STAYS):
         return same.get()
     if kind == Kind.MEMBER and machine.members.count() >= MOST_MEMBERS:
         raise TooManyMembers

@@ -13,18 +13,10 @@ from django.utils import timezone
 from accounts.models import User
 from clouddev.models import Member
 from clouddev.services import tokens, trying_again
-from tests.clouddev.at_work import wait_for
+from tests.clouddev.at_work import is_somebody_blocked, wait_for
 from tests.clouddev.builders import add_member, make_failed, make_machine
 
 pytestmark = pytest.mark.django_db(transaction=True)
-# Not pg_stat_activity, which stays within a transaction as it was when that first looked.
-_BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-
-
-def blocked():
-    with connection.cursor() as cursor:
-        cursor.execute(_BLOCKED)
-        return cursor.fetchone()[0] > 0
 
 
 @contextmanager
@@ -41,7 +33,7 @@ def waiting_for(person: User, act: Callable[[], Any]):
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=person.pk)
         thread.start()
-        wait_for(lambda: blocked() or not thread.is_alive(), "it needs the person's row")
+        wait_for(lambda: is_somebody_blocked() or not thread.is_alive(), "it needs the person's row")
         yield
     thread.join()
 

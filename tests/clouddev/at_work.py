@@ -20,6 +20,8 @@ from tests.deployments.at_fly import apps_at_fly, caller, kinds_at_fly
 from tests.sandbox_process import SandboxProcess
 
 State = Machine.State
+# Not pg_stat_activity, which stays within a transaction as it was when that first looked.
+_BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 MULTI_LINE = '{\n  "type": "service_account",\n  "key": "not-a-secret\\n"\n}\n'
 ENVIRONMENT = {"GOOGLE_CREDENTIALS": MULTI_LINE, "CRAYON_TOKEN": "not-a-secret"}
 OWN_DATABASE = {**ENVIRONMENT, "DATABASE_URL": "postgresql://elsewhere.example/shop"}
@@ -118,6 +120,13 @@ def require_sentence(text: str) -> None:
     assert text[0].isupper()
     assert text[-1] in ".…"
     assert not any(word in text for word in ("Traceback", "Error", "http", "None", "psycopg"))
+
+
+def is_somebody_blocked() -> bool:
+    """Whether another connection waits for what this one's transaction holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BLOCKED)
+        return bool(cursor.fetchone()[0])
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 40) -> None:

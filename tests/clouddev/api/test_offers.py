@@ -1,9 +1,11 @@
 """/api/cloud-dev/offers: nobody gets a machine, or a part in one, before they accept. alice offers it to charlie."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Membership, Organization, User
@@ -13,6 +15,7 @@ from clouddev.models import Machine, Member, Offer
 from clouddev.names import linux_user_of
 from clouddev.services import destruction, members, offers
 from tests.clouddev.api.asking import NO_MACHINE, said
+from tests.clouddev.at_work import is_somebody_blocked, wait_for
 from tests.clouddev.builders import add_member, make_machine, make_offer
 from tests.conftest import APIClient, make_person, token_of
 from tests.deployments.at_fly import at_once
@@ -556,6 +559,27 @@ def test_offering_the_same_at_once_is_one_offer(alice, charlie):
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["data"]["offerId"] for answer in answers}) == 1
     assert [action for action, *_ in trail()] == ["machine.offered"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_offered_it_again_in_the_moment_of_declining_is_offered_it_anew(alice, charlie):
+    studio = make_machine(alice, "studio")
+    offer, api = make_offer(studio, charlie), APIClient(token_of(alice))
+
+    def ask():
+        try:
+            return add(api, "charlie")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other, transaction.atomic():
+        offers.decline(offer_id=offer.pk, person=charlie, now=timezone.now())
+        asking = other.submit(ask)
+        wait_for(is_somebody_blocked, "alice's request has come to the offer")
+    answer = asking.result()
+    assert (answer.status_code, answer.json()["data"]["offerId"]) == (200, str(Offer.objects.get().pk))
+    assert Offer.objects.get().pk != offer.pk
+    assert [action for action, *_ in trail()] == ["machine.offer_declined", "machine.offered"]
 
 
 @pytest.mark.django_db(transaction=True)
