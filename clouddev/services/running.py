@@ -7,6 +7,7 @@ from datetime import datetime
 from accounts import audit
 from clouddev.models import Machine
 from clouddev.services import wishes
+from clouddev.services.access import NoSuchMachine
 from clouddev.services.changing import GoneAtFly, bring
 from config.core.database import outlast_restarts
 from config.core.errors import ApplicationError, Conflict, Unavailable
@@ -34,7 +35,7 @@ class StillBusy(Unavailable):
 def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
     """Start it, at once or as soon as Fly can; says how many machines start, 0 when it runs already.
 
-    Raises NotReady, GoneAtFly, TooManyRequests and the Fly client's errors.
+    Raises NotReady, GoneAtFly, NoSuchMachine for one that has just gone, TooManyRequests and the Fly client's errors.
     """
     require_ready(machine)
     CHANGES.spend(str(actor.id))
@@ -107,8 +108,10 @@ def _ask(machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> in
     """Record the wish and have it fulfilled here, or else by a worker; says how many machines it concerns."""
     wish = wishes.record(machine=machine, wanted=wanted, actor=actor, now=now)
     if wish is None:
-        machine.refresh_from_db(fields=["state"])
-        require_ready(machine)
+        is_as = Machine.objects.filter(pk=machine.pk).first()
+        if is_as is None:
+            raise NoSuchMachine
+        require_ready(is_as)
         raise StillBusy(retry_after=_BUSY_FOR_SECONDS)
     try:
         outcome = bring(machine, wanted)

@@ -40,8 +40,8 @@ def try_again(*, machine: Machine, actor: standing.Doer, now: datetime) -> bool:
     """Begin anew to make a machine that has failed; False when that is under way already, or it is there.
 
     `machine` is then as it has become. Raises BeingRemoved, VariablesErased, NoDatabaseLeft, QuotaReached,
-    NoSuchMachine for one that has just gone or is no longer the actor's to decide about, TooManyRequests, AccessEnded, and what says
-    that this server isn't configured for machines.
+    NoSuchMachine for one that has just gone or that the actor no longer decides about, TooManyRequests, AccessEnded,
+    and what says that this server isn't configured for machines.
     """
     if machine.state != State.FAILED:
         _require_not_going(machine)

@@ -3,9 +3,12 @@
 import time
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
+from clouddev.services import running
+from clouddev.services.access import NoSuchMachine
 from clouddev.services.running import CHANGES
 from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
@@ -236,3 +239,11 @@ def test_using_it_takes_a_warning_back(alice_api, stopped):
     alice_api.post(START, STUDIO)
     stopped.refresh_from_db()
     assert (stopped.warned_at, stopped.last_active_at is None) == (None, False)
+
+
+@pytest.mark.parametrize("ask", [running.start, running.stop])
+def test_a_machine_that_goes_while_it_is_asked_for_is_as_absent(alice, studio, ask, sandbox):
+    looked_up = Machine.objects.get(pk=studio.pk)
+    studio.delete()
+    with pytest.raises(NoSuchMachine):
+        ask(machine=looked_up, actor=alice, now=timezone.now())
