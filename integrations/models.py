@@ -157,6 +157,26 @@ class Connection(models.Model):
         return waits and self.deleting_since is not None and self.deleting_since < now - DELETION_LASTS
 
 
+class Tombstone(models.Model):
+    """Where a connection was deleted a moment ago: an answer of Nango's from before must not bring it back."""
+
+    id = models.BigAutoField(primary_key=True)
+    integration_id = models.CharField(max_length=LONGEST_ID)
+    connection_id = models.CharField(max_length=LONGEST_ID)
+    # By the database's clock.
+    deleted_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """One for each address."""
+
+        constraints = (
+            models.UniqueConstraint(fields=["integration_id", "connection_id"], name="tombstone_of_one_address"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.integration_id}: {self.connection_id}"
+
+
 class ConnectLink(models.Model):
     """A page of ours by which one person, and nobody else, goes on to Nango's page for connecting an account.
 

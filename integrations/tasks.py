@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from config.core.database import outlast_restarts
 from config.core.errors import Unavailable
 from config.core.jobs import SHORT, nudge
-from integrations.services import use_log
+from integrations.services import tombstones, use_log
 from integrations.services.connect_links import forget_old
 from integrations.services.finishing import finish_left_behind
 from integrations.services.reconciliation import RECONCILE, reconcile_connections
@@ -43,8 +43,9 @@ def finish(timestamp: int) -> None:  # noqa: ARG001 - the same
 @app.periodic(cron="37 * * * *")
 @app.task(name="integrations.forget_links", queue=SHORT, queueing_lock="integrations.forget_links")
 def forget_links(timestamp: int) -> None:  # noqa: ARG001 - the same
-    """Delete links to connect an account whose time is over."""
+    """Delete links to connect an account whose time is over, and tombstones."""
     outlast_restarts(lambda: forget_old(now=timezone.now()))
+    outlast_restarts(tombstones.forget_old)
 
 
 @app.periodic(cron="51 3 * * *")

@@ -51,6 +51,9 @@ def reconcile(*, now: datetime) -> Counts:
     names = database.list_names()
     # Read after the database was asked: a row is there before its role is.
     orphans = set(names) - _used(names)
+    if orphans:
+        # What was removed meanwhile, and its row with it, is none.
+        orphans &= set(database.list_names())
     Discrepancy.objects.replace(kinds=[_KIND], findings=_findings(orphans), now=now)
     counts.seen, counts.orphaned = len(names), len(orphans)
     for name in _to_drop(now=now):

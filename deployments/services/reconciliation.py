@@ -141,7 +141,9 @@ def _findings(fly: Fly, listed: dict[str, App], *, now: datetime) -> Findings:
     for name in unused.values_list("pk", flat=True):
         found[Kind.ABANDONED, name] = "This server made the app, and nothing here uses it."
     ready = (row for row in rows.values() if row.state == State.READY and row.ready_at and row.ready_at < settled)
-    for name in _missing(fly, (row.pk for row in ready if row.pk not in listed)):
+    missing = list(_missing(fly, (row.pk for row in ready if row.pk not in listed)))
+    # Asked once more: what was deleted here while Fly was asked is not missing.
+    for name in FlyApp.objects.filter(pk__in=missing, state=State.READY).values_list("pk", flat=True):
         found[Kind.MISSING, name] = "Fly no longer has this app, which was not deleted here."
     return found
 

@@ -1,6 +1,7 @@
 """Listing a person's connections of one integration."""
 
 import logging
+import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,7 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     if not is_integration_id(integration_id):
         raise UnknownIntegration
     spend_call(caller)
+    asked = time.monotonic()
     pages = list(Nango.from_settings().pages_of_connections(owner=str(caller.id), integration_id=integration_id))
     listed = [
         item
@@ -44,11 +46,11 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     rows = _rows(caller, integration_id, listed)
     new = [item for item in listed if item.connection_id not in rows]
     if new:
-        adopt((_found(item, caller) for item in new), found_by="list", actor=caller, now=now)
+        adopt((_found(item, caller) for item in new), asked=asked, found_by="list", actor=caller, now=now)
         # What was recorded meanwhile may have become somebody else's.
         rows = _rows(caller, integration_id, listed)
     # What can't be read is there all the same.
-    _note(listed, {name: row for name, row in rows.items() if name not in strange}, caller=caller, now=now)
+    _note(listed, {name: row for name, row in rows.items() if name not in strange}, caller=caller, asked=asked, now=now)
     shown = (_as_shown(item, rows.get(item.connection_id), caller, now=now) for item in listed)
     return [item for item in shown if item]
 
@@ -69,13 +71,13 @@ def _as_shown(item: Listed, row: Connection | None, caller: Caller, *, now: date
     return replace(item, errors=(*item.errors, NOT_DELETED_YET)) if row.is_overdue(now=now) else None
 
 
-def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, now: datetime) -> None:
+def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, asked: float, now: datetime) -> None:
     """Bring our rows up to what was seen, writing only what changed."""
     seen = {item.connection_id: item for item in listed}
     own = [row for row in rows.values() if row.owner_id == caller.id]
     claims = [row.connection_id for row in own if row.state == State.CLAIMING and row.connection_id in seen]
     claimed = [_found(seen[connection_id], caller) for connection_id in claims]
-    adopt(claimed, found_by="list", actor=caller, now=now)
+    adopt(claimed, asked=asked, found_by="list", actor=caller, now=now)
     active = [row for row in own if row.state == State.ACTIVE]
     there = [(row, seen[row.connection_id].needs_reconnect) for row in active if row.connection_id in seen]
     _set(

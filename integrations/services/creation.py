@@ -22,7 +22,7 @@ from config.core.ratelimits import RateLimit
 from integrations.clients.nango import Nango, NangoFailed
 from integrations.credentials import Credentials
 from integrations.models import Connection
-from integrations.services import credential_cache
+from integrations.services import credential_cache, tombstones
 from integrations.services.deletion import write_down
 from integrations.services.ownership import tags_of
 
@@ -145,6 +145,8 @@ def _released(nango: Nango, row: Connection, *, now: datetime) -> bool:
     with transaction.atomic():
         if not Connection.objects.filter(pk=row.pk, **same).delete()[0]:
             return False
+        if row.state == State.DELETING:
+            tombstones.put(row)
         if row.state == State.DELETING and row.deleted_at is None:
             write_down("connection.deleted", row, actor=None)
     return True

@@ -13,7 +13,7 @@ from config.core.errors import ApplicationError
 from config.core.outgoing import may_still_arrive
 from integrations.clients.nango import Nango, UnknownConnection
 from integrations.models import Connection
-from integrations.services import credential_cache
+from integrations.services import credential_cache, tombstones
 from integrations.services.ownership import require_own
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ def _forget(row: Connection, *, actor: Actor | None, action: str, alone: bool, n
     marked = Connection.objects.filter(pk=row.pk, state=Connection.State.DELETING)
     if marked.filter(deleted_at=None).update(deleted_at=now, failures=0, try_again_at=None):
         write_down(action, row, actor=actor)
+    tombstones.put(row)
     if alone:
         # Unless a later attempt of the owner took over: what that sent may still arrive.
         marked.filter(claim=row.claim).delete()

@@ -1,6 +1,7 @@
 """Whose a connection is: our row says so, and its tags at Nango must agree."""
 
 import logging
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from config.core.ratelimits import FairShare, RateLimit
 from integrations.clients.nango import OWNER_TAG, Nango, UnknownConnection
 from integrations.identifiers import cut_for_nango, is_email_for_nango
 from integrations.models import Connection, Standing
+from integrations.services import tombstones
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ def require_own(*, caller: Caller, integration_id: str, connection_id: str, now:
 def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> Standing:
     """Ask Nango for the caller's connection of these ids; what is another's is never asked for."""
     LOOK_UPS.spend(str(caller.id))
+    asked = time.monotonic()
     listed = Nango.from_settings().list_connections(
         owner=str(caller.id), integration_id=integration_id, connection_id=connection_id
     )
@@ -94,6 +97,7 @@ def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: da
             for item in listed
             if (item.owner, item.integration_id, item.connection_id) == (str(caller.id), integration_id, connection_id)
         ),
+        asked=asked,
         found_by="look-up",
         actor=caller,
         now=now,
@@ -117,9 +121,10 @@ def is_tagged(nango: Nango, *, owner: str, integration_id: str, connection_id: s
     return any((item.owner, item.integration_id, item.connection_id) == wanted for item in listed)
 
 
-def adopt(
+def adopt(  # noqa: PLR0913 - what was found, when it was asked for, and by whom
     found: Iterable[Found],
     *,
+    asked: float,
     found_by: FoundBy,
     actor: Actor | None,
     now: datetime,
@@ -127,9 +132,10 @@ def adopt(
 ) -> int:
     """Record connections as their claimants' where nobody's are recorded; gives how many were new.
 
-    `known` is what was recorded at their addresses when the caller looked: what was deleted since stays so. A claim
-    of the same person becomes active. What is recorded for somebody else stays theirs. The audit trail says what
-    found them, and the `actor` whose request did, if one did.
+    `asked` is the `time.monotonic()` before Nango was asked for them: what was deleted since stays so. `known` is what
+    was recorded at their addresses when the caller looked, if nothing is to take its place. A claim of the same person
+    becomes active. What is recorded for somebody else stays theirs. The audit trail says what found them, and the
+    `actor` whose request did, if one did.
     """
     items = list(found)
     if not items:
@@ -137,26 +143,34 @@ def adopt(
     if known is None:
         known = rows_of([(item.integration_id, item.connection_id) for item in items])
     new = [item for item in items if (item.integration_id, item.connection_id) not in known]
-    count = _insert([_row(item, now) for item in new], found_by=found_by, actor=actor) if new else 0
+    count = _insert([_row(item, now) for item in new], asked=asked, found_by=found_by, actor=actor) if new else 0
+    claims = [row for row in known.values() if row.state == Connection.State.CLAIMING]
+    overtaken = tombstones.among(claims, since_asked=asked) if claims else set()
     for item in items:
         row = known.get((item.integration_id, item.connection_id))
         if row is None:
             continue
         if row.owner_id != item.claimant.owner_id:
             logger.warning("connection %s bears the tags of somebody other than its owner", row.pk)
-        elif row.state == Connection.State.CLAIMING:
+        elif row.state == Connection.State.CLAIMING and row not in overtaken:
             confirm(row, provider=item.provider, found_by=found_by, actor=actor, now=now)
     return count
 
 
 @transaction.atomic
-def _insert(rows: list[Connection], *, found_by: FoundBy, actor: Actor | None) -> int:
-    """Insert what nobody has recorded meanwhile: the first one's row holds. Gives how many that were."""
+def _insert(rows: list[Connection], *, asked: float, found_by: FoundBy, actor: Actor | None) -> int:
+    """Insert what nobody has recorded or deleted meanwhile: the first one's row holds. Gives how many that were."""
     Connection.objects.bulk_create(rows, ignore_conflicts=True)
-    # PostgreSQL says how many rows it passed over, not which; ours bear ids that nobody else's have.
-    inserted = Connection.objects.in_bulk([row.pk for row in rows])
-    record_each("connection.created", [event_of(row, found_by=found_by, actor=actor) for row in inserted.values()])
-    return len(inserted)
+    # PostgreSQL says how many rows it passed over, not which; ours bear ids that nobody else's have. Inserting waits
+    # for a deletion of the same address that is under way, so only afterwards its tombstone is certain to be seen.
+    ours = Connection.objects.filter(pk__in=[row.pk for row in rows])
+    told = dict(ours.annotate(is_overtaken=tombstones.since(asked)).values_list("pk", "is_overtaken"))
+    if overtaken := [pk for pk, is_overtaken in told.items() if is_overtaken]:
+        ours.filter(pk__in=overtaken).delete()
+        logger.info("%s connections were deleted while an answer of Nango's that has them was read", len(overtaken))
+    kept = [row for row in rows if told.get(row.pk) is False]
+    record_each("connection.created", [event_of(row, found_by=found_by, actor=actor) for row in kept])
+    return len(kept)
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """Bringing our record of connections in line with all that Nango has."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,8 +47,10 @@ def reconcile_connections(*, now: datetime) -> Counts:
     Raises the client's errors; what was done until then stays.
     """
     nango, counts = Nango.from_settings(), Counts()
+    # One time for all pages: what was deleted since the first one was asked for is compared by the next run.
+    asked = time.monotonic()
     for page in nango.pages_of_connections():
-        _take(page.connections, counts, now=now)
+        _take(page.connections, counts, asked=asked, now=now)
         _note_strange(page.strange, counts, now=now)
     StrangeConnection.objects.exclude(seen_at=now).delete()
     counts.dropped = _dropped(now=now)
@@ -63,7 +66,7 @@ def reconcile_connections(*, now: datetime) -> Counts:
     return counts
 
 
-def _take(page: tuple[Listed, ...], counts: Counts, *, now: datetime) -> None:
+def _take(page: tuple[Listed, ...], counts: Counts, *, asked: float, now: datetime) -> None:
     """Compare one page with our rows."""
     counts.seen += len(page)
     rows = rows_of([_address(item) for item in page])
@@ -84,7 +87,7 @@ def _take(page: tuple[Listed, ...], counts: Counts, *, now: datetime) -> None:
             row.needs_reconnect = item.needs_reconnect
             row.provider = item.provider
             there.append(row)
-    counts.adopted += adopt(new, found_by="reconciliation", actor=None, now=now)
+    counts.adopted += adopt(new, asked=asked, found_by="reconciliation", actor=None, now=now)
     _confirm(there, now=now)
 
 

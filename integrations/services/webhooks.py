@@ -7,6 +7,7 @@ twice, late or again. Everything here may therefore be repeated, and none of it 
 import hashlib
 import hmac
 import logging
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -27,6 +28,8 @@ from integrations.services.reconciliation import RECONCILE
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 60
+# Nango sends one three times within some ten seconds.
+_ON_ITS_WAY_SECONDS = 30.0
 _UNTROUBLED = {"needs_reconnect": False, "missing_since": None}
 
 
@@ -91,7 +94,7 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
     if claimant is None:
         logger.warning("a connection of %s was made for nobody we know", integration_id)
         return 0
-    known = rows_of([(integration_id, connection_id)])
+    known, asked = rows_of([(integration_id, connection_id)]), time.monotonic()
     if not known and not _is_there(tagged[0], integration_id, connection_id):
         # Webhooks come late and again: one must not bring back what was deleted meanwhile.
         logger.warning("a webhook tells of a connection of %s that is not there", integration_id)
@@ -99,8 +102,11 @@ def _adopt(event: Mapping[str, object], integration_id: str, connection_id: str,
     provider = event.get("provider")
     name = provider[:LONGEST_ID] if isinstance(provider, str) and "\0" not in provider else ""
     found = Found(integration_id, connection_id, name, needs_reconnect=False, claimant=claimant)
-    # Who saw a row has not asked Nango, so where that is gone by now nothing takes its place.
-    return adopt([found], found_by="webhook", actor=None, now=now, known=known or None)
+    if known:
+        # Nango was not asked: so where the row that was seen is gone by now nothing takes its place, and the news may
+        # be of what was deleted before somebody began to make it anew.
+        asked -= _ON_ITS_WAY_SECONDS
+    return adopt([found], asked=asked, found_by="webhook", actor=None, now=now, known=known or None)
 
 
 def _is_there(owner: str, integration_id: str, connection_id: str) -> bool:

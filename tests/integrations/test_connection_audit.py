@@ -147,8 +147,8 @@ def found(person, connection_id):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_that_find_one_at_once_one_writes_it_down(alice):
-    item = found(alice, "main")
-    find = [lambda: adopt([item], found_by="webhook", actor=None, now=timezone.now()) for _ in range(8)]
+    item, asked = found(alice, "main"), time.monotonic()
+    find = [lambda: adopt([item], asked=asked, found_by="webhook", actor=None, now=timezone.now()) for _ in range(8)]
 
     assert sum(at_once(*find)) == 1
     assert trail() == [("connection.created", "", "webhook")]
@@ -167,7 +167,7 @@ def test_what_somebody_else_records_meanwhile_is_not_written_down(alice, bob):
 
     def find():
         recorded.wait(timeout=10)
-        return adopt(items, found_by="list", actor=alice, now=timezone.now())
+        return adopt(items, asked=time.monotonic(), found_by="list", actor=alice, now=timezone.now())
 
     assert at_once(record_another, find)[1] == 1
     assert [row.details["connection_id"] for row in AuditEvent.objects.all()] == ["free"]

@@ -51,6 +51,22 @@ def test_what_machines_use_is_left_alone(workshop, alice, database):
     workshop.require_whole(machine)
 
 
+def test_what_is_removed_while_the_database_is_asked_is_no_orphan(workshop, alice, database, monkeypatch):
+    machine = workshop.make(alice)
+    list_names = DataDatabase.list_names
+
+    def overtaken(self):
+        names = list_names(self)
+        if Machine.objects.exists():
+            workshop.destroy(machine, by=alice)
+            provisioning.work(machine.pk)
+        return names
+
+    monkeypatch.setattr(DataDatabase, "list_names", overtaken)
+    assert reconciliation.reconcile(now=timezone.now()) == Counts(seen=1)
+    assert found() == []
+
+
 @pytest.mark.parametrize("state", ["creating", "undoing", "destroying"])
 def test_what_is_being_made_or_removed_is_its_workers_business(workshop, alice, database, state):
     machine = make_machine(alice, state=state)

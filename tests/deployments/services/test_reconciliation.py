@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
-from deployments.clients.fly import FlyFailed
+from deployments.clients.fly import Fly, FlyFailed
 from deployments.models import Deployment, Discrepancy, FlyApp
 from deployments.services import destroying, fly_apps, preparation, reconciliation
 from tests.clouddev.builders import make_machine
@@ -107,6 +107,22 @@ def test_what_fly_does_not_list_but_has_is_not_missing(shop, sandbox):
     sandbox.faults(target="fly", match="GET /v1/apps$", body={"total_apps": 1, "apps": []})
 
     assert reconcile() == {}
+
+
+def test_what_is_deleted_here_while_fly_is_asked_is_not_missing(alice, shop, sandbox, monkeypatch):
+    sandbox.remove_fly_app(shop.fly_app_id)
+    get_app = Fly.get_app
+
+    def overtaken(self, name):
+        try:
+            return get_app(self, name)
+        finally:
+            assert destroying.destroy(owner=alice, app_name="shop", now=timezone.now())
+
+    monkeypatch.setattr(Fly, "get_app", overtaken)
+    reconcile()
+
+    assert found() == set()
 
 
 def test_what_was_just_made_is_not_missing(shop, sandbox):
