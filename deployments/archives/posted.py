@@ -18,12 +18,15 @@ from deployments.archives.errors import TooLarge
 MEMBER, APP_NAME = "archive", "appName"
 # More than the largest environment, with most of its characters escaped.
 MOST_BESIDE = 2 << 20
-# No push has a reason to be nested deeper, and every level costs a step of what follows it.
-_DEEPEST = 100
+# No push has a reason to be nested deeper, or to hold more commas, brackets and strings: each costs a step here, many
+# times what the parser needs for it. The largest environment has some 1,200.
+_DEEPEST, _MOST_STEPS = 100, 50_000
 _NOT_JSON = "The body is not valid JSON."
+_TOO_MUCH = f"The body holds more than {_MOST_STEPS:,} brackets, commas and strings beside the archive."
 _NOT_BASE64 = "archive: This is not valid base64."
 _STRUCTURE = re.compile(rb'["{}\[\]:,]')
-_END_OF_STRING = re.compile(rb'["\\]')
+# As far as a string goes in a piece, over its escapes, but not over a backslash that is the piece's last byte.
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # A backslash and what it needs to be whole, at the end of a piece.
 _CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _ESCAPE = re.compile(rb"\\(?:(/)|u00([2-7][0-9A-Fa-f]))")
@@ -80,11 +83,12 @@ class _Reader:
         self._on_app_name = on_app_name
         self._on_archive = on_archive
         self._rest = bytearray()
+        self._steps = 0
         self._depth = 0
         self._is_object = False
         self._in_string = False
         self._in_archive = False
-        self._skip = 0
+        self._awaits_escaped = False
         self._string_began = 0
         self._awaits_value = False
         self._name = ""
@@ -115,6 +119,9 @@ class _Reader:
         found = _STRUCTURE.search(piece, position)
         if found is None:
             return self._keep(piece, position, len(piece))
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise TooLargeBeside(_TOO_MUCH)
         end = self._keep(piece, position, found.end())
         match found[0]:
             case b'"':
@@ -144,19 +151,18 @@ class _Reader:
             self._string_began = len(self._rest) - 1
 
     def _read_string(self, piece: bytes, position: int) -> int:
-        if self._skip:
-            self._skip = 0
+        if self._awaits_escaped:
+            self._awaits_escaped = False
             return self._keep(piece, position, position + 1)
-        found = _END_OF_STRING.search(piece, position)
-        if found is None:
-            return self._keep(piece, position, len(piece))
-        end = self._keep(piece, position, found.end())
-        if found[0] == b"\\":
-            self._skip = 1
-        else:
-            self._in_string = False
-            if self._depth == 1 and self._is_object:
-                self._end_string()
+        found = _IN_STRING.match(piece, position)
+        end = found.end() if found else position
+        if end == len(piece):
+            return self._keep(piece, position, end)
+        # What stopped it: the quote that ends the string, or the first half of an escape.
+        self._in_string = self._awaits_escaped = piece[end : end + 1] == b"\\"
+        end = self._keep(piece, position, end + 1)
+        if not self._in_string and self._depth == 1 and self._is_object:
+            self._end_string()
         return end
 
     def _end_string(self) -> None:
@@ -195,7 +201,8 @@ class _Base64:
         self._most = most
         self._too_large = too_large
         self._begun = False
-        self._held = b""
+        # Fewer than four characters, and the beginning of an escape behind them.
+        self._held, self._cut = b"", b""
         self._ended = False
 
     def begin(self) -> None:
@@ -204,20 +211,22 @@ class _Base64:
         self._begun = True
 
     def feed(self, text: bytes) -> None:
-        text = self._held + text
+        text = self._cut + text
         whole = len(text)
         if b"\\" in text[-6:] and (cut := _CUT_ESCAPE.search(text)):
             whole = cut.start()
-        plain = text[:whole]
+        self._cut, plain = text[whole:], text[:whole]
         if b"\\" in plain:
             plain = _ESCAPE.sub(_unescaped, plain)
+        # Not to be unescaped once more: half of an escaped backslash would become a part of another escape.
+        plain = self._held + plain
         fours = len(plain) - len(plain) % 4
-        self._held = plain[fours:] + text[whole:]
+        self._held = plain[fours:]
         if fours:
             self._write(plain[:fours])
 
     def finish(self) -> None:
-        if self._held:
+        if self._held or self._cut:
             raise Malformed(_NOT_BASE64)
 
     def _write(self, text: bytes) -> None:

@@ -138,6 +138,22 @@ def test_no_body_takes_long_to_read(pump):
         read_posted([body], io.BytesIO(), most=1, too_large=TooLarge())
 
 
+@pytest.mark.parametrize("pump", [b"[],", b'"",', b'{"a":0},', b"0,", b'"\\\\\\\\",'])
+def test_the_largest_body_of_small_pieces_is_refused_quickly(pump):
+    body = b'{"b":[' + pump * ((MOST_BESIDE - 20) // len(pump)) + b"0]}"
+    with processor_time(MOST_SECONDS / 4), pytest.raises(TooLarge, match="beside the archive"):
+        read_posted([body], io.BytesIO(), most=1, too_large=TooLarge())
+
+
+@pytest.mark.parametrize("escape", [b"\\\\", b"\\n", b"\\u0041"])
+def test_the_longest_text_of_escapes_is_read_quickly(escape):
+    text = escape * ((MOST_BESIDE - 20) // len(escape))
+    pieces = [b'{"b":"', *(text[at : at + 65_535] for at in range(0, len(text), 65_535)), b'"}']
+    with processor_time(MOST_SECONDS / 4):
+        given = read_posted(pieces, io.BytesIO(), most=1, too_large=TooLarge())
+    assert given == json.loads(b"".join(pieces))
+
+
 @pytest.mark.parametrize("pump", [b"[", b'{"a":'])
 def test_a_body_that_is_nested_without_end_is_not_read_on(pump):
     body = pump * (MOST_BESIDE // len(pump))
