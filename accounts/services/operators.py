@@ -97,15 +97,18 @@ def approve(*, user: User, by: User) -> bool:
     return people.approve_from_waitlist(user=user, by=by)
 
 
+@transaction.atomic
 def revoke_everything(*, user: User, by: User, now: datetime) -> int:
     """Sign all of a person's apps and browsers out; returns how many. Raises SuperusersOnly."""
+    by = power.hold(by=by, over=user)
     power.require_power(by=by, over=[user.pk])
     return people.revoke_everything(user=user, by=by, now=now)
 
 
+@transaction.atomic
 def revoke_token(*, token: AccessToken, by: User, now: datetime) -> bool:
     """Sign one tool out; False when its token was revoked before. Raises SuperusersOnly."""
-    power.require_power(by=by, over=[token.user_id])
+    power.require_power_now(by=by, over=[token.user_id])
     tokens.revoke(token_id=token.pk, user_id=token.user_id, by=by, now=now)
     return token.revoked_at is None
 

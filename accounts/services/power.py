@@ -44,6 +44,11 @@ def hold(*, by: User, over: User) -> User:
     return found
 
 
+def require_power_now(*, by: User, over: Iterable[uuid.UUID]) -> None:
+    """The same of the operator as `hold` finds them: what the caller's transaction does is theirs to do."""
+    require_power(by=hold(by=by, over=by), over=over)
+
+
 def require_superuser(*, by: User, what: str) -> None:
     """Raise SuperusersOnly unless `by` is one; `what` ends the sentence "Only a superuser may …"."""
     if not by.is_superuser:

@@ -1,6 +1,7 @@
 """What operators do to machines: what their people do, where the operator has power over those whom it concerns."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
@@ -8,7 +9,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Organization, User
 from accounts.services import power
-from accounts.services.power import has_power, require_power
+from accounts.services.power import has_power, require_power_now
 from clouddev.models import IdlePolicy, Machine, WebhookToken
 from clouddev.services import destruction, joining, members, running, tokens
 from clouddev.services.access import deciders_of
@@ -31,19 +32,18 @@ def may(*, machine: Machine, by: User) -> bool:
 
 def start(*, machine: Machine, by: User, now: datetime) -> bool:
     """Start it; False when it runs already. Raises SuperusersOnly, and as `running.start` does."""
-    require_power(by=by, over=deciders_of(machine))
-    return bool(running.start(machine=machine, actor=by, now=now))
+    return bool(running.start(machine=machine, actor=by, now=now, claim=_if_power(machine, by)))
 
 
 def stop(*, machine: Machine, by: User, now: datetime) -> bool:
     """Stop it; False when it is stopped. Raises SuperusersOnly, and as `running.stop` does."""
-    require_power(by=by, over=deciders_of(machine))
-    return bool(running.stop(machine=machine, actor=by, now=now))
+    return bool(running.stop(machine=machine, actor=by, now=now, claim=_if_power(machine, by)))
 
 
+@transaction.atomic
 def destroy(*, machine: Machine, by: User) -> bool:
     """Destroy it; False when that was under way. Raises SuperusersOnly."""
-    require_power(by=by, over=deciders_of(machine))
+    require_power_now(by=by, over=deciders_of(machine))
     was_there = machine.state != Machine.State.DESTROYING
     destruction.destroy(machine=machine, actor=by)
     return was_there
@@ -71,9 +71,10 @@ def may_revoke(*, token: WebhookToken, by: User) -> bool:
     return has_power(by=by, over=_concerned(token))
 
 
+@transaction.atomic
 def revoke_webhook_token(*, token: WebhookToken, by: User, now: datetime) -> bool:
     """Put it on the revocation list. Raises SuperusersOnly and AlreadyRevoked."""
-    require_power(by=by, over=_concerned(token))
+    require_power_now(by=by, over=_concerned(token))
     tokens.revoke_webhook_token(jti=token.pk, actor=by, now=now)
     return True
 
@@ -86,8 +87,7 @@ def may_set_policy(*, organization: Organization, by: User) -> bool:
 @transaction.atomic
 def save_policy(*, policy: IdlePolicy, by: User) -> None:
     """Save an organization's idle policy, new or changed. Raises SuperusersOnly."""
-    by = power.hold(by=by, over=by)
-    require_power(by=by, over=_people_of(policy.organization))
+    require_power_now(by=by, over=_people_of(policy.organization))
     is_new = policy.pk is None
     wanted = {name: getattr(policy, name) for name in _NUMBERS}
     if not is_new and IdlePolicy.objects.filter(pk=policy.pk).values(*_NUMBERS).first() == wanted:
@@ -99,11 +99,14 @@ def save_policy(*, policy: IdlePolicy, by: User) -> None:
 @transaction.atomic
 def delete_policy(*, policy: IdlePolicy, by: User) -> None:
     """Delete an organization's idle policy. Raises SuperusersOnly."""
-    by = power.hold(by=by, over=by)
-    require_power(by=by, over=_people_of(policy.organization))
+    require_power_now(by=by, over=_people_of(policy.organization))
     # Of two at once one deletes it, and writes it down.
     if IdlePolicy.objects.filter(pk=policy.pk).delete()[0]:
         _record("idle_policy.deleted", policy, by)
+
+
+def _if_power(machine: Machine, by: User) -> Callable[[], None]:
+    return lambda: require_power_now(by=by, over=deciders_of(machine))
 
 
 def _concerned(token: WebhookToken) -> set[uuid.UUID]:

@@ -2,7 +2,10 @@
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+
+from django.db import transaction
 
 from accounts import audit
 from clouddev.models import Machine
@@ -32,21 +35,22 @@ class StillBusy(Unavailable):
     default = "The machine is changing its state at Fly. Please try again in a few seconds."
 
 
-def start(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
+def start(*, machine: Machine, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None) -> int:
     """Start it, at once or as soon as Fly can; says how many machines start, 0 when it runs already.
 
-    Raises NotReady, GoneAtFly, NoSuchMachine for one that has just gone, TooManyRequests and the Fly client's errors.
+    `claim` is called in the transaction that records the wish, to see once more whether it may be. Raises what that
+    raises, NotReady, GoneAtFly, NoSuchMachine for one that has just gone, TooManyRequests and the Fly client's errors.
     """
     require_ready(machine)
     CHANGES.spend(str(actor.id))
-    return _ask(machine, Wanted.STARTED, actor, now)
+    return _ask(machine, Wanted.STARTED, actor, now, claim)
 
 
-def stop(*, machine: Machine, actor: audit.Actor, now: datetime) -> int:
+def stop(*, machine: Machine, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None) -> int:
     """Stop it, at once or as soon as Fly can; says how many stop. Raises as `start` does."""
     require_ready(machine)
     CHANGES.spend(str(actor.id))
-    return _ask(machine, Wanted.STOPPED, actor, now)
+    return _ask(machine, Wanted.STOPPED, actor, now, claim)
 
 
 def _record_idle(machine: Machine) -> None:
@@ -104,9 +108,14 @@ def _carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
         wishes.hand_over(wish)
 
 
-def _ask(machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> int:
+def _ask(
+    machine: Machine, wanted: str, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None
+) -> int:
     """Record the wish and have it fulfilled here, or else by a worker; says how many machines it concerns."""
-    wish = wishes.record(machine=machine, wanted=wanted, actor=actor, now=now)
+    with transaction.atomic():
+        if claim is not None:
+            claim()
+        wish = wishes.record(machine=machine, wanted=wanted, actor=actor, now=now)
     if wish is None:
         is_as = Machine.objects.filter(pk=machine.pk).first()
         if is_as is None:

@@ -5,6 +5,7 @@ The row goes last, so that nothing of it is left running at Fly without anybody 
 
 import logging
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -30,9 +31,9 @@ def destroy(*, owner: Actor, app_name: str, now: datetime) -> bool:
     return _destroy(Deployment.objects.of(owner).filter(called(app_name)), actor=owner, now=now)
 
 
-def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime) -> bool:
-    """Remove anybody's app, for an operator, whose power `operating` has seen to. The same otherwise."""
-    return _destroy(Deployment.objects.filter(pk=deployment_id), actor=operator, now=now)
+def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime, claim: Callable[[], None]) -> bool:
+    """Remove anybody's app, for an operator; `claim` raises unless they may, as of then. The same otherwise."""
+    return _destroy(Deployment.objects.filter(pk=deployment_id), actor=operator, now=now, claim=claim)
 
 
 def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
@@ -53,8 +54,10 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
     return True
 
 
-def _destroy(wanted: DeploymentQuerySet, *, actor: Actor, now: datetime) -> bool:
-    deployment = _recorded(wanted, actor=actor)
+def _destroy(
+    wanted: DeploymentQuerySet, *, actor: Actor, now: datetime, claim: Callable[[], None] | None = None
+) -> bool:
+    deployment = _recorded(wanted, actor=actor, claim=claim)
     try:
         return finish(deployment_id=deployment.pk, now=now)
     except Exception as error:  # noqa: BLE001 - a storage raises what it likes, and nothing is lost
@@ -63,8 +66,10 @@ def _destroy(wanted: DeploymentQuerySet, *, actor: Actor, now: datetime) -> bool
 
 
 @transaction.atomic
-def _recorded(wanted: DeploymentQuerySet, *, actor: Actor) -> Deployment:
+def _recorded(wanted: DeploymentQuerySet, *, actor: Actor, claim: Callable[[], None] | None) -> Deployment:
     """The deployment, marked as to be destroyed, and its builds as to be stopped."""
+    if claim is not None:
+        claim()
     deployment = wanted.select_for_update().first()
     if deployment is None:
         raise NoSuchApp

@@ -242,6 +242,36 @@ def test_an_operator_does_to_people_what_is_not_for_superusers_alone(sandbox, na
     assert change_something(make_operator(superuser=False), name, alice, sandbox) == may
 
 
+@pytest.fixture
+def demoted_meanwhile(monkeypatch):
+    """Whoever is let in to the operators' pages by a POST is no operator any more a moment later."""
+    site = admin.site.__class__
+    has_permission = site.has_permission
+
+    def let_in(self, request):
+        may = has_permission(self, request)
+        if may and request.method == "POST":
+            User.objects.filter(pk=request.user.pk).update(is_staff=False, is_superuser=False)
+        return may
+
+    monkeypatch.setattr(site, "has_permission", let_in)
+
+
+@pytest.mark.usefixtures("bob_is_there", "demoted_meanwhile")
+@EACH_DEED
+def test_who_was_an_operator_when_the_request_began_does_nothing(sandbox, name, alice):
+    doer = make_operator()
+    row = DEEDS[name].make(alice, sandbox)
+    browser_of(doer).get("/admin/")
+    before = everything()
+    press(doer, name, alice, row)
+
+    doer.refresh_from_db()
+    assert not doer.is_staff
+    User.objects.filter(pk=doer.pk).update(is_staff=True, is_superuser=True)
+    assert everything() == before
+
+
 @pytest.mark.parametrize("deed", ["start_one", "stop_one", "destroy_one"])
 def test_a_machine_that_a_superuser_owns_too_is_out_of_an_operators_reach(sandbox, alice, deed):
     machine = DEEDS[_MACHINE, deed].make(alice, sandbox)
