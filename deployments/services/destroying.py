@@ -31,7 +31,9 @@ def destroy(*, owner: Actor, app_name: str, now: datetime) -> bool:
     return _destroy(Deployment.objects.of(owner).filter(called(app_name)), actor=owner, now=now)
 
 
-def destroy_any(*, operator: Actor, deployment_id: uuid.UUID, now: datetime, claim: Callable[[], None]) -> bool:
+def destroy_any(
+    *, operator: Actor, deployment_id: uuid.UUID, now: datetime, claim: Callable[[], None] | None = None
+) -> bool:
     """Remove anybody's app, for an operator; `claim` raises unless they may, as of then. The same otherwise."""
     return _destroy(Deployment.objects.filter(pk=deployment_id), actor=operator, now=now, claim=claim)
 
