@@ -187,9 +187,9 @@ class SandboxProcess:
         """Send a webhook now and give what the receiver answered."""
         return dict(self.control("POST", "/nango/webhooks", webhook))
 
-    def press_connect(self, **form: str) -> None:
-        """Do what a person does on Nango's page of the newest connect session: fill it in, press Connect."""
-        token = list(self.state()["nango"]["sessions"])[-1]
+    def press_connect(self, *, session: str = "", **form: str) -> None:
+        """Do what a person does on Nango's page of the connect session, else the newest: fill it in, press Connect."""
+        token = session or list(self.state()["nango"]["sessions"])[-1]
         url = f"{self.nango_url}/connect/?session_token={token}"
         response = self._http.request("POST", url, fields={"x": "1", **form}, encode_multipart=False)
         assert response.status < _CREATED_OR_NOT, response.data

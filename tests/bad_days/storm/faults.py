@@ -2,12 +2,11 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from tests.bad_days.storm.model import Journal
 from tests.bad_days.storm.people import Person
-from tests.bad_days.storm.world import World
+from tests.bad_days.storm.world import World, send
 
 # Beside everything of a service; the calls by which something is made or unmade.
 _MATCHES = {
@@ -16,17 +15,11 @@ _MATCHES = {
     "github": ["*"],
 }
 _FAULTS: list[dict[str, object]] = [
-    {"status": 500},
-    {"status": 503},
-    {"status": 429, "headers": {"Retry-After": "1"}},
-    {"delay": 1.5},
-    {"drop": "before"},
-    {"drop": "after"},
-    {"drop": "after"},
+    *({"status": 500}, {"status": 503}, {"status": 429, "headers": {"Retry-After": "1"}}),
+    *({"delay": 1.5}, {"drop": "before"}, {"drop": "after"}, {"drop": "after"}),
 ]
 _READY = "SELECT 1 FROM clouddev_machine WHERE state = 'ready'"
 _SENDING = "SELECT 1 FROM clouddev_cronrun WHERE finished_at IS NULL AND sent_at IS NOT NULL AND run_id = ''"
-_NOBODY_IS_AT_IT = "UPDATE clouddev_cronrun SET next_step_at = now() WHERE finished_at IS NULL"
 _HANDS_OF_THE_CLOCK = """
 UPDATE clouddev_cronjob SET next_run_at = now() - interval '1 second' WHERE paused_at IS NULL AND next_run_at > now()
 """
@@ -40,39 +33,6 @@ class Storm:
         self.random = random.Random(f"{seed} faults")
         self._thaws: list[tuple[float, int]] = []
 
-    def rage(self, seconds: float) -> None:
-        """Break something, pause, and so on. The database crashes every third of a minute; nobody is killed at the end.
-
-        A busy machine gets up to twice the time, until people were promised as much as they would have been.
-        """
-        until, crashes = time.monotonic() + seconds, time.monotonic() + self.random.uniform(10, 16)
-        while (now := time.monotonic()) < until or self._wants_more(now, until + seconds, enough=int(seconds * 4)):
-            killing_until = until - min(12, seconds / 3)
-            self._thaw(now)
-            if now > crashes and now < killing_until:
-                crashes = now + 20
-                self._note("PostgreSQL crashes")
-                self._thaw(float("inf"))
-                self.world.crash_database()
-            else:
-                self._break_something(killing=now < killing_until)
-            time.sleep(self.random.uniform(0.3, 1.2))
-        self._thaw(float("inf"))
-
-    def _wants_more(self, now: float, latest: float, *, enough: int) -> bool:
-        return now < latest and self.journal.statuses[200] < enough
-
-    def calm(self) -> None:
-        """End all faults. Whatever is still asked of the web processes ends with them."""
-        self._thaw(float("inf"))
-        self.world.sandbox.clear_faults()
-        for pid in self.world.web_pids():
-            self.world.kill_web(pid)
-        self.world.sandbox.fly_clock(factor=10)
-        # What is on its way at the sandbox has come through after that.
-        time.sleep(2)
-        self.world.server.wait_until_ready()
-
     def wait_for_ground(self, people: list[Person]) -> None:
         """Let people have something to lose, soon."""
         self.world.sandbox.fly_clock(factor=10)
@@ -82,15 +42,38 @@ class Storm:
         ):
             time.sleep(0.2)
 
-    @contextmanager
-    def at_fly_pace(self) -> Iterator[None]:
-        """Let machines take as long as they do at Fly."""
-        self.world.sandbox.fly_clock(factor=1)
-        yield
+    def rage(self, seconds: float) -> None:
+        """Break something, pause, and so on. The database crashes every third of a minute; nobody is killed at the end.
+
+        A busy machine gets up to twice the time, until people were promised as much as they would have been.
+        """
+        until, crashes = time.monotonic() + seconds, time.monotonic() + self.random.uniform(7, 11)
+        latest, killing_until = until + seconds, until - min(12, seconds / 3)
+        while (now := time.monotonic()) < until or (now < latest and self.journal.statuses[200] < seconds * 15):
+            self._thaw(now)
+            if crashes < now < killing_until:
+                crashes = now + 20
+                self._note("PostgreSQL crashes")
+                self._thaw(float("inf"))
+                self.world.crash_database()
+            else:
+                self._break_something(killing=now < killing_until)
+            time.sleep(self.random.uniform(0.2, 0.9))
+        self._thaw(float("inf"))
+
+    def calm(self) -> None:
+        """End all faults. Whatever is still asked of the web processes ends with them, and what workers are at."""
+        self.world.sandbox.clear_faults()
+        for pid in self.world.web_pids():
+            send(pid, SIGKILL)
         self.world.sandbox.fly_clock(factor=10)
+        # What is on its way at the sandbox has come through after that.
+        time.sleep(1)
+        self.world.replace_workers()
+        self.world.server.wait_until_ready()
 
     def _break_something(self, *, killing: bool) -> None:
-        deeds = [self._fail, self._fail, self._fail, self._fail, self._move_hands, self._change_pace, self._freeze]
+        deeds = [*[self._fail] * 4, self._move_hands, self._change_pace, self._freeze]
         if killing:
             deeds += [self._kill_web, self._kill_worker, self.kill_senders, self.kill_senders, self.refuse]
         self.random.choice(deeds)()
@@ -112,25 +95,27 @@ class Storm:
         self.world.sandbox.fly_clock(factor=factor)
 
     def _freeze(self) -> None:
+        frozen = {pid for _, pid in self._thaws}
         pids = [*self.world.web_pids(), *(worker.pid for worker in self.world.workers)]
-        pid = self.random.choice([pid for pid in pids if pid not in {frozen for _, frozen in self._thaws}] or pids)
+        pid = self.random.choice([pid for pid in pids if pid not in frozen] or pids)
         self._note(f"{pid} is frozen")
-        self.world.freeze(pid)
+        send(pid, SIGSTOP)
         self._thaws.append((time.monotonic() + self.random.uniform(1, 6), pid))
 
     def _thaw(self, now: float) -> None:
         for _, pid in [thaw for thaw in self._thaws if thaw[0] <= now]:
-            self.world.thaw(pid)
+            send(pid, SIGCONT)
         self._thaws = [thaw for thaw in self._thaws if thaw[0] > now]
 
     def _kill_web(self) -> None:
         if pids := self.world.web_pids():
             self._note("a web process is killed")
-            self.world.kill_web(self.random.choice(pids))
+            send(self.random.choice(pids), SIGKILL)
 
     def _kill_worker(self) -> None:
         self._note("a worker is killed")
-        self.world.replace_worker(self.random.randrange(len(self.world.workers)))
+        self.world.workers.pop(self.random.randrange(len(self.world.workers))).kill()
+        self.world.workers.append(self.world.nursery.start())
 
     def kill_senders(self, *, patience: float = 4) -> None:
         """Kill all workers while one has asked a workspace to start a workflow, and has not heard of it."""
@@ -140,13 +125,14 @@ class Storm:
         self.world.sandbox.faults(target="fly", match="POST */dev/api/workflows/*", delay=1.5, times=2)
         until = time.monotonic() + patience
         while time.monotonic() < until and not self.world.select(_SENDING):
-            time.sleep(0.05)
+            self.world.hurry()
+            time.sleep(0.1)
         self._note("all workers are killed")
         # As long as they hang, the workspace does not notice, and starts it.
         for worker in self.world.workers:
-            self.world.freeze(worker.pid)
+            send(worker.pid, SIGSTOP)
         time.sleep(1.6)
-        self.world.replace_workers(_NOBODY_IS_AT_IT)
+        self.world.replace_workers()
 
     def refuse(self) -> None:
         """Have Fly refuse machines for good: what was made for them until then is unmade."""

@@ -3,12 +3,11 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
 
-from tests.bad_days.storm.model import ABSENT, PAUSED, Journal
-from tests.bad_days.storm.operations import Owner, Workspace
+from tests.bad_days.storm.model import ABSENT, GOING, MEMBER, PAUSED, Journal, Thing, promised
+from tests.bad_days.storm.owners import Owner
 from tests.bad_days.storm.people import Person
+from tests.bad_days.storm.workspaces import Workspace
 from tests.bad_days.storm.world import World
 
 _QUIET_WITHIN_SECONDS = 90
@@ -22,18 +21,21 @@ UNION ALL SELECT 'cron run ' || id || ' ' || state FROM clouddev_cronrun
  -- One that runs on a workspace which was stopped goes on when that is started.
  WHERE finished_at IS NULL AND state <> 'running'
 """
-# A minute passes: what was sent for a connection has arrived by now, and what failed may be tried again.
-_TIME_PASSES = (
-    "UPDATE integrations_connection SET claimed_at = claimed_at - interval '5 minutes', try_again_at = NULL",
-    "UPDATE clouddev_machine SET heartbeat_at = now() - interval '1 minute' WHERE heartbeat_at > now()",
-    "UPDATE clouddev_cronrun SET next_step_at = next_step_at - interval '90 seconds' WHERE finished_at IS NULL",
-)
+# Nothing more is due, and whatever requests had sent has arrived long ago.
+_NOTHING_NEW = """
+UPDATE deployments_flyapp SET claimed_at = claimed_at - interval '5 minutes';
+UPDATE clouddev_cronjob SET next_run_at = now() + interval '1 day';
+UPDATE integrations_connection SET claimed_at = claimed_at - interval '5 minutes'
+"""
 _ONCE = {
     "machine.create_requested", "machine.created", "machine.destroyed", "machine.failed", "connection.deleted",
     "cron_job.created", "cron_job.deleted", "access_token.issued", "access_token.revoked", "build.pushed",
     "build.released", "build.failed", "build.canceled", "build.interrupted", "cli_login.approved",
-    "deployment.prepared",
+    "deployment.prepared", "webhook_token.issued", "webhook_token.revoked",
 }  # fmt: skip
+# Either is how a connection may come about.
+_MADE = {"connection.created": "made", "connection.replaced": "made"}
+_WORDS = {"not_found": ABSENT, "running": "started", "stopped": "stopped"}
 
 
 class Invariants:
@@ -44,29 +46,32 @@ class Invariants:
 
     def wait_for_quiet(self) -> None:
         """Wait until nothing is under way any more, within a bound."""
-        for job in _TIME_PASSES:
-            self.world.change(job)
-        self.world.change("UPDATE clouddev_cronjob SET next_run_at = now() + interval '1 day'")
+        self.world.change(_NOTHING_NEW)
         until, calm = time.monotonic() + _QUIET_WITHIN_SECONDS, 0
         while calm < 2:
+            self.world.hurry()
+            time.sleep(0.5)
             unrest = [row["what"] for row in self.world.select(_UNREST)]
             calm = 0 if unrest else calm + 1
             self.journal.note("rest", f"{unrest}")
             if time.monotonic() > until:
                 self._complain(f"not at rest within {_QUIET_WITHIN_SECONDS} s: {unrest}")
                 return
-            time.sleep(1)
 
     def check(self) -> None:
         """All of them."""
         self.state = self.world.sandbox.state()
-        self.audit = self.world.select("SELECT * FROM accounts_auditevent ORDER BY at")
+        audit = self.world.select("SELECT * FROM accounts_auditevent ORDER BY at")
+        self.audit = [row | {"action": _MADE.get(row["action"], row["action"])} for row in audit]
         for owner in self.owners:
-            if not owner.log_in_again():
+            if not owner.log_in(tries=5):
                 continue
-            for one in owner.workspaces:
+            for one in owner.workspaces.all:
                 self._check_workspace(owner, one)
+                self._check_friend(owner, one)
                 self._check_jobs(owner, one)
+                self._check_webhook_tokens(one)
+                self._check_rows(one.thing, *one.jobs.values(), *one.tokens.values())
             self._check_connections(owner)
             self._check_app(owner)
         self._check_tokens()
@@ -80,31 +85,55 @@ class Invariants:
     def _complain(self, what: str) -> None:
         self.journal.complain("in the end", what)
 
-    def _rows(self, action: str, **details: object) -> list[dict[str, Any]]:
-        rows = (row for row in self.audit if row["action"] == action)
-        return [row for row in rows if all(row["details"].get(name) == value for name, value in details.items())]
-
-    def _count(self, least: int, most: int, action: str, **details: object) -> None:
-        found = len(self._rows(action, **details))
-        if not least <= found <= most:
-            self._complain(f"{found} rows {action} of {details}, and not {least} to {most}")
+    def _check_rows(self, *things: Thing) -> None:
+        for thing in things:
+            for complaint in thing.miscounted(self.audit):
+                self._complain(complaint)
 
     # What people were promised.
 
     def _check_workspace(self, owner: Owner, one: Workspace) -> None:
-        answer = owner.ask("GET", f"/api/cloud-dev/status?appName={one.thing.name}")
-        told = answer.data["data"]
-        is_like = {"not_found": ABSENT, "running": "started", "stopped": "stopped"}.get(told["status"], told["status"])
+        told = owner.ask("GET", f"/api/cloud-dev/status?appName={one.thing.name}").data
+        is_like = _WORDS.get(told["status"], told["status"])
         said = told["status"] == "error" and told.get("error")
         said = said or ("could not be" in told.get("message", "") and is_like in {"started", "stopped"})
         woken = one.may_be_woken and is_like == "started"
-        if (is_like not in one.thing.may and not (said or woken)) or (said and one.thing.may == {ABSENT}):
+        if (is_like not in one.thing.may and not (said or woken)) or (said and not one.thing.may_be_there):
             self._complain(f"workspace {one.thing.name} is {told}, and not {one.thing.may}")
         for fly_name in one.fly_names:
-            self._count(1, 1, "machine.create_requested", fly_app=fly_name)
-            self._count(fly_name in one.destroyed, 1, "machine.destroyed", fly_app=fly_name)
-        action = "machine.kept_alive"
-        self._count(one.thing.least[action], one.thing.most[action], action, app=one.thing.name)
+            life = Thing(fly_name, fly_app=fly_name)
+            life.least["machine.create_requested"], life.most["machine.create_requested"] = 1, 1
+            life.least["machine.destroyed"], life.most["machine.destroyed"] = fly_name in one.destroyed, 1
+            self._check_rows(life)
+
+    def _check_friend(self, owner: Owner, one: Workspace) -> None:
+        """Who is a member, and whose it is."""
+        rows = self.world.select(
+            "SELECT lower(u.github_login) AS login, lower(o.github_login) AS owner FROM clouddev_member b"
+            " JOIN clouddev_machine m ON m.id = b.machine_id JOIN accounts_user u ON u.id = b.user_id"
+            " JOIN accounts_user o ON o.id = m.owner_id WHERE m.app_name = %s",
+            one.thing.name,
+        )
+        members, owners = {row["login"] for row in rows}, {row["owner"] for row in rows}
+        friend = owner.workspaces.friend.login
+        if rows and (MEMBER if friend in members else ABSENT) not in one.friend.may:
+            self._complain(f"{one.thing.name} has the members {members}: {friend} is {one.friend.may}")
+        if owners - one.owner.may or members - {owner.login, friend}:
+            self._complain(f"{one.thing.name} has the members {members}, is {owners}', and not {one.owner.may}'")
+
+    def _check_webhook_tokens(self, one: Workspace) -> None:
+        answer = self.people[0].call("GET", f"/api/cloud-dev/revoked-tokens?app={one.fly_name or 'none'}")
+        rows = {str(row["jti"]): row for row in self.world.select("SELECT * FROM clouddev_webhooktoken")}
+        for jti, token in one.tokens.items():
+            if (row := rows.get(jti)) is None:
+                is_right = ABSENT in token.may
+            elif row["revoked_at"]:
+                is_right = ABSENT in token.may or bool(self.journal.ends.get(one.logins[jti]))
+                is_right = is_right and (not one.fly_name or jti in answer.data["jtis"])
+            else:
+                is_right = GOING in token.may
+            if not is_right:
+                self._complain(f"the webhook token {jti} is {row}, and not {token.may}")
 
     def _check_jobs(self, owner: Owner, one: Workspace) -> None:
         for job_id, job in one.jobs.items():
@@ -113,65 +142,44 @@ class Invariants:
                 self._complain(f"the cron job {job_id}, which was deleted, is there")
             if answer.status == 404 and job.is_there and one.thing.is_there:
                 self._complain(f"the cron job {job_id} is not there")
-            found = [row for row in self.audit if row["target_id"] == job_id]
-            for action in ("cron_job.created", "cron_job.deleted"):
-                count = len([row for row in found if row["action"] == action])
-                if not job.least[action] <= count <= job.most[action]:
-                    self._complain(f"{count} rows {action} of {job_id}")
 
     def _check_connections(self, owner: Owner) -> None:
+        self._check_rows(*owner.connections)
         for one in owner.connections:
             held = self.state["nango"]["connections"].get(one.name)
             found = held["credentials"].get("apiKey") if held else ABSENT
             if found not in one.may:
-                self._complain(
-                    f"connection {one.name} is {'absent' if held is None else 'another'} at Nango: {one.may}"
-                )
-            made = self._rows("connection.created", connection_id=one.name)
-            made += self._rows("connection.replaced", connection_id=one.name)
-            if not one.least["made"] <= len(made) <= one.most["made"]:
-                self._complain(f"{len(made)} rows of making the connection {one.name}: {one.least} to {one.most}")
-            action = "connection.deleted"
-            self._count(one.least[action], one.most[action], action, connection_id=one.name)
+                self._complain(f"connection {one.name} is {'another' if held else 'absent'} at Nango: {one.may}")
 
     def _check_app(self, owner: Owner) -> None:
         rows = self.world.select(
-            "SELECT b.* FROM deployments_build b JOIN deployments_deployment d ON d.id = b.deployment_id"
+            "SELECT b.*, d.fly_app_id FROM deployments_build b JOIN deployments_deployment d ON d.id = b.deployment_id"
             " WHERE d.app_name = %s ORDER BY b.released_at NULLS FIRST",
-            owner.app.thing.name,
+            owner.app.name,
         )
         builds = {str(row["id"]): row for row in rows}
-        for build_id in owner.app.builds:
+        for build_id in owner.builds:
+            pushed = [row for row in self.audit if (row["action"], row["target_id"]) == ("build.pushed", build_id)]
             if (build := builds.get(build_id)) is None:
-                self._complain(f"build {build_id} of {owner.app.thing.name} is lost")
+                self._complain(f"build {build_id} of {owner.app.name} is lost")
             elif build["state"] not in {"live", "released"} and not build["error"]:
                 self._complain(f"build {build_id} is {build['state']} without a sentence")
-            elif (
-                len([row for row in self.audit if (row["action"], row["target_id"]) == ("build.pushed", build_id)]) != 1
-            ):
-                self._complain(f"build {build_id} was not written down once")
-        released = [row for row in rows if row["released_at"]]
-        if owner.app.thing.is_there and released:
-            self._check_version(owner, released[-1]["commit"])
+            elif len(pushed) != 1:
+                self._complain(f"build {build_id} was written down {len(pushed)} times")
+        if owner.app.is_there and rows and rows[-1]["released_at"]:
+            self._check_version(rows[-1]["fly_app_id"], rows[-1]["commit"])
 
-    def _check_version(self, owner: Owner, commit: str) -> None:
+    def _check_version(self, fly_name: str, commit: str) -> None:
         """Fly runs what is recorded as released last."""
-        found = self.world.select(
-            "SELECT fly_app_id FROM deployments_deployment WHERE app_name = %s", owner.app.thing.name
-        )
-        fly_name = found[0]["fly_app_id"]
-        machines = [one for one in self.state["fly"]["machines"].values() if one["app"] == fly_name]
-        told = [
-            one["config"]["metadata"].get("crayon_commit") or one["config"]["env"].get("CRAYON_COMMIT")
-            for one in machines
-        ]
+        configs = [one["config"] for one in self.state["fly"]["machines"].values() if one["app"] == fly_name]
+        told = [config["metadata"].get("crayon_commit") or config["env"].get("CRAYON_COMMIT") for config in configs]
         if told != [commit]:
             self._complain(f"{fly_name} runs {told}, and {commit} was released last")
 
     def _check_tokens(self) -> None:
         for token in self.journal.tokens:
             answer = self.people[0].call("GET", "/api/cloud-dev/list", token=token.value)
-            fate = self.journal.fate_of(token, began=answer.began, ended=answer.ended)
+            fate = self.journal.fate_of(token, answer)
             if answer.status != {"alive": 200, "dead": 401}.get(fate, answer.status):
                 self._complain(f"the token of {token.host} is {fate}, and was answered with {answer.status}")
 
@@ -200,11 +208,9 @@ class Invariants:
     def _check_databases(self) -> None:
         rows = self.world.select("SELECT database_schema FROM clouddev_machine WHERE state = 'ready'")
         known = {row["database_schema"] for row in rows if row["database_schema"]}
-        for query in (
-            "SELECT datname AS name FROM pg_database WHERE datname ~ '^crayon_dev_'",
-            "SELECT rolname AS name FROM pg_roles WHERE rolname ~ '^crayon_dev_'",
-        ):
-            if (found := {row["name"] for row in self.world.select(query)}) != known:
+        for query in ("SELECT datname AS name FROM pg_database", "SELECT rolname AS name FROM pg_roles"):
+            found = {row["name"] for row in self.world.select(query) if row["name"].startswith("crayon_dev_")}
+            if found != known:
                 self._complain(f"databases: {found - known} are nobody's, {known - found} are missing")
 
     def _check_nango(self) -> None:
@@ -218,11 +224,16 @@ class Invariants:
             if action in _ONCE and count > 1:
                 self._complain(f"{count} rows {action} of {target}")
         for login in {owner.login for owner in self.owners}:
+            links = [owner.followed for owner in self.owners if owner.login == login]
+            least, most = (sum(getattr(one, end).total() for one in links) for end in ("least", "most"))
+            self._check_deeds(login, "connect_link.followed", least, most)
             ends = self.journal.ends.get(login, [])
-            promised, tried = [end for end in ends if end.is_promise], [end for end in ends if end.is_open]
-            found = [row for row in self._rows("user.sessions_revoked") if row["actor_label"].lower() == login]
-            if not len(promised) <= len(found) <= len(promised) + len(tried):
-                self._complain(f"{login} signed out everywhere {len(promised)} times, with {len(found)} rows")
+            self._check_deeds(login, "user.sessions_revoked", len(promised(ends)), len(ends))
+
+    def _check_deeds(self, login: str, action: str, least: int, most: int) -> None:
+        rows = [row for row in self.audit if (row["action"], row["actor_label"].lower()) == (action, login)]
+        if not least <= len(rows) <= most:
+            self._complain(f"{len(rows)} rows {action} by {login}, and not {least} to {most}")
 
     def _check_secrets(self) -> None:
         places = self.world.written() | {"the audit trail": json.dumps(self.audit, default=str)}
@@ -245,19 +256,11 @@ class Invariants:
             mine = [row for row in rows if (row["fly_app_id"], row["input"]) == about]
             # Nobody heard of these, so that at most one was started for each.
             unheard = [row for row in mine if row["sent_at"] and not row["run_id"]]
-            started = [
-                run for run in runs if (run["claims"]["app"], run["input"]) == about and run["runId"] not in known
-            ]
+            started = [r for r in runs if (r["claims"]["app"], r["input"]) == about and r["runId"] not in known]
             if len(started) > len(unheard):
                 self._complain(f"{about} was started {len(started)} times too many for {len(unheard)} ticks")
-        for one in (one for owner in self.owners for one in owner.workspaces):
-            self._check_pauses(one, rows)
-
-    def _check_pauses(self, one: Workspace, rows: Iterable[dict[str, Any]]) -> None:
-        for job_id, paused_at in one.paused_at.items():
-            if job_id in one.jobs and one.jobs[job_id].may == {PAUSED}:
-                late = [
-                    row for row in rows if str(row["job_id"]) == job_id and row["started_at"].timestamp() > paused_at
-                ]
-                if late:
+        for one in (one for owner in self.owners for one in owner.workspaces.all):
+            for job_id, paused_at in one.paused_at.items():
+                late = [r for r in rows if str(r["job_id"]) == job_id and r["started_at"].timestamp() > paused_at]
+                if late and one.jobs[job_id].may == {PAUSED}:
                     self._complain(f"the paused cron job {job_id} was started")

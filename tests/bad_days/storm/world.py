@@ -5,10 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg
@@ -26,37 +24,53 @@ _SETTINGS = {
     # Each person comes from an address of their own, as far as limits go.
     "CLIENT_ADDRESS_HEADER": "Fly-Client-IP",
     "FLY_REGION": "iad",
+    "MACHINES_PER_PERSON": "12",
     # A killed web process is replaced by a fork, which costs next to nothing.
     "GUNICORN_CMD_ARGS": "--preload",
 }
-WORKERS = 2
+_WORKERS = 2
+# As if all whose work this was had been killed minutes ago.
+_NOBODY_IS_AT_IT = """
+UPDATE clouddev_machine SET heartbeat_at = now() - interval '5 minutes' WHERE heartbeat_at IS NOT NULL;
+UPDATE deployments_build SET heartbeat_at = now() - interval '5 minutes' WHERE heartbeat_at IS NOT NULL;
+UPDATE clouddev_cronrun SET next_step_at = now() WHERE finished_at IS NULL;
+UPDATE procrastinate_workers SET last_heartbeat = now() - interval '5 minutes'
+"""
+# What workers do every ten seconds, and what was put off until later: now.
+_NOW = """
+UPDATE integrations_connection SET try_again_at = NULL;
+UPDATE clouddev_machine SET heartbeat_at = now() - interval '1 minute' WHERE heartbeat_at > now();
+INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)
+SELECT 'short', name, name, '{"timestamp": 0}'
+  FROM unnest(ARRAY['clouddev.sweep', 'clouddev.tick', 'core.rescue_jobs', 'deployments.sweep', 'integrations.finish'])
+       AS name
+    ON CONFLICT DO NOTHING
+"""
 
 
 class World:
     """All of it."""
 
     def __init__(self, *, sandbox: SandboxProcess, folder: Path, state: Path) -> None:
-        self.sandbox = sandbox
+        self.sandbox, self.ground = sandbox, Ground(sandbox, folder)
         self.postgres = EmbeddedPostgres(state=state, fsync=False)
         # What was committed outlives a crash of PostgreSQL, if not one of the machine.
         self.postgres._settings = self.postgres._settings | {"synchronous_commit": "on"}
-        self.ground = Ground(sandbox, folder)
         self.workers: list[Worker] = []
-        self.logs: list[Path] = []
 
     def __enter__(self) -> Self:
         self.postgres.start()
         try:
             self._start()
         except BaseException:
-            self.close()
+            self.__exit__()
             raise
         return self
 
     def _start(self) -> None:
-        with self._connected() as connection:
-            connection.execute("CREATE DATABASE people")
-        env = _SETTINGS | {"DATABASE_URL": self.postgres.url, "DATABASE_DATA_URL": self._url("people")}
+        self.change("CREATE DATABASE people")
+        people = f"{self.postgres.url.rpartition('/')[0]}/people"
+        env = _SETTINGS | {"DATABASE_URL": self.postgres.url, "DATABASE_DATA_URL": people}
         folders = {name: self.ground.environment[name] for name in ("BUILD_FOLDER", "STORAGE_FOLDER", "FLYCTL")}
         self.server = GunicornProcess(sandbox=self.sandbox, environment=env | folders)
         self.ground.environment |= env | {"PUBLIC_URL": self.server.url}
@@ -66,18 +80,12 @@ class World:
             self.nursery = Nursery(self.ground)
             self.server.start()
         assert migrating.returncode == 0
-        self.workers = [self.nursery.start() for _ in range(WORKERS)]
+        self.workers = [self.nursery.start() for _ in range(_WORKERS)]
         self.sandbox.settings(webhook_url=f"{self.server.url}/webhooks/nango", rate_limit_per_minute=0)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End all that runs."""
+    def __exit__(self, *_: object) -> None:
         for pid in [*self.web_pids(), *(worker.pid for worker in self.workers)]:
-            _send(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
         if hasattr(self, "nursery"):
             self.nursery.close()
         if hasattr(self, "server"):
@@ -88,29 +96,20 @@ class World:
         """The processes that answer requests."""
         return self.server._worker_pids() if getattr(self, "server", None) and self.server._process else []
 
-    def kill_web(self, pid: int) -> None:
-        """`kill -9`; gunicorn starts another one."""
-        _send(pid, signal.SIGKILL)
-
-    def replace_worker(self, number: int) -> None:
-        """`kill -9`, and another one in its place."""
-        self.workers[number].kill()
-        self.workers[number] = self.nursery.start()
-
-    def replace_workers(self, meanwhile: str) -> None:
-        """`kill -9` for all, and others in their places once a query has told the database that time passed."""
+    def replace_workers(self) -> None:
+        """`kill -9` for all, and others in their places to whom all that was begun looks long abandoned."""
         for worker in self.workers:
             worker.kill()
-        self.change(meanwhile)
+        # What guards a build ends it with its worker.
+        until = time.monotonic() + 10
+        while self.ground.flyctls() and time.monotonic() < until:
+            time.sleep(0.05)
+        self.change(_NOBODY_IS_AT_IT)
         self.workers = [self.nursery.start() for _ in self.workers]
 
-    def freeze(self, pid: int) -> None:
-        """Stop a process where it is, until it is thawed."""
-        _send(pid, signal.SIGSTOP)
-
-    def thaw(self, pid: int) -> None:
-        """Let it go on."""
-        _send(pid, signal.SIGCONT)
+    def hurry(self) -> None:
+        """Have workers look now for what is left to do, instead of in ten seconds."""
+        self.change(_NOW)
 
     def crash_database(self) -> None:
         """An immediate shutdown, which saves nothing, and a start. From the main thread: PostgreSQL ends with it."""
@@ -137,15 +136,19 @@ class World:
         logs = sorted(self.nursery._folder.iterdir())
         return {"web": self.server.log} | {f"worker {log.name}": log.read_text(errors="replace") for log in logs}
 
-    def _url(self, database: str) -> str:
-        return f"{self.postgres.url.rpartition('/')[0]}/{database}"
+    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
+        """A connection, as soon as the database is there."""
+        until = time.monotonic() + 20
+        while True:
+            try:
+                return psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row)
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        with psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row) as connection:
-            yield connection
 
-
-def _send(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a process a signal, unless it is gone."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
