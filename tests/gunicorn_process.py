@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import urllib3
 from django.conf import settings
 from django.db import connection
 
-from dev.ports import free_port
+from dev.ports import LOOPBACK
 from tests.sandbox_process import SandboxProcess
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +39,11 @@ class GunicornProcess:
         self._http = urllib3.PoolManager(retries=False, timeout=15, maxsize=64)
         self._log_file = Path(tempfile.mkdtemp(prefix="crayon-gunicorn-")) / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        # Bound and not listened on, so that nobody else is given the port in the seconds until gunicorn has it.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind((LOOPBACK, 0))
+        self.port: int = self._reserved.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
 
     @property
@@ -63,6 +68,7 @@ class GunicornProcess:
         return self
 
     def stop(self) -> None:
+        self._reserved.close()
         if self._process is None:
             return
         # SIGQUIT stops the workers at once: browsers keep connections open, for which SIGTERM waits long.
