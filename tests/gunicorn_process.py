@@ -56,6 +56,12 @@ class GunicornProcess:
         return self._process.pid
 
     def start(self) -> Self:
+        self.launch()
+        self.wait_until_ready()
+        return self
+
+    def launch(self) -> None:
+        """Start it, and don't wait until it answers."""
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", *self._options, "-c", _CONFIGURATION, "config.wsgi:application"],
@@ -64,8 +70,6 @@ class GunicornProcess:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_until_ready()
-        return self
 
     def stop(self) -> None:
         self._reserved.close()

@@ -78,8 +78,9 @@ class World:
         # All load the program at the same time.
         with subprocess.Popen(command, cwd=_ROOT, env=os.environ | self.ground.environment) as migrating:
             self.nursery = Nursery(self.ground)
-            self.server.start()
+            self.server.launch()
         assert migrating.returncode == 0
+        self.server.wait_until_ready()
         self.workers = [self.nursery.start() for _ in range(_WORKERS)]
         self.sandbox.settings(webhook_url=f"{self.server.url}/webhooks/nango", rate_limit_per_minute=0)
 
