@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from accounts import audit
 from accounts.services.access_ended import Ended, Why, part
 from clouddev.models import CronJob, Machine, MachineToken, Member, Offer, WebhookToken
-from clouddev.services import variables
+from clouddev.services import variables, wishes
 from clouddev.services.cron.jobs import LOST_ACCESS, pause
 
 
@@ -17,6 +17,7 @@ def end_on_machine(*, machine: Machine, user_id: uuid.UUID, by: audit.Actor | No
     _revoke_webhook_tokens(Q(machine=machine, made_by=user_id), by=by, now=now)
     _revoke_machine_tokens(Q(machine=machine, user=user_id), now=now)
     _pause_jobs(Q(machine=machine, created_by=user_id), now=now)
+    wishes.end_of(user_id, among=Machine.objects.filter(pk=machine.pk))
     end_offers(Q(machine=machine) & (Q(made_by=user_id) | Q(recipient=user_id)))
 
 
@@ -47,6 +48,14 @@ def _jobs(ended: Ended) -> int:
     if ended.why == Why.SIGNED_OUT:
         return 0
     return _pause_jobs(Q(created_by=ended.user.pk), now=ended.now)
+
+
+@part("machines to be started or stopped")
+def _wishes(ended: Ended) -> int:
+    """What Fly has not done yet. Whoever signs out may still use the machine, and was told that it is going to be."""
+    if ended.why == Why.SIGNED_OUT:
+        return 0
+    return wishes.end_of(ended.user.pk, among=Machine.objects.all())
 
 
 @part("variables of workspaces that failed")

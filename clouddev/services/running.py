@@ -87,7 +87,11 @@ def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
 def _carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     machine = Machine.objects.awaited().select_related("wanted_by").filter(pk=machine_id).first()
     wish = wishes.awaited(machine) if machine is not None else None
-    if wish is None:
+    if machine is None or wish is None:
+        return
+    if machine.wanted_by is not None and not machine.wanted_by.is_active:
+        # Recorded in the moment in which their access ended.
+        wishes.end_of(machine.wanted_by.pk, among=Machine.objects.filter(pk=machine.pk))
         return
     if now - wish.at > wishes.STALE_AFTER:
         wishes.give_up(wish, _failed(wish, wishes.TOO_LATE))

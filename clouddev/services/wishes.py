@@ -107,6 +107,18 @@ def hand_over(wish: Wish) -> None:
     queue.enqueue_wish(wish.machine.pk, after=_PAUSE)
 
 
+def end_of(person_id: uuid.UUID, *, among: MachineQuerySet) -> int:
+    """Carry on none of the person's wishes; says how many ended. What was promised to others before counts again."""
+    among.filter(promised_by=person_id).update(promised_at=None)
+    theirs = among.awaited().filter(wanted_by=person_id)
+    others = list(theirs.filter(promised_at__lt=F("wanted_at")).values_list("pk", flat=True))
+    again = theirs.filter(pk__in=others, promised_at__isnull=False)
+    count = again.update(wanted=F("promised"), wanted_at=F("promised_at"), wanted_by=F("promised_by"), promised_at=None)
+    for machine_id in others:
+        queue.enqueue_wish(machine_id, after=_PAUSE)
+    return count + theirs.update(wanted_at=None, error="")
+
+
 def sweep(*, now: datetime) -> None:
     """Give wishes that nobody may be at any more to a worker. Runs every few seconds; can be repeated."""
     left = Machine.objects.awaited().filter(wanted_at__lt=now - _LEFT_ALONE_FOR).order_by("wanted_at", "pk")

@@ -18,7 +18,7 @@ from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import access_ended, cli_login, people
 from accounts.services.standing import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
-from clouddev.services import members, offers, tokens
+from clouddev.services import members, offers, running, tokens
 from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
 from integrations.models import ConnectLink
@@ -75,6 +75,9 @@ class Bob:
         self.epoch = bob.cache_epoch
         self.failed = make_failed(bob, "blog")
         make_link(bob)
+        Machine.objects.filter(pk=self.machine.pk).update(
+            wanted="started", wanted_at=NOW, wanted_by=bob, promised="started", promised_at=NOW, promised_by=bob
+        )
         self.to = make_person("somebody")
         make_offer(self.machine, self.to, made_by=bob)
         make_offer(self.machine, bob, "transfer")
@@ -98,6 +101,9 @@ class Bob:
             "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
             "cron jobs": job is not None and job.paused_at is None,
             "variables of workspaces that failed": Machine.objects.filter(sealed_environment__isnull=False).exists(),
+            "machines to be started or stopped": Machine.objects.filter(
+                pk=self.machine.pk, wanted_at__isnull=False, promised_at__isnull=False
+            ).exists(),
             "builds under way": build.state == Build.State.QUEUED,
             "requests under way": self.may_be_given_what_lasts(),
             "offers of machines they made": bool(offers.received(person=self.to, now=timezone.now())),
@@ -232,6 +238,32 @@ def test_no_offer_comes_back_with_a_person_who_is_restored(alice, bob):
     people.restore(user=bob, by=None)
     works = given.works()
     assert (works["offers of machines they made"], works["offers of machines to them"]) == (False, False)
+
+
+def test_what_was_promised_to_others_before_a_wish_that_ends_counts_again(alice, bob):
+    machine = make_machine(alice, "studio")
+    earlier = NOW - timedelta(seconds=5)
+    Machine.objects.update(
+        wanted="stopped", wanted_at=NOW, wanted_by=bob, promised="started", promised_at=earlier, promised_by=alice
+    )
+    people.suspend(user=bob, by=None)
+    machine.refresh_from_db()
+    assert (machine.wanted, machine.wanted_at, machine.wanted_by, machine.promised_at) == (
+        "started", earlier, alice, None
+    )  # fmt: skip
+    people.suspend(user=alice, by=None)
+    machine.refresh_from_db()
+    assert machine.wanted_at is None
+
+
+def test_a_wish_that_was_recorded_in_the_moment_of_the_suspension_is_not_carried_on(alice, sandbox):
+    machine = make_machine(alice, "studio", sandbox=sandbox, fly_state="stopped")
+    people.suspend(user=alice, by=None)
+    Machine.objects.update(wanted="started", wanted_at=NOW, wanted_by=alice)
+    sandbox.clear_requests()
+    running.carry_on(machine.pk, now=NOW)
+    machine.refresh_from_db()
+    assert (machine.wanted_at, sandbox.requests("fly")) == (None, [])
 
 
 def test_an_expired_or_revoked_token_is_not_revoked_again(alice, bob):
