@@ -86,3 +86,9 @@ def approved(started: Callable[..., tuple[str, str]], alice: User) -> tuple[str,
     code, secret = started()
     cli_login.approve(login=CLILogin.objects.get(code=code), user=alice, now=timezone.now())
     return code, secret
+
+
+@pytest.fixture
+def quick_hashing(settings: Any) -> None:
+    """Many passwords are tried; what makes each of them slow is Django's."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -13,15 +13,10 @@ from tests.access.admin_table import ADMIN
 from tests.access.scene import Scene, row_of
 from tests.operators import PASSWORD, make_operator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashing")]
 PEOPLE = "/admin/accounts/user/"
 LOST = "You were signed out before this form arrived, so nothing was changed. Sign in, and send it again."
 TOO_OLD = "This form was too old, and nothing was done. Try again."
-
-
-@pytest.fixture(autouse=True)
-def quick_hashing(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -14,14 +14,8 @@ from django.test import Client
 from accounts.models import AuditEvent, Membership, User
 from tests.operators import PASSWORD, browser_of, make_operator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashing")]
 PATH = "/admin/login/?next=/admin/"
-
-
-@pytest.fixture(autouse=True)
-def quick_hashing(settings):
-    """Hundreds of passwords are tried here; what makes each of them slow is Django's."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from accounts.models import User
 from clouddev.models import CronJob, CronRun, Machine
 from clouddev.services import cron
 from clouddev.services.cron.queue import CARRY_ON
+from tests.sandbox_process import SandboxProcess
 
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
+START = "POST /apps/*/dev/api/workflows/*/start"
 
 
 def make_job(machine: Machine, workflow_name: str = "nightly", *, by: User | None = None, **fields: Any) -> CronJob:
@@ -52,3 +54,21 @@ def enqueued() -> list[str]:
     jobs = ProcrastinateJob.objects.filter(task_name=CARRY_ON).order_by("id")
     # Jobs outlive a test that commits.
     return [str(job.args["run_id"]) for job in jobs if job.args["run_id"] in there]
+
+
+def started(sandbox: SandboxProcess) -> list[dict[str, Any]]:
+    """The runs that machines have."""
+    return list(sandbox.state()["fly"]["runs"].values())
+
+
+def starts_asked(sandbox: SandboxProcess) -> list[dict[str, Any]]:
+    """What machines were asked to start."""
+    return [
+        entry for entry in sandbox.requests("fly") if entry["path"].endswith("/start") and "workflows" in entry["path"]
+    ]
+
+
+def outcome(run: CronRun) -> tuple[str, str]:
+    """How the run is by now."""
+    run.refresh_from_db()
+    return run.state, run.error

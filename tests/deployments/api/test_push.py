@@ -1,88 +1,37 @@
 """POST /api/deploy/push: what is taken in, what is refused, and that a build waits afterwards or nothing is left."""
-# ruff: noqa: E501 - one line for each refusal
 
-import base64
 import logging
-import os
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
-from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
 from config.core.crypto import keyring
 from deployments.models import Build, Deployment, FlyApp
 from deployments.services import checking, pushing
 from tests.deployments.at_fly import changes_at_fly
-from tests.deployments.attacks import ATTACKS
 from tests.deployments.builders import make_build, make_deployment
-from tests.deployments.packing import entry, packed
+from tests.deployments.pushing import (
+    ARCHIVE,
+    NO_APP,
+    PATH,
+    body_of,
+    jobs,
+    nothing_is_left,
+    push_raw,
+    refusal,
+    secrets_at_fly,
+    stored,
+)
 
-pytestmark = pytest.mark.django_db
-PATH = "/api/deploy/push"
-ARCHIVE = packed(entry("app.js", b"run()"))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("folder")]
 RELEASED = "This app was released a moment ago, and is still being checked. Try again in a minute."
 RUNNING = "A build of this app is running already. Wait until it is over, or cancel it, and try again."
-NAME_RULE = (
-    "This can't be the name of an app: it needs 1 to 214 visible characters of one alphabet. "
-    "Change the name, which is usually that of package.json."
-)
-OTHER_APP = "appName: The address names another app than the body. Name it in the body alone, or the same in both."
-NO_APP = "You have no app of this name. Prepare it first."
 State = Build.State
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, settings: Any) -> Path:
-    """Where archives are stored."""
-    place = tmp_path / "storage"
-    options = {"location": str(place), "file_permissions_mode": 0o600}
-    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
-    return place
-
-
-@pytest.fixture
-def shop(alice, sandbox) -> Deployment:
-    """alice's app, at Fly too."""
-    app = make_deployment(alice)
-    sandbox.add_fly_app(app.fly_app_id)
-    return app
-
-
-def body_of(archive: bytes = ARCHIVE, **more: object) -> dict[str, object]:
-    return {"appName": "shop", "archive": base64.b64encode(archive).decode(), **more}
-
-
-def push_raw(api: Any, archive: bytes = ARCHIVE, query: str = "appName=shop", kind: str = "application/gzip") -> Any:
-    return api.request("POST", f"{PATH}?{query}", data=archive, content_type=kind, CONTENT_TYPE=kind)
-
-
-def refusal(answer: Any) -> tuple[int, str]:
-    assert list(answer.json()) == ["error"]
-    return answer.status_code, answer.json()["error"]
-
-
-def stored(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def secrets_at_fly(sandbox: Any, app: Deployment) -> dict[str, str]:
-    return dict(sandbox.state()["fly"]["secrets"].get(app.fly_app_id, {}))
-
-
-def nothing_is_left(folder: Path) -> bool:
-    return not Build.objects.filter(finished_at=None).exists() and stored(folder) == [] and not jobs()
-
-
-def jobs() -> list[dict[str, str]]:
-    return list(ProcrastinateJob.objects.filter(task_name="deployments.run_build").values_list("args", flat=True))
 
 
 # --- taken in -----------------------------------------------------------------------------------
@@ -154,29 +103,6 @@ def test_the_bare_archive_is_taken_too(alice_api, shop, folder):
         assert answer.status_code == 200, answer.content
         build = Build.objects.latest("accepted_at")
         assert (build.commit, (folder / build.archive).read_bytes()) == ("abc", ARCHIVE)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{{"appName": "shop", "archive": "{0}"}}',
-        '{{"archive": "{0}", "appName": "shop"}}',
-        ' \n{{"archive"\t:\r\n"{0}" , "appName":"shop","x":{{"archive":"y"}},"z":["archive"],"e":"\\"archive\\""}}\n ',
-        '{{"\\u0061rchive": "{0}", "appName": "shop", "commitHash": null, "envVars": null}}',
-    ],
-)
-@pytest.mark.parametrize("escaped", ["plain", "slashes", "unicode"])
-def test_json_may_be_written_in_any_way(alice_api, shop, folder, text, escaped):
-    archive = packed(entry("x", bytes(range(256)) * 300))
-    encoded = base64.b64encode(archive).decode()
-    assert "/" in encoded
-    if escaped == "slashes":
-        encoded = encoded.replace("/", "\\/")
-    if escaped == "unicode":
-        encoded = "".join(f"\\u{ord(letter):04x}" for letter in encoded[:99]) + encoded[99:]
-    answer = alice_api.request("POST", PATH, data=text.format(encoded).encode(), content_type="application/json")
-    assert answer.status_code == 200, answer.content
-    assert (folder / Build.objects.get().archive).read_bytes() == archive
 
 
 def test_a_commit_is_optional(alice_api, shop):
@@ -266,145 +192,6 @@ def test_on_a_server_without_fly_the_missing_setting_is_named(alice_api, shop, s
         assert (status, "FLY_API_TOKEN" in sentence) == (503, True)
 
 
-@pytest.mark.parametrize("attack", ["nothing", "text", "a path that climbs", "a symlink to the root", "no Dockerfile"])
-def test_an_archive_that_may_not_be_is_refused_in_both_forms(alice_api, shop, folder, attack):
-    archive, sentence = ATTACKS[attack]
-    assert refusal(alice_api.post(PATH, body_of(archive))) == (400, sentence)
-    assert refusal(push_raw(alice_api, archive)) == (400, sentence)
-    assert not Build.objects.exists()
-    assert nothing_is_left(folder)
-
-
-def test_an_archive_that_unpacks_to_too_much_is_refused(alice_api, shop, settings, folder):
-    settings.ARCHIVE_MAX_EXPANDED_MEGABYTES = 1
-    archive = packed(entry("zeros", bytes(2 << 20)))
-    status, sentence = refusal(alice_api.post(PATH, body_of(archive)))
-    assert (status, sentence.startswith("archive: Unpacked, the archive is larger than 1 MB.")) == (413, True)
-    settings.ARCHIVE_MAX_EXPANDED_MEGABYTES, settings.ARCHIVE_MAX_FILES = 10, 1
-    assert refusal(push_raw(alice_api, packed(entry("a"))))[0] == 413
-    assert nothing_is_left(folder)
-
-
-@pytest.mark.parametrize("announced", [True, False], ids=["announced", "counted"])
-def test_an_archive_that_is_too_large_is_refused(alice_api, shop, settings, announced, folder):
-    settings.ARCHIVE_MAX_MEGABYTES = 1
-    much = ((1 << 20) + 1 if not announced else 8 << 20) * b"x"
-    sentence = (
-        "archive: The archive is larger than 1 MB. Leave out what the build can fetch or make, such as node_modules."
-    )
-    assert refusal(alice_api.post(PATH, body_of(much))) == (413, sentence)
-    assert refusal(push_raw(alice_api, much)) == (413, sentence)
-    assert nothing_is_left(folder)
-
-
-def test_too_much_beside_the_archive_is_refused(alice_api, shop):
-    answer = alice_api.post(PATH, body_of(x="x" * (3 << 20)))
-    assert refusal(answer) == (413, "The body holds more than 2 MB beside the archive.")
-
-
-def test_more_than_a_megabyte_of_archive_is_fine_here(alice_api, shop, folder):
-    archive = packed(entry("noise", os.urandom(3 << 20)))
-    assert alice_api.post(PATH, body_of(archive)).status_code == 200
-    assert push_raw(alice_api, archive).status_code == 200
-
-
-GOOD = base64.b64encode(ARCHIVE).decode()
-
-
-@pytest.mark.parametrize(
-    ("body", "sentence"),
-    [
-        ({"archive": GOOD}, "appName: This field is required."),
-        ({"appName": "shop"}, "archive: This field is required."),
-        ({"appName": 7, "archive": GOOD}, "appName: Not a valid string."),
-        ({"appName": "x\ny", "archive": GOOD}, NAME_RULE),
-        ({"appName": "shop", "archive": None}, "archive: This field may not be null."),
-        ({"appName": "shop", "archive": 7}, "archive: Not a valid string."),
-        ({"appName": "shop", "archive": [GOOD]}, "archive: Not a valid string."),
-        ({"appName": "shop", "archive": {"archive": GOOD}}, "archive: Not a valid string."),
-        ({"appName": "shop", "archive": ""}, "archive: The archive is empty."),
-        ({"appName": "shop", "archive": GOOD[:-1]}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD + "="}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": "QQ==" + GOOD}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD[:8] + "\n" + GOOD[8:]}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD[:8] + "-_-_" + GOOD[8:]}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD[:8] + '"' + GOOD[8:]}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD[:8] + "\\" + GOOD[8:]}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": "é" * 40}, "archive: This is not valid base64."),
-        ({"appName": "shop", "archive": GOOD, "commitHash": "x" * 101}, "commitHash: Ensure this field has no more than 100 characters."),
-        ({"appName": "shop", "archive": GOOD, "commitHash": "a\nb"}, "commitHash: Control characters are not allowed."),
-        ({"appName": "shop", "archive": GOOD, "commitHash": 7}, "commitHash: Not a valid string."),
-        ({"appName": "shop", "archive": GOOD, "envVars": ["A"]}, "envVars: This must be an object with names and values."),
-        ({"appName": "shop", "archive": GOOD, "envVars": {"A": 1}}, "envVars.A: Not a valid string."),
-        ({"appName": "shop", "archive": GOOD, "envVars": {"A": None}}, "envVars.A: This field may not be null."),
-        ({"appName": "shop", "archive": GOOD, "envVars": {"A": "x\0"}}, "envVars.A: Null characters are not allowed."),
-        ({"appName": "shop", "archive": GOOD, "envVars": {"VITE_A": "'\"`"}}, "envVars.VITE_A: A .env file can't hold this value: it mixes too many kinds of quotes."),
-    ],
-)  # fmt: skip
-def test_a_field_that_is_wrong_is_named(alice_api, shop, folder, sandbox, body, sentence):
-    assert refusal(alice_api.post(PATH, body)) == (400, sentence)
-    assert nothing_is_left(folder)
-    assert sandbox.requests("fly") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (b"", "appName: This field is required."),
-        (b"nope", "The body is not valid JSON."),
-        (b'"text"', "The body must be a JSON object."),
-        (b'["archive", "archive"]', "The body must be a JSON object."),
-        (b'[{"archive": "QQ=="}]', "The body must be a JSON object."),
-        (b'{"archive": "QQ==', "The body is not valid JSON."),
-        (b'{"archive": "QQ=="', "The body is not valid JSON."),
-        (b'{"archive": "QQ==" "QQ=="}', "The body is not valid JSON."),
-        (b'{"archive": "QQ=="}{}', "The body is not valid JSON."),
-        (b'{"archive" "QQ=="}', "The body is not valid JSON."),
-        (b'{"archive": "QQ==", "archive": "QQ=="}', "archive: This field is given more than once."),
-        (b'{"archive": "QQ==", "\\u0061rchive": 7}', "archive: This field is given more than once."),
-        (b'{"appName": "a", "appName": "b"}', "appName: This field is given more than once."),
-        (b'{"x": {"a": 1, "a": 2}}', "A name is given more than once in an object of the body."),
-        (b'{"x": "\\ud800"}', "The body is not valid JSON."),
-        (b'{"x": "\xff"}', "The body is not valid JSON."),
-        (b'{"x": NaN}', "The body is not valid JSON."),
-        (b'{"a":' * 5000, "The body is not valid JSON."),
-        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "The body is not valid JSON."),
-        (b"[" * 100_000, "The body is not valid JSON."),
-        (b"}" * 100, "The body is not valid JSON."),
-        (b'{"archive": "\\u0051\\u0051=\\u003d", "x": 1, }', "The body is not valid JSON."),
-        (b'{"archive": "QQ\\=="}', "archive: This is not valid base64."),
-        (b'{"archive": "QQ\\u00=="}', "archive: This is not valid base64."),
-        (b'{"archive": "QQ\\u005c/=="}', "archive: This is not valid base64."),
-        (b'{"archive": "QQ==\\"}', "archive: This is not valid base64."),
-    ],
-)
-def test_what_is_no_json_object_is_refused(alice_api, shop, folder, text, sentence):
-    answer = alice_api.request("POST", PATH, data=text, content_type="application/json")
-    assert refusal(answer) == (400, sentence)
-    assert nothing_is_left(folder)
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-tar", "multipart/form-data; boundary=x", "\xff"])
-def test_another_type_is_refused(alice_api, shop, kind):
-    sentence = "Send JSON, with `Content-Type: application/json`, or the archive itself, with `application/gzip`."
-    assert refusal(push_raw(alice_api, kind=kind)) == (415, sentence)
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("", "appName: This field is required."),
-        ("appName=", "appName: This field may not be blank."),
-        ("appName=shop&appName=shop", "The parameter appName is given more than once."),
-        ("appName=shop&commitHash=a%0Ab", "commitHash: Control characters are not allowed."),
-        ("appName=shop&commitHash=a%00b", "commitHash: Null characters are not allowed."),
-    ],
-)
-def test_a_parameter_that_is_wrong_is_named(alice_api, shop, folder, query, sentence):
-    assert refusal(push_raw(alice_api, query=query)) == (400, sentence)
-    assert nothing_is_left(folder)
-
-
 def test_while_another_archive_is_checked_a_push_waits_a_little_and_is_asked_to_come_again(
     alice_api, shop, folder, monkeypatch
 ):
@@ -442,33 +229,6 @@ def test_a_push_that_is_refused_before_its_archive_counts_nothing(alice_api, ali
         assert alice_api.post(PATH, body).status_code in {400, 404, 409}
     assert push_raw(alice_api).status_code == 409
     assert pushing.PUSHES.used(str(alice.pk)) == 0
-
-
-@pytest.mark.parametrize(
-    ("query", "name", "expected"),
-    [
-        ("appName=shop", "shop", (200, None)),
-        ("x=y", "shop", (200, None)),
-        ("appName=shop", "blog", (400, OTHER_APP)),
-        ("appName=blog", "shop", (404, NO_APP)),
-        ("appName=", "shop", (400, "appName: This field may not be blank.")),
-        ("appName=x%0Ay", "shop", (400, NAME_RULE)),
-        ("appName=shop&appName=shop", "shop", (400, "The parameter appName is given more than once.")),
-    ],
-)
-@pytest.mark.parametrize("is_first", [True, False], ids=["name first", "archive first"])
-def test_the_query_may_name_the_app_of_json_too(alice_api, alice, shop, query, name, expected, is_first):
-    make_deployment(alice, "notes")
-    body = {"appName": name, "archive": GOOD} if is_first else {"archive": GOOD, "appName": name}
-    answer = alice_api.request("POST", f"{PATH}?{query}", data=orjson.dumps(body), content_type="application/json")
-    assert (answer.status_code, answer.json().get("error")) == expected
-    assert Build.objects.count() == (answer.status_code == 200)
-
-
-def test_only_the_name_at_the_top_is_the_apps(alice_api, shop):
-    text = f'{{"x": {{"appName": "blog"}}, "archive": "{GOOD}", "y": [{{"appName": 7}}], "appName": "shop"}}'
-    answer = alice_api.request("POST", PATH, data=text.encode(), content_type="application/json")
-    assert answer.status_code == 200, answer.content
 
 
 # --- when something fails on the way ------------------------------------------------------------

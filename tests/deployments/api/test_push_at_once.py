@@ -3,7 +3,6 @@
 import base64
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,36 +14,17 @@ from deployments.services import builds, cancelation
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
 from tests.deployments.at_fly import caller
-from tests.deployments.builders import make_build, make_deployment
+from tests.deployments.builders import make_build
 from tests.deployments.packing import entry, packed
+from tests.deployments.pushing import PATH, stored
 
-pytestmark = pytest.mark.django_db(transaction=True)
-PATH = "/api/deploy/push"
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("folder")]
 State = Build.State
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, settings: Any) -> Path:
-    options = {"location": str(tmp_path)}
-    default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
-    return tmp_path
-
-
-@pytest.fixture
-def shop(alice, sandbox):
-    app = make_deployment(alice)
-    sandbox.add_fly_app(app.fly_app_id)
-    return app
 
 
 def body_of(number: int = 0) -> dict[str, object]:
     archive = packed(entry("number", b"%d" % number))
     return {"appName": "shop", "archive": base64.b64encode(archive).decode(), "envVars": {"NUMBER": str(number)}}
-
-
-def stored(folder: Path) -> list[str]:
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
 def while_fly_takes_the_secrets(sandbox: Any, shop: Any, alice_api: Any, act: Any) -> Any:
@@ -147,7 +127,7 @@ def test_the_build_accepted_last_is_the_latest_though_clocks_differ(alice, alice
 
 def test_a_push_that_could_not_be_stored_does_not_hide_what_runs(alice_api, shop, folder):
     live = make_build(shop, state=State.LIVE)
-    folder.joinpath("builds").write_text("in the way")
+    folder.write_text("in the way")
 
     assert alice_api.post(PATH, body_of()).status_code == 503
     assert Build.objects.latest("created_at").state == State.FAILED
@@ -155,7 +135,7 @@ def test_a_push_that_could_not_be_stored_does_not_hide_what_runs(alice_api, shop
 
 
 def test_a_push_that_could_not_be_stored_is_the_latest_where_nothing_else_is(alice_api, shop, folder):
-    folder.joinpath("builds").write_text("in the way")
+    folder.write_text("in the way")
 
     answer = alice_api.post(PATH, body_of())
 
