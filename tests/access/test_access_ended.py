@@ -36,8 +36,10 @@ PRESSED: dict[str, str] = {}
 
 def approved_login(person: User) -> cli_login.StartedLogin:
     """A login of the person's that no tool has picked up."""
-    started = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=NOW)
-    cli_login.approve(login=CLILogin.objects.get(code=started.code), user=person, now=NOW)
+    # Not when this file was read, which may be longer ago than a login lives.
+    now = timezone.now()
+    started = cli_login.start(client=CLILogin(client_name="crayon CLI", address="127.0.0.1"), now=now)
+    cli_login.approve(login=CLILogin.objects.get(code=started.code), user=person, now=now)
     return started
 
 
@@ -50,8 +52,8 @@ def make_link(person: User) -> ConnectLink:
         organization=person.personal_organization,
         asked_with=AccessToken.objects.get(user=person),
         integration_id="acme",
-        created_at=NOW,
-        expires_at=NOW + timedelta(minutes=30),
+        created_at=timezone.now(),
+        expires_at=timezone.now() + timedelta(minutes=30),
     )
 
 
