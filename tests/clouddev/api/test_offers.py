@@ -1,69 +1,36 @@
 """/api/cloud-dev/offers: nobody gets a machine, or a part in one, before they accept. alice offers it to charlie."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Membership, Organization, User
+from accounts.models import AuditEvent, Membership, User
 from accounts.services import people
 from accounts.services.standing import AccessEnded
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import linux_user_of
-from clouddev.services import destruction, members, offers
+from clouddev.services import members, offers
 from tests.clouddev.api.asking import NO_MACHINE, said
-from tests.clouddev.at_work import is_somebody_blocked, wait_for
+from tests.clouddev.api.offering import (
+    BEFORE,
+    KINDS,
+    MADE,
+    NONE,
+    PATH,
+    Kind,
+    Role,
+    add,
+    decide,
+    roles,
+    told,
+    trail,
+    transfer,
+)
 from tests.clouddev.builders import add_member, make_machine, make_offer
 from tests.conftest import APIClient, make_person, token_of
-from tests.deployments.at_fly import at_once
 
 pytestmark = pytest.mark.django_db
-PATH, MADE = "/api/cloud-dev/offers", "/api/cloud-dev/offers/made"
-OVER_SENTENCE = (
-    "There is no such offer for you to decide about: it was accepted, declined or withdrawn, or has expired."
-)
-NONE = (404, {"error": OVER_SENTENCE})
-Kind, Role = Offer.Kind, Member.Role
-KINDS = pytest.mark.parametrize("kind", Kind.values)
-
-
-def decide(api, offer, deed="accept"):
-    return api.post(f"{PATH}/{offer.pk}/{deed}")
-
-
-def add(api, login, name="studio", **more):
-    return api.post("/api/cloud-dev/members", {"appName": name, "login": login, **more})
-
-
-def transfer(api, login, name="studio"):
-    return api.post("/api/cloud-dev/transfer", {"appName": name, "login": login})
-
-
-def roles(machine):
-    return dict(Member.objects.filter(machine=machine).values_list("user__github_login", "role"))
-
-
-def told(offer, role):
-    return {
-        "id": str(offer.pk),
-        "appName": "studio",
-        "kind": offer.kind,
-        "role": role,
-        "offeredBy": "alice",
-        "offeredTo": offer.recipient.github_login,
-        "offeredAt": offer.created_at.isoformat(),
-        "expiresAt": offer.expires_at.isoformat(),
-    }
-
-
-def trail():
-    return list(AuditEvent.objects.order_by("at").values_list("action", "actor_label", "details"))
-
-
-BEFORE = {"alice": "owner", "bob": "member"}
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -158,63 +125,6 @@ def test_what_is_over_is_as_absent(alice_api, charlie_api, charlie, studio, kind
     assert (trail(), roles(studio), list(Machine.objects.values("owner", "organization"))) == before
 
 
-def test_there_is_only_so_much_that_one_person_offers_another(alice_api, alice, charlie, settings):
-    settings.MACHINES_PER_PERSON = 9
-    for number in range(offers.MOST_TO_ONE_PERSON + 1):
-        make_machine(alice, f"studio-{number}")
-    answers = [add(alice_api, "charlie", f"studio-{number}") for number in range(offers.MOST_TO_ONE_PERSON + 1)]
-    assert [answer.status_code for answer in answers] == [200] * 5 + [409]
-    assert answers[-1].json() == {
-        "error": "5 offers of yours wait for charlie, which is the most. Ask them to accept or decline these, or "
-        "withdraw some."
-    }
-    # What waits is renewed all the same, and to others there is room.
-    assert add(alice_api, "charlie", "studio-0").status_code == 200
-    make_person("dora")
-    assert add(alice_api, "dora", "studio-0").status_code == 200
-    # One that has expired is none.
-    Offer.objects.filter(machine__app_name="studio-1").update(expires_at=timezone.now())
-    assert add(alice_api, "charlie", "studio-5").status_code == 200
-
-
-def test_there_is_only_so_much_that_somebody_offers(alice_api, studio, monkeypatch):
-    monkeypatch.setattr(offers, "MOST_MADE", 2)
-    for number in range(3):
-        make_person(f"person-{number}")
-    answers = [add(alice_api, f"person-{number}") for number in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 200, 409]
-    assert answers[2].json() == {"error": "2 offers of yours wait for others, which is the most. Withdraw some."}
-
-
-def test_there_is_only_so_much_that_somebody_is_offered(alice_api, charlie, studio, monkeypatch):
-    monkeypatch.setattr(offers, "MOST_RECEIVED", 2)
-    for number in range(2):
-        make_offer(make_machine(make_person(f"person-{number}")), charlie)
-    sentence = "As many offers wait for charlie as may. Ask them to accept or decline some."
-    assert said(add(alice_api, "charlie")) == said(transfer(alice_api, "charlie")) == (409, {"error": sentence})
-    # What charlie can't see, they can't decline either.
-    Organization.objects.filter(machines__owner__github_login="person-0").update(suspended_at=timezone.now())
-    assert add(alice_api, "charlie").status_code == 200
-
-
-def test_a_machine_that_is_being_destroyed_is_offered_to_nobody(alice_api, alice, charlie, studio):
-    destruction.destroy(machine=studio, actor=alice)
-    sentence = "The machine is being destroyed, so it can't be offered to anybody any more."
-    assert said(add(alice_api, "charlie")) == said(transfer(alice_api, "charlie")) == (409, {"error": sentence})
-
-
-def test_whoever_was_an_owner_a_moment_ago_offers_nothing(alice, bob, charlie, studio):
-    for deed in (
-        lambda: members.add_member(machine=studio, login="charlie", role=None, actor=bob, now=timezone.now()),
-        lambda: members.transfer(machine=studio, login="charlie", actor=bob, now=timezone.now()),
-        lambda: members.transfer(machine=studio, login="bob", actor=bob, now=timezone.now()),
-        lambda: members.add_member(machine=studio, login="bob", role="owner", actor=bob, now=timezone.now()),
-    ):
-        with pytest.raises(offers.NoSuchMachine):
-            deed()
-    assert (roles(studio), Machine.objects.get().owner, Offer.objects.exists()) == (BEFORE, alice, False)
-
-
 @KINDS
 def test_a_request_whose_person_was_signed_out_meanwhile_accepts_nothing(charlie, studio, kind):
     offer = make_offer(studio, charlie, kind)
@@ -222,22 +132,6 @@ def test_a_request_whose_person_was_signed_out_meanwhile_accepts_nothing(charlie
     with pytest.raises(AccessEnded):
         offers.accept(offer_id=offer.pk, person=charlie, now=timezone.now())
     assert (roles(studio), Offer.objects.count()) == (BEFORE, 1)
-
-
-def test_a_request_whose_person_was_signed_out_meanwhile_offers_nothing(alice, charlie, studio):
-    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
-    with pytest.raises(AccessEnded):
-        members.add_member(machine=studio, login="charlie", role=None, actor=alice, now=timezone.now())
-    with pytest.raises(AccessEnded):
-        members.transfer(machine=studio, login="charlie", actor=alice, now=timezone.now())
-    assert not Offer.objects.exists()
-
-
-def test_a_request_whose_person_was_signed_out_meanwhile_gives_up_no_role(alice, bob, studio):
-    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
-    with pytest.raises(AccessEnded):
-        members.add_member(machine=studio, login="alice", role="owner", actor=alice, now=timezone.now())
-    assert roles(studio) == BEFORE
 
 
 # --- what can't be now goes on waiting ----------------------------------------------------------
@@ -439,154 +333,8 @@ def test_removing_who_has_not_accepted_withdraws_the_offer(alice_api, charlie_ap
     assert [action for action, *_ in trail()] == ["machine.offer_withdrawn"]
 
 
-# --- offering again -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ask", [add, transfer])
-def test_offering_again_is_the_same_offer_for_longer(alice_api, charlie, studio, ask):
-    first = ask(alice_api, "charlie").json()["data"]
-    Offer.objects.update(expires_at=timezone.now() + timedelta(minutes=1))
-    again = ask(alice_api, "charlie").json()["data"]
-    assert (again["offerId"], again["expiresAt"] > first["expiresAt"]) == (first["offerId"], True)
-    assert [action for action, *_ in trail()] == ["machine.offered"]
-
-
-def test_without_a_role_an_offer_keeps_its_own(alice_api, charlie, studio):
-    offer = make_offer(studio, charlie, role=Role.OWNER)
-    assert add(alice_api, "charlie").json()["data"]["role"] == "owner"
-    assert Offer.objects.get() == offer
-
-
-def test_nobody_accepts_what_they_were_not_shown(alice_api, bob_api, charlie_api, bob, charlie, studio):
-    shown = make_offer(studio, charlie)
-    add(alice_api, "charlie", role="owner")
-    assert said(decide(charlie_api, shown)) == NONE
-    shown = Offer.objects.get()
-    Member.objects.filter(user=bob).update(role=Role.OWNER)
-    add(bob_api, "charlie", role="owner")
-    assert said(decide(charlie_api, shown)) == NONE
-    assert Offer.objects.get().made_by == bob
-
-
-def test_who_let_an_offer_expire_can_be_asked_anew(alice_api, charlie_api, charlie, studio):
-    old = make_offer(studio, charlie, expires_at=timezone.now(), role=Role.OWNER)
-    told_anew = add(alice_api, "charlie").json()["data"]
-    assert (told_anew["offerId"] != str(old.pk), told_anew["role"]) == (True, "member")
-    assert decide(charlie_api, Offer.objects.get()).status_code == 200
-
-
-def test_a_second_owner_who_is_one_no_more_has_offered_nothing(alice_api, bob, charlie, studio):
-    Member.objects.filter(user=bob).update(role=Role.OWNER)
-    make_offer(studio, charlie, made_by=bob)
-    kept = make_offer(studio, make_person("dora"))
-    add(alice_api, "bob", role="member")
-    assert list(Offer.objects.all()) == [kept]
-
-
 def test_expired_offers_are_cleared(alice, charlie, studio):
     make_offer(studio, charlie, expires_at=timezone.now())
     kept = make_offer(studio, charlie, Kind.TRANSFER)
     assert offers.forget_over(now=timezone.now()) == 1
     assert list(Offer.objects.all()) == [kept]
-
-
-# --- at once ------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True)
-@KINDS
-def test_of_several_acceptances_at_once_one_counts(alice, charlie, kind):
-    studio = make_machine(alice, "studio")
-    offer = make_offer(studio, charlie, kind)
-    apis = [APIClient(token_of(charlie)) for _ in range(4)]
-    answers = at_once(4, lambda number: decide(apis[number], offer))
-    assert sorted(answer.status_code for answer in answers) == [200, 404, 404, 404]
-    assert Member.objects.filter(user=charlie).count() == 1
-    assert len(trail()) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-@KINDS
-@pytest.mark.parametrize("other", ["withdraw", "destroy", "decline", "suspend", "remove"])
-def test_accepting_and_ending_it_at_once_is_one_of_the_two(alice, charlie, kind, other):
-    studio = make_machine(alice, "studio")
-    second = make_person("second")
-    add_member(studio, second, Role.OWNER)
-    offer = make_offer(studio, charlie, kind, made_by=second)
-    api, alices = APIClient(token_of(charlie)), APIClient(token_of(alice))
-    ends = {
-        "withdraw": lambda: decide(alices, offer, "withdraw"),
-        "destroy": lambda: destruction.destroy(machine=studio, actor=alice),
-        "decline": lambda: decide(api, offer, "decline"),
-        "suspend": lambda: people.suspend(user=second, by=None),
-        "remove": lambda: members.remove_member(machine=studio, login="second", actor=alice),
-    }
-    accepted, ended = at_once(2, lambda number: (lambda: decide(api, offer), ends[other])[number]())
-    assert accepted.status_code in {200, 404}
-    assert not isinstance(ended, Exception)
-    assert not Offer.objects.exists()
-    assert Member.objects.filter(user=charlie).exists() == (accepted.status_code == 200)
-    actions = [action for action, *_ in trail() if action.startswith("machine.") and action != "machine.destroyed"]
-    assert len([action for action in actions if action != "machine.member_removed"]) <= 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_quota_is_passed_by_accepting_several_at_once(alice, charlie, settings):
-    settings.MACHINES_PER_PERSON = 2
-    waiting = [make_offer(make_machine(alice, f"studio-{number}"), charlie, Kind.TRANSFER) for number in range(4)]
-    apis = [APIClient(token_of(charlie)) for _ in waiting]
-    answers = at_once(4, lambda number: decide(apis[number], waiting[number]))
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 409, 409]
-    assert (Machine.objects.filter(owner=charlie).count(), Offer.objects.count()) == (2, 2)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_more_is_offered_by_asking_at_once(alice, charlie, settings):
-    settings.MACHINES_PER_PERSON = 9
-    for number in range(8):
-        make_machine(alice, f"studio-{number}")
-    apis = [APIClient(token_of(alice)) for _ in range(8)]
-    answers = at_once(8, lambda number: add(apis[number], "charlie", f"studio-{number}"))
-    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [409] * 3
-    assert Offer.objects.count() == 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_offering_the_same_at_once_is_one_offer(alice, charlie):
-    make_machine(alice, "studio")
-    apis = [APIClient(token_of(alice)) for _ in range(4)]
-    answers = at_once(4, lambda number: add(apis[number], "charlie"))
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.json()["data"]["offerId"] for answer in answers}) == 1
-    assert [action for action, *_ in trail()] == ["machine.offered"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_who_is_offered_it_again_in_the_moment_of_declining_is_offered_it_anew(alice, charlie):
-    studio = make_machine(alice, "studio")
-    offer, api = make_offer(studio, charlie), APIClient(token_of(alice))
-
-    def ask():
-        try:
-            return add(api, "charlie")
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as other, transaction.atomic():
-        offers.decline(offer_id=offer.pk, person=charlie, now=timezone.now())
-        asking = other.submit(ask)
-        wait_for(is_somebody_blocked, "alice's request has come to the offer")
-    answer = asking.result()
-    assert (answer.status_code, answer.json()["data"]["offerId"]) == (200, str(Offer.objects.get().pk))
-    assert Offer.objects.get().pk != offer.pk
-    assert [action for action, *_ in trail()] == ["machine.offer_declined", "machine.offered"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_people_who_offer_each_other_their_machines_at_once_do_not_wait_for_each_other_forever(alice, bob):
-    for person in (alice, bob):
-        make_machine(person, "studio")
-    apis = [APIClient(token_of(person)) for person in (alice, bob)]
-    for _ in range(5):
-        answers = at_once(2, lambda number: add(apis[number], ("bob", "alice")[number]))
-        assert [answer.status_code for answer in answers] == [200, 200]
