@@ -2,7 +2,8 @@
 
 The main loop collects heads and small bodies, and sends what a client does not take of its answer at once. So a
 thread is never kept by somebody slow, except by the few who may send a large body at a time. All of it has a
-limit, and a view may still take as long as it likes. What can't be parsed gets our words.
+limit, and a view may still take as long as it likes. Of hundreds of requests at once, two in each turn of the loop
+get a thread. What can't be parsed gets our words.
 """
 
 import errno
@@ -15,14 +16,14 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
-import orjson
-from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from config.clientsockets import ClientSocket
-from config.connections import REQUEST_SECONDS, BodyTooLarge, Connection, Unreader, oldest_of_crowd
+from config.connections import REQUEST_SECONDS, Connection, Unreader, oldest_of_crowd
 from config.core.bodies import SLOWEST_RATE
-from config.core.requests import REQUEST_ID_HEADER, begin_unread_request
+from config.core.requests import begin_unread_request
+from config.refusals import CRASHED, RequestTooSlow, TooBusy, answer_of, refusal_of
+from config.turns import Turns
 
 __all__ = ["REQUEST_SECONDS", "Unreader", "Worker"]
 
@@ -34,34 +35,10 @@ _LAST_WORDS = 1 << 20
 _LINGER_SECONDS = 2
 # Bytes of bodies that all may have in memory together until they are served; a small share is everybody's.
 _COLLECTED, _SHARE = 64 << 20, 64 << 10
+# In one turn of the loop: connections taken (the rest is for the other processes or the next turn), requests begun.
+_ACCEPTED, _BEGUN = 16, 2
 # Besides its sockets a worker has files, the database and other services open.
 _OPEN_FILES = 8192
-
-_TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."
-_TOO_SLOW = "This request took too long to arrive."
-_TOO_LARGE = "The request's body is too large."
-_TOO_BUSY = "Too much is being received right now. Try again in a minute."
-_UNREADABLE = "This is not a request that can be read."
-_CRASHED = "Something went wrong on our side. Please try again."
-
-
-class RequestTooSlow(Exception):
-    """408: the request's head or its small body did not come in time."""
-
-
-class TooBusy(Exception):
-    """503: too many large requests are being collected."""
-
-
-_OUR_OWN = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
-_REFUSALS: tuple[tuple[tuple[type[Exception], ...], tuple[int, str, str]], ...] = (
-    ((RequestTooSlow,), (408, "Request Timeout", _TOO_SLOW)),
-    ((BodyTooLarge,), (413, "Content Too Large", _TOO_LARGE)),
-    ((TooBusy,), (503, "Service Unavailable", _TOO_BUSY)),
-    ((errors.LimitRequestLine,), (414, "URI Too Long", _TOO_LONG)),
-    ((errors.LimitRequestHeaders,), (431, "Request Header Fields Too Large", _TOO_LONG)),
-    ((errors.ParseException,), (400, "Bad Request", _UNREADABLE)),
-)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -79,6 +56,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         # Connections that no thread has; who has waited longest for the same thing comes first.
         self.waiting: dict[Connection, None] = {}
         self.collected = 0
+        # Requests that wait for a thread, and how many have one.
+        self.ready: Turns[Connection] = Turns()
+        self.at_work = 0
         self.looked_at = 0.0
         self.stopping_since: float | None = None
 
@@ -91,7 +71,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, and let one go that has waited long when there are too many."""
+        """Take new connections, and let those go that have waited long when there are too many."""
+        for _ in range(_ACCEPTED):
+            if self.nr_conns >= self.worker_connections or not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
         try:
             accepted, client = listener.accept()
         except OSError as error:
@@ -99,13 +84,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 self._make_room()
             elif error.errno not in {errno.EAGAIN, errno.ECONNABORTED}:
                 raise
-            return
+            return False
         if self.nr_conns >= self.worker_connections - 1:
             self._make_room()
         self.nr_conns += 1
         conn = Connection(ClientSocket(accepted), client=client, server=listener.getsockname())
         self._wait(conn, EVENT_READ, self._hear, seconds=self.cfg.keepalive)
         self._turn(self._hear, conn, conn.sock)
+        return True
 
     # --- A request comes ----------------------------------------------------------------------
 
@@ -145,6 +131,33 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     # --- A thread serves it -------------------------------------------------------------------
 
+    def enqueue_req(self, conn: Connection) -> None:
+        """Let it wait for a thread."""
+        self.ready.add(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop, at whose end two requests get a thread.
+
+        The busier the threads are, the longer a turn takes: what comes is taken in before all threads run for the
+        interpreter at once, which would slow each of them and the loop down.
+        """
+        super().wait_for_and_dispatch_events(0 if self._can_begin() else timeout)
+        for _ in range(_BEGUN):
+            if self._can_begin():
+                self._begin(self.ready.take())
+
+    def _can_begin(self) -> bool:
+        return bool(self.ready) and self.at_work < self.cfg.threads
+
+    def _begin(self, conn: Connection) -> None:
+        try:
+            super().enqueue_req(conn)
+        except RuntimeError:
+            self.log.exception("no thread for a request")
+            self._forget(conn)
+        else:
+            self.at_work += 1
+
     def handle(self, conn: Connection) -> bool:
         """Let Django answer, in a thread; whether the connection can be kept."""
         try:
@@ -163,6 +176,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
         """Keep the connection, or hang up, as soon as the answer is sent; in the main loop."""
+        self.at_work -= 1
         self._uncount(conn)
         conn.keeps = not fs.cancelled() and not fs.exception() and fs.result()
         self._finish_answer(conn)
@@ -294,21 +308,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002 - gunicorn's
         """Refuse; the connection is closed afterwards."""
         request_id = begin_unread_request()
-        for kinds, refusal in _REFUSALS:
-            if isinstance(exc, kinds) and not isinstance(exc, _OUR_OWN):
-                self.log.warning("refused a request from %s: %s", _shown(addr), type(exc).__name__)
-                return self._answer(client, request_id, *refusal)
-        self.log.error("a request from %s failed", _shown(addr), exc_info=exc)
-        return self._answer(client, request_id, 500, "Internal Server Error", _CRASHED)
-
-    def _answer(self, client: Any, request_id: str, status: int, reason: str, sentence: str) -> None:
-        body = orjson.dumps({"error": sentence})
-        head = (
-            f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\n{REQUEST_ID_HEADER}: {request_id}\r\n\r\n"
-        )
+        refusal = refusal_of(exc)
+        if refusal:
+            self.log.warning("refused a request from %s: %s", _shown(addr), type(exc).__name__)
+        else:
+            self.log.error("a request from %s failed", _shown(addr), exc_info=exc)
         try:
-            client.sendall(head.encode("ascii") + body)
+            client.sendall(answer_of(refusal or CRASHED, request_id=request_id))
         except OSError:
             self.log.debug("whoever sent it is gone")
 

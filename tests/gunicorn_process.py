@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +56,11 @@ class GunicornProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def worker_pid(self) -> int:
+        (pid,) = self._worker_pids()
+        return pid
+
     def start(self) -> Self:
         self.launch()
         self.wait_until_ready()
@@ -95,6 +101,18 @@ class GunicornProcess:
             os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """Its worker stands still until `go_on`, or until the end."""
+        os.kill(self.worker_pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.go_on()
+
+    def go_on(self) -> None:
+        os.kill(self.worker_pid, signal.SIGCONT)
 
     def terminate(self) -> None:
         """Ask it to stop, as a deployment does; it finishes what it is at."""

@@ -32,6 +32,7 @@ def test_only_the_known_line_of_versions_is_taken():
     [
         (ThreadWorker.init_process, "(self)"),
         (ThreadWorker.accept, "(self, listener)"),
+        (ThreadWorker.wait_for_and_dispatch_events, "(self, timeout)"),
         (ThreadWorker.enqueue_req, "(self, conn)"),
         (ThreadWorker.handle, "(self, conn)"),
         (ThreadWorker.handle_request, "(self, req, conn)"),
