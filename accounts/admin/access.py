@@ -25,6 +25,7 @@ _REVOKE = Deed(
     question="Revoke the token of {}?",
     named=lambda token: f"{token.label}, {token.user.get_short_name()}'s",
     explanation="The tool that holds it is signed out with its next request. This can't be undone.",
+    explanation_of_many="The tools that hold them are signed out with their next requests. This can't be undone.",
     do=lambda token, by: operators.revoke_token(token=token, by=by, now=timezone.now()),
     done="{} is signed out.",
     not_done="{} was revoked before.",

@@ -56,8 +56,8 @@ class Deed:
     """`do` is the service: it gets the row, the operator and what was typed, and says whether anything changed.
 
     `named` says which row, and whose, and stands for "{}" in `question`. In `done` and `not_done`, which the operator
-    reads then, "{}" is the row's short name. A grave deed is asked for in red, also for selected rows. What `typed`
-    says of a row has to be typed.
+    reads then, "{}" is the row's short name. `explanation_of_many` is for several rows. A grave deed is asked for in
+    red, also for selected rows. What `typed` says of a row has to be typed.
     """
 
     title: str
@@ -70,6 +70,7 @@ class Deed:
     done: str
     not_done: str
     is_grave: bool = False
+    explanation_of_many: str = ""
     typed: Callable[[Any], str] | None = None
     form: type[DeedForm] = DeedForm
 
@@ -95,7 +96,9 @@ def on_one(deed: Deed) -> Any:
             _do(deed, request, row, form.cleaned_data)
             return back_to(request, path)
         question = deed.question.format(deed.named(row))
-        return _asked(self, request, deed, {"question": question, "form": form, "back": path})
+        return _asked(
+            self, request, deed, {"question": question, "explanation": deed.explanation, "form": form, "back": path}
+        )
 
     # The button opens what is answered as a dialog; unfold's own dialogs can't name the row.
     act.dialog = {"title": deed.title}
@@ -125,6 +128,7 @@ def on_selected(deed: Deed) -> Any:
             return None
         context = {
             "question": _of_many(deed, rows),
+            "explanation": (len(rows) > 1 and deed.explanation_of_many) or deed.explanation,
             "names": [deed.named(row) for row in rows] if len(rows) > 1 else [],
             "form": form,
             "back": request.get_full_path(),

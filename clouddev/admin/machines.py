@@ -62,6 +62,7 @@ _DESTROY = Deed(
     is_grave=True,
     typed=lambda machine: str(machine.app_name),
     explanation="It is removed at Fly with its files, and so is its database. This can't be undone.",
+    explanation_of_many="They are removed at Fly with their files, and so are their databases. This can't be undone.",
     do=lambda machine, by: operating.destroy(machine=machine, by=by),
     done="{} is being destroyed.",
     not_done="{} was being destroyed before.",

@@ -169,6 +169,8 @@ def test_selected_machines_are_destroyed_after_a_page_that_names_them_all(browse
     for words in ("Destroy: these 2?", "the machine studio of alice", "the machine blog of bob", "Type “destroy 2”"):
         assert words in page
     assert "the machine kept" not in page
+    assert "They are removed at Fly with their files, and so are their databases." in page
+    assert "It is removed" not in page
     browser.post(MACHINES, {**form, "post": "yes", "name": "destroy 3"})
     assert shown(browser, state__exact="destroying") == set()
     browser.post(MACHINES, {**form, "post": "yes", "name": "destroy 2"})
