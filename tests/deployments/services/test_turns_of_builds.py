@@ -106,6 +106,20 @@ def test_with_one_slot_organizations_take_turns(alice: User, bob: User, charlie:
     assert order == [flood[0], others[0], others[1], flood[1], others[2], flood[2], flood[3]]
 
 
+def test_where_accounts_hold_all_slots_and_a_queue_the_next_slot_is_a_newcomers(
+    alice: User, bob: User, charlie: User
+) -> None:
+    held = [running(alice, 1), running(bob, 2), running(alice, 3)]
+    queue = [waiting(owner, number) for number, owner in enumerate([alice, bob] * 5, start=10)]
+    theirs = waiting(charlie, 99)
+    end(held[1])
+    again = running(bob, 100)
+    end(held[0])
+    assert taken(queue[0]) == theirs
+    end(again)
+    assert taken(queue[0]) == queue[1]
+
+
 def test_who_has_fewest_running_comes_first(alice: User, charlie: User) -> None:
     first, second, theirs = waiting(alice, 1), waiting(alice, 2), waiting(charlie, 3)
     assert [taken(first), taken(first), taken(first)] == [first, theirs, second]
