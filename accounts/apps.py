@@ -27,9 +27,9 @@ class AccountsConfig(AppConfig):
 
 def _give_organization(*, user: "User", **_kwargs: object) -> None:
     """Everybody has an organization from their first sign-in, operators who sign in with a password too."""
-    from accounts.services import people  # noqa: PLC0415 - needs the app registry
+    from accounts.services import users  # noqa: PLC0415 - needs the app registry
 
-    people.ensure_personal_organization(user=user)
+    users.ensure_personal_organization(user=user)
 
 
 def _end_access(*, instance: "User", **_kwargs: object) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol, Required, TypedDict, Unpack
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from config.core.requests import current_address, current_request_id
+from core.request_context import current_address, current_request_id
 
 _LABEL_LENGTH = 255
 

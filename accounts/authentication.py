@@ -4,9 +4,9 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts.callers import Caller, caller_of
-from config.core.errors import Unauthenticated
-from config.core.requests import note_caller
+from accounts.bearer import Caller, caller_of
+from core.errors import Unauthenticated
+from core.request_context import note_caller
 
 _REALM = 'Bearer realm="crayon"'
 

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
 from accounts.services import operators
-from config.core.requests import client_address
+from core.request_context import client_address
 
 
 class OperatorSignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold is untyped

@@ -4,8 +4,8 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from accounts.services import cli_login, pruning
-from config.core.database import outlast_restarts
-from config.core.jobs import SHORT
+from core.database import outlast_restarts
+from core.queues import SHORT
 
 
 @app.periodic(cron="41 3 * * *")
@@ -19,4 +19,4 @@ def prune(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it
 @app.task(name="accounts.erase_sealed_tokens", queue=SHORT, queueing_lock="accounts.erase_sealed_tokens")
 def erase_sealed_tokens(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Erase the tokens of CLI logins whose time is over, where neither that CLI nor a new login did."""
-    cli_login.erase_what_is_over(now=timezone.now())
+    cli_login.erase_expired_tokens(now=timezone.now())

@@ -17,10 +17,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import CLILogin, User
-from accounts.services import cli_login, people, tokens
-from config.core.errors import Malformed
-from config.core.requests import current_address, is_same_place, own_path
-from config.core.returning import posted_from
+from accounts.services import cli_login, tokens, users
+from core.errors import Malformed
+from core.next_url import posted_from
+from core.request_context import current_address, is_same_place, own_path
 
 
 @login_not_required
@@ -152,7 +152,7 @@ def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
 def revoke_all(request: HttpRequest) -> HttpResponse:
     """Sign every app and browser out, this one included."""
     user = cast("User", request.user)
-    people.revoke_everything(user=user, by=user, now=timezone.now())
+    users.revoke_everything(user=user, by=user, now=timezone.now())
     logout(request)
     messages.success(request, "All apps and browsers are signed out.")
     return redirect("account_login")

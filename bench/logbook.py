@@ -14,8 +14,8 @@ django.setup()
 from django.utils import timezone  # noqa: E402 - Django must be set up first
 
 from deployments.models import Build, Deployment  # noqa: E402
-from deployments.services.building.attempts import BuildAttempt  # noqa: E402
-from deployments.services.building.logbook import Logbook  # noqa: E402
+from deployments.services.building.lease import BuildAttempt  # noqa: E402
+from deployments.services.building.log_writer import Logbook  # noqa: E402
 
 _LINES = 60_000
 _LINE = "#7 12.3 a line of a build's log, as long as such lines are, more or less, on the average"

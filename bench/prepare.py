@@ -30,7 +30,8 @@ from bench.fixtures import (  # noqa: E402
 )
 from clouddev.models import Machine, Member  # noqa: E402
 from clouddev.names import linux_user_of  # noqa: E402
-from deployments.models import Build, BuildLogChunk, Deployment, FlyApp  # noqa: E402
+from deployments.models import Build, BuildLogChunk, Deployment  # noqa: E402
+from fly.models import FlyApp  # noqa: E402
 from integrations.models import Connection  # noqa: E402
 
 call_command("migrate", verbosity=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildkit import instructions, words
-from buildkit.ignoring import fits
+from buildkit.ignore_file import fits
 from buildkit.instructions import DockerfileError, Instruction
 
 _KNOWN = frozenset(

@@ -7,10 +7,10 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.core.exceptions import ImproperlyConfigured
 
 from clouddev.clients.data_database import Stray
-from clouddev.clients.data_database.connecting import read_url
-from clouddev.devui import Signer
-from clouddev.services.data_database import find_faults, find_strays
-from config.core.errors import ApplicationError, Unavailable
+from clouddev.clients.data_database.connection import read_url
+from clouddev.machine_tokens import Signer
+from clouddev.services.data_database_check import find_faults, find_strays
+from core.errors import ApplicationError, Unavailable
 
 _HINT = "Make one with `openssl genpkey -algorithm ed25519`; its newlines may be written as `\\n`."
 _POSTGRES_PORT = 5432

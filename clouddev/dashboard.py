@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine, MachineCount
-from clouddev.services.sorting import Kind, those
-from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, stacked_bars
+from clouddev.services.filters import Kind, machines_of_kind
+from core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, stacked_bars
 
 _EVENTS = {
     "machine.created": ("Made", "var(--color-primary-500)"),
@@ -27,7 +27,7 @@ _STATES: dict[str, tuple[str, str]] = {
 def figures(*, now: datetime) -> list[Figure]:
     """Machines that run, that failed, and that nobody uses: one query."""
     kinds = (Kind.RUNNING, Kind.UNDER_WAY, Kind.FAILED, Kind.IDLE)
-    wanted = {kind.name: Count("pk", filter=those(kind, now=now)) for kind in kinds}
+    wanted = {kind.name: Count("pk", filter=machines_of_kind(kind, now=now)) for kind in kinds}
     counts = Machine.objects.aggregate(ALL=Count("pk"), **wanted)
     return [
         Figure(

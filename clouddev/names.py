@@ -4,7 +4,7 @@ import re
 import secrets
 import uuid
 
-from deployments.names import LONGEST_APP_NAME, is_same_label, slug_of
+from fly.names import LONGEST_APP_NAME, is_same_label, slug_of
 
 __all__ = [
     "LONGEST_APP_NAME",

@@ -7,22 +7,22 @@ from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from clouddev.services import (
-    at_fly,
-    counting,
     cron,
-    idle,
+    desired_state,
+    fly_states,
+    idle_policy,
+    kept_env,
     offers,
+    power,
     provisioning,
     queue,
     reconciliation,
-    running,
+    state_counts,
     tokens,
-    variables,
-    wishes,
 )
 from clouddev.services.cron.queue import CARRY_ON
-from config.core.database import outlast_restarts
-from config.core.jobs import CRON, MACHINES, SHORT
+from core.database import outlast_restarts
+from core.queues import CRON, MACHINES, SHORT
 
 
 @app.task(name=queue.WORK, queue=MACHINES, pass_context=True)
@@ -38,13 +38,13 @@ def work(context: JobContext, machine_id: str) -> None:
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
     """Find machines that nobody is at."""
     provisioning.sweep()
-    wishes.sweep(now=timezone.now())
+    desired_state.sweep(now=timezone.now())
 
 
 @app.task(name=queue.CARRY_ON, queue=MACHINES)
-def carry_on_wish(machine_id: str) -> None:
+def apply_desired_state(machine_id: str) -> None:
     """Ask Fly again to start or stop a machine, as long as that is not done."""
-    running.carry_on(uuid.UUID(machine_id), now=timezone.now())
+    power.carry_on(uuid.UUID(machine_id), now=timezone.now())
 
 
 @app.periodic(cron="23 * * * *")
@@ -87,19 +87,19 @@ def forget_cron_runs(timestamp: int) -> None:  # noqa: ARG001 - the same
 @app.task(name="clouddev.look_for_idle", queue=SHORT, queueing_lock="clouddev.look_for_idle")
 def look_for_idle(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Stop, warn of and delete machines that nobody uses, where their organization wants that."""
-    outlast_restarts(lambda: idle.look(now=timezone.now()))
+    outlast_restarts(lambda: idle_policy.look(now=timezone.now()))
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="clouddev.forget_variables", queue=SHORT, queueing_lock="clouddev.forget_variables")
 def forget_variables(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Erase what was kept for another try at machines that failed, once its hour is over."""
-    outlast_restarts(lambda: variables.forget_over(now=timezone.now()))
+    outlast_restarts(lambda: kept_env.forget_over(now=timezone.now()))
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="clouddev.note_states", queue=SHORT, queueing_lock="clouddev.note_states")
 def note_states(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Write down how Fly says machines are."""
-    at_fly.note_states()
-    counting.count_states(now=timezone.now())
+    fly_states.note_states()
+    state_counts.count_states(now=timezone.now())

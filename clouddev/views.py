@@ -17,14 +17,15 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import is_same_label
-from clouddev.services import destruction, idle, keeping, listing, members, offers, running, tokens, trying_again
+from clouddev.services import destruction, idle_policy, members, offers, power, queries, retry, tokens
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
-from clouddev.services.joining import if_decided_by
-from clouddev.services.standing import standing_of
-from config.core.database import undone
-from config.core.errors import ApplicationError, Forbidden, Malformed
-from config.core.pages import error_response
-from config.core.returning import posted_from
+from clouddev.services.display import display_of
+from clouddev.services.join import if_decided_by
+from clouddev.services.keep_alive import keep_alive as keep_machine_alive
+from core.database import undone
+from core.error_pages import error_response
+from core.errors import ApplicationError, Forbidden, Malformed
+from core.next_url import posted_from
 
 _KEPT_FOR = {1: "1 hour", 8: "8 hours", 24: "1 day", 72: "3 days", 168: "7 days"}
 
@@ -68,8 +69,8 @@ def _token_for(person: User, machine: Machine) -> str:
 def workspaces(request: HttpRequest) -> HttpResponse:
     """The machines that the person may use."""
     person = _person(request)
-    listed = listing.list_with_people(person=person)
-    notices = idle.notices_for(item.machine for item in listed)
+    listed = queries.list_with_people(person=person)
+    notices = idle_policy.notices_for(item.machine for item in listed)
     cards = [{**_card(item), "notice": notices.get(item.machine.pk)} for item in listed]
     received, waiting = offers.both(person=person, now=timezone.now())
     context = {"cards": cards, "is_going": any(map(_is_going, cards)), "received": received, "waiting": waiting}
@@ -80,9 +81,9 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 @require_safe
 def states(request: HttpRequest) -> HttpResponse:
     """What the pages ask for while they are open: how each of the person's machines is."""
-    listed = listing.list_machines(person=_person(request))
+    listed = queries.list_machines(person=_person(request))
     now = timezone.now()
-    found = {str(item.machine.pk): asdict(standing_of(item.machine, item.fly_state, now=now)) for item in listed}
+    found = {str(item.machine.pk): asdict(display_of(item.machine, item.fly_state, now=now)) for item in listed}
     return JsonResponse({"workspaces": found})
 
 
@@ -121,7 +122,7 @@ def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     until = now + timedelta(hours=int(hours)) if hours else None
 
     def keep(machine: Machine, person: User, now: datetime) -> str:
-        keeping.keep_alive(machine=machine, until=until, actor=person, now=now)
+        keep_machine_alive(machine=machine, until=until, actor=person, now=now)
         return f"{machine} is kept alive." if until else f"{machine} is no longer kept alive."
 
     return _change(request, machine_id, keep, as_owner=True)
@@ -233,17 +234,17 @@ def _login(request: HttpRequest) -> str:
 
 
 def _start(machine: Machine, person: User, now: datetime) -> str:
-    started = running.start(machine=machine, actor=person, now=now)
+    started = power.start(machine=machine, actor=person, now=now)
     return f"{machine} is starting." if started else f"{machine} runs already."
 
 
 def _stop(machine: Machine, person: User, now: datetime) -> str:
-    stopped = running.stop(machine=machine, actor=person, now=now)
+    stopped = power.stop(machine=machine, actor=person, now=now)
     return f"{machine} is stopping." if stopped else f"{machine} is stopped already."
 
 
 def _try_again(machine: Machine, person: User, now: datetime) -> str:
-    if trying_again.try_again(machine=machine, actor=person, now=now):
+    if retry.try_again(machine=machine, actor=person, now=now):
         return f"{machine} is being made again."
     return f"{machine} is being made already." if machine.state == Machine.State.CREATING else f"{machine} is there."
 
@@ -267,8 +268,8 @@ def _change(
     return redirect("workspace", machine_id)
 
 
-def _card(item: listing.Listed) -> dict[str, Any]:
-    standing = standing_of(item.machine, item.fly_state, now=timezone.now())
+def _card(item: queries.Listed) -> dict[str, Any]:
+    standing = display_of(item.machine, item.fly_state, now=timezone.now())
     return {"machine": item.machine, "is_owner": item.role == Member.Role.OWNER, "standing": standing}
 
 
@@ -282,7 +283,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
     own = next((member for member in people if member.user_id == person.pk), None)
     if own is None:
         raise NoSuchWorkspace
-    card = _card(listing.listed(own))
+    card = _card(queries.listed(own))
     now = timezone.now()
     context = {
         **card,
@@ -293,7 +294,7 @@ def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> Htt
         "is_there": machine.state != Machine.State.DESTROYING,
         "is_kept": machine.keep_alive_until is not None and machine.keep_alive_until > now,
         "kept_for": _KEPT_FOR.items(),
-        "notice": idle.notices_for([machine]).get(machine.pk),
+        "notice": idle_policy.notices_for([machine]).get(machine.pk),
         "webhook_tokens": tokens.webhook_tokens(machine=machine, now=now) if card["is_owner"] else [],
         "after_removal": members.AFTER_REMOVAL,
         "after_revocation": tokens.AFTER_REVOCATION,

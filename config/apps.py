@@ -4,6 +4,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class OperatorAdminConfig(AdminConfig):
-    """Django's admin; everything is registered with `config.operators.OperatorSite`."""
+    """Django's admin; everything is registered with `config.admin_site.OperatorSite`."""
 
-    default_site = "config.operators.OperatorSite"
+    default_site = "config.admin_site.OperatorSite"

@@ -3,8 +3,8 @@
 import orjson
 from gunicorn.http import errors
 
-from config.connections import BodyTooLarge
-from config.core.requests import REQUEST_ID_HEADER
+from config.client_connections import BodyTooLarge
+from core.request_context import REQUEST_ID_HEADER
 
 _TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."
 _TOO_SLOW = "This request took too long to arrive."

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env, storage
-from config.core import crypto, logs
-from config.core.bodies import SMALL_BODY
-from config.unfold import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
+from config.admin_theme import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
+from core import crypto, logs
+from core.streamed_bodies import SMALL_BODY
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -56,7 +56,7 @@ DATABASES["default"]["OPTIONS"] |= {  # type: ignore[operator]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 if DATABASE_PREPARED_STATEMENTS:
-    # Django's None would forbid preparing altogether. Its own cursors never do; `config.core.database` does.
+    # Django's None would forbid preparing altogether. Its own cursors never do; `core.database` does.
     DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 1  # type: ignore[index]
 REDIS_URL = env.secret("REDIS_URL", "")
 if REDIS_URL:
@@ -68,19 +68,20 @@ if REDIS_URL:
                 "socket_timeout": 0.5,
                 "socket_connect_timeout": 0.5,
                 # Django's own is pickle: who can write to Redis could run code here.
-                "serializer": "config.core.cache.Serializer",
+                "serializer": "core.cache.Serializer",
             },
             # Raised with the form of what is kept, so that nothing reads what an earlier version wrote.
             "VERSION": 2,
         }
     }
 else:
-    CACHES = {"default": {"BACKEND": "config.core.process_cache.ProcessCache"}}
+    CACHES = {"default": {"BACKEND": "core.process_cache.ProcessCache"}}
 
 # --- Applications ----------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "config.core",
+    "core",
     "accounts",
+    "fly",
     "integrations",
     "deployments",
     "clouddev",
@@ -105,7 +106,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     # Machines' requests go no further than this one; what follows is for pages.
-    "config.core.middleware.RequestMiddleware",
+    "core.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -113,7 +114,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     # Every page asks for a signed-in person unless it says otherwise.
-    "config.core.returning.ReturningMiddleware",
+    "core.next_url.ReturningMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -157,13 +158,13 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- The browser -----------------------------------------------------------------------------
 PAGES_UNDER_API = frozenset({"/api/docs", "/api/auth/github/callback", "/api/auth/callback/github"})
-SESSION_ENGINE = "config.core.sessions"
+SESSION_ENGINE = "core.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_SECURE
 SESSION_COOKIE_NAME = "__Host-session" if IS_SECURE else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if IS_SECURE else "csrf"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-CSRF_FAILURE_VIEW = "config.core.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
 SECURE_SSL_REDIRECT = IS_SECURE
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_SECURE else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_SECURE else 0
@@ -206,7 +207,7 @@ GITHUB_CLIENT_SECRET = env.secret("GITHUB_CLIENT_SECRET", "")
 if bool(GITHUB_CLIENT_ID) != bool(GITHUB_CLIENT_SECRET):
     raise ImproperlyConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET must be set together.")
 
-ACCOUNT_ADAPTER = "accounts.signin.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.allauth_adapters.AccountAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email"]
@@ -214,7 +215,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _PUBLIC.scheme
-SOCIALACCOUNT_ADAPTER = "accounts.signin.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.allauth_adapters.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_QUERY_EMAIL = True
 SOCIALACCOUNT_STORE_TOKENS = False

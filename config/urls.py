@@ -5,7 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config.core import docs, health, pages
+from core import api_docs, error_pages, health
 
 urlpatterns = [
     path("_/health", health.health, name="health"),
@@ -16,11 +16,11 @@ urlpatterns = [
     path("", include("integrations.urls")),
     path("", include("deployments.urls")),
     path("", include("clouddev.urls")),
-    path("api/docs", docs.page, name="api-docs"),
-    path("api/docs/openapi.json", docs.DocumentView.as_view(), name="openapi"),
+    path("api/docs", api_docs.page, name="api-docs"),
+    path("api/docs/openapi.json", api_docs.DocumentView.as_view(), name="openapi"),
 ]
 
-handler400 = pages.bad_request
-handler403 = pages.forbidden
-handler404 = pages.not_found
-handler500 = pages.crashed
+handler400 = error_pages.bad_request
+handler403 = error_pages.forbidden
+handler404 = error_pages.not_found
+handler500 = error_pages.crashed

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from config.core.bodies import LARGE_BODIES
+from core.streamed_bodies import LARGE_BODIES
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -4,11 +4,11 @@ from django.apps import AppConfig
 
 
 class DeploymentsConfig(AppConfig):
-    """Registers the deployments application, its checks and what ends with somebody's access."""
+    """Registers the deployments application, its checks, and its parts in what other apps' services do."""
 
     name = "deployments"
 
     def ready(self) -> None:
-        """Connect the system checks, and what ends with somebody's access."""
+        """Connect the system checks, and the parts of others' services."""
         from deployments import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from deployments.services import ending  # noqa: F401, PLC0415 - the same
+        from deployments.services import access_ended, reconciliation  # noqa: F401, PLC0415 - the same

@@ -8,15 +8,15 @@ from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from config.core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
-from config.core.database import fetch_row
-from config.core.workers import HEARD_PARAMETERS, HEARD_SQL, Heard, heard_of
+from core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
+from core.database import fetch_row
+from core.worker_heartbeats import HEARD_PARAMETERS, HEARD_SQL, Heard, heard_of
 from deployments.models import Build
 
 State = Build.State
 # One statement for the two, since the front page asks enough of them.
 _DIFFERING_AND_HEARD = f"""
-SELECT (SELECT count(*) FROM deployments_discrepancy), heard.* FROM ({HEARD_SQL}) heard
+SELECT (SELECT count(*) FROM fly_discrepancy), heard.* FROM ({HEARD_SQL}) heard
 """  # noqa: S608 - constants
 _FAILED = (State.FAILED, State.INTERRUPTED)
 
@@ -52,7 +52,7 @@ def figures(*, now: datetime) -> list[Figure]:
             title="Discrepancies",
             value=differing,
             note="between Fly and us",
-            path=reverse("admin:deployments_discrepancy_changelist"),
+            path=reverse("admin:fly_discrepancy_changelist"),
             icon="difference",
             tone="warning" if differing else "",
         ),

@@ -5,9 +5,8 @@ import uuid
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from config.core.database import outlast_restarts
-from config.core.jobs import BUILDS, SHORT
-from deployments.services import building, machine_states, queue, reconciliation
+from core.queues import BUILDS, SHORT
+from deployments.services import building, machine_states, queue
 
 
 @app.task(name=queue.RUN_BUILD, queue=BUILDS)
@@ -34,10 +33,3 @@ def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it
 def note_machine_states(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Keep how the apps' machines are."""
     machine_states.note_states(now=timezone.now())
-
-
-@app.periodic(cron="*/5 * * * *")
-@app.task(name="deployments.reconcile", queue=SHORT, queueing_lock="deployments.reconcile")
-def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
-    """Compare what Fly has with what we have."""
-    outlast_restarts(lambda: reconciliation.reconcile(now=timezone.now()))

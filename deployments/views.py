@@ -13,15 +13,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from config.core.errors import Conflict, Malformed
-from config.core.returning import posted_from
+from core.errors import Conflict, Malformed
+from core.next_url import posted_from
 from deployments.models import Build, Deployment
-from deployments.names import is_same_label
-from deployments.services import build_logs, builds, cancelation, destroying, standing
-from deployments.services.ownership import own_app_by_id, own_build
+from deployments.services import build_logs, builds, cancellation, destruction, display
+from deployments.services.access import own_app_by_id, own_build
 from deployments.services.service_logs import service_logs
 from deployments.services.stalled import end_if_stalled
 from deployments.services.status import message_of
+from fly.names import is_same_label
 
 _LONGEST_OFFSET = 9
 # As the page's template writes it.
@@ -38,13 +38,13 @@ def deployments(request: HttpRequest) -> HttpResponse:
     """The person's apps."""
     apps = list(Deployment.objects.usable_by(_person(request)))
     latest = builds.latest_builds(apps)
-    running = standing.running(apps)
-    standings = {app.pk: standing.standing_of_app(app, latest.get(app.pk)) for app in apps}
+    running = display.running(apps)
+    standings = {app.pk: display.badge_of_app(app, latest.get(app.pk)) for app in apps}
     rows = [
         {"app": app, "latest": latest.get(app.pk), "standing": standings[app.pk], "is_running": app.pk in running}
         for app in apps
     ]
-    context = {"rows": rows, "is_going": standing.is_going(standings.values())}
+    context = {"rows": rows, "is_going": display.is_going(standings.values())}
     return render(request, "deployments/list.html", context)
 
 
@@ -61,7 +61,7 @@ def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
 def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """What one of the person's apps says at Fly, as of now."""
     app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
-    is_released = standing.current_release(app) is not None
+    is_released = display.current_release(app) is not None
     said = service_logs(fly_name=app.fly_app_id) if is_released else None
     return render(request, "deployments/logs.html", {"app": app, "is_released": is_released, "said": said})
 
@@ -70,14 +70,14 @@ def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> 
     before = _id_or_none(request.GET.get("before", ""))
     # One more than is shown tells whether there is another page.
     listed = builds.builds_of(app, before=before, limit=builds.PAGE + 1)
-    current = standing.current_release(app)
+    current = display.current_release(app)
     latest = builds.latest_builds([app]).get(app.pk)
-    stands = standing.standing_of_app(app, latest)
+    stands = display.badge_of_app(app, latest)
     context = {
         "app": app,
         "latest": latest,
         "standing": stands,
-        "is_going": standing.is_going([stands]),
+        "is_going": display.is_going([stands]),
         "current": current,
         "rows": [_row(build, current) for build in listed[: builds.PAGE]],
         "older": listed[builds.PAGE - 1].pk if len(listed) > builds.PAGE else None,
@@ -92,8 +92,8 @@ def _row(build: Build, current: Build | None) -> dict[str, Any]:
     is_current = current is not None and current.pk == build.pk
     return {
         "build": build,
-        "standing": standing.standing_of(build, is_replaced=not is_current),
-        "took": standing.time_taken(build),
+        "standing": display.badge_of(build, is_replaced=not is_current),
+        "took": display.time_taken(build),
         "can_be_redeployed": bool(build.image) and build.is_over and not is_current,
     }
 
@@ -109,14 +109,14 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
     else:
         part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
     app = found.deployment
-    current = standing.current_release(app)
+    current = display.current_release(app)
     is_there = app.state != Deployment.State.DESTROYING
     row = _row(found, current)
     context = {
         **row,
         "app": app,
         "message": message_of(found, now=timezone.now()),
-        "milestones": standing.milestones_of(found),
+        "milestones": display.milestones_of(found),
         "part": part,
         "earlier": max(0, part.start - build_logs.MOST_CHARACTERS) if part.start else None,
         "later": part.end if offset is not None and part.end < part.length else None,
@@ -124,9 +124,9 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
         "follows": offset is None and not found.is_over,
         "is_current": current is not None and current.pk == found.pk,
         "is_there": is_there,
-        "can_be_canceled": is_there and cancelation.can_be_canceled(found),
+        "can_be_canceled": is_there and cancellation.can_be_canceled(found),
         "can_be_redeployed": row["can_be_redeployed"] and is_there,
-        "push_again": found.state in standing.TO_PUSH_AGAIN,
+        "push_again": found.state in display.TO_PUSH_AGAIN,
     }
     return render(request, "deployments/build.html", context)
 
@@ -138,7 +138,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
     found = _build(request, deployment_id, build_id)
     offset = _offset(request.GET, "offset") or 0
     part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
-    now = standing.standing_of(found)
+    now = display.badge_of(found)
     return JsonResponse(
         {
             "word": now.word,
@@ -146,7 +146,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
             "message": message_of(found, now=timezone.now()),
             "milestones": [
                 {"title": each.title, "note": each.note, "at": each.at, "shown": date_format(each.at, _MOMENT)}
-                for each in standing.milestones_of(found)
+                for each in display.milestones_of(found)
             ],
             "log": part.text,
             "offset": part.end,
@@ -162,7 +162,7 @@ def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) 
     person = _person(request)
     found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
     try:
-        cancelation.cancel_build(found.pk, person)
+        cancellation.cancel_build(found.pk, person)
     except Conflict as error:
         messages.warning(request, error.sentence)
     else:
@@ -191,7 +191,7 @@ def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     app = own_app_by_id(person=person, deployment_id=deployment_id)
     if not is_same_label(request.POST.get("name", ""), app.app_name):
         return _app_page(request, app, complaint="That is not the name of this app. Nothing was destroyed.")
-    destroying.destroy(owner=person, app_name=app.app_name, now=timezone.now())
+    destruction.destroy(owner=person, app_name=app.app_name, now=timezone.now())
     messages.success(request, f"{app.app_name} is being destroyed.")
     return redirect("deployments")
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from dev import data_database, migrations, superuser, welcome
-from dev.beside import lock_of, noted
+from dev import banner, data_database, migrations, superuser
+from dev.default_env import is_set, server_environment
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.ports import loopback
 from dev.postgres import EmbeddedPostgres
-from dev.presets import is_set, server_environment
 from dev.processes import Program, Restarts, require_running, run, wait_until_answering
+from dev.running_instance import lock_of, noted
 from dev.state import make_folder
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -77,7 +77,7 @@ def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
     wait_until_answering(f"{options.sandbox_url}/_sandbox/state", programs, patience=_PATIENCE)
     wait_until_answering(f"{options.server_url}/_/ready", programs, patience=_PATIENCE)
     opener = "open" if sys.platform == "darwin" else "xdg-open"
-    _say(welcome.text(options, password=password, opener=opener))
+    _say(banner.text(options, password=password, opener=opener))
     restarts = Restarts(worker, environment)
     while True:
         # Builds are made to survive their worker, so that anybody may try it; without the others nothing works.

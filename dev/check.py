@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from dev.presets import is_set
+from dev.default_env import is_set
 
 _MANAGE = (sys.executable, "manage.py")
 _PYTEST = (sys.executable, "-m", "pytest", "-n", "auto", "--dist", "worksteal")
@@ -41,7 +41,7 @@ _STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "hostile": (
         "forty requests of each kind that the OpenAPI document allows or forbids",
-        (*_PYTEST, "tests/hostile/test_schemathesis.py"),
+        (*_PYTEST, "tests/fuzz/test_schemathesis.py"),
     ),
     "tests": ("everything else: the tests", _PYTEST),
 }

@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dev.account import ServerAccount
 from dev.binaries import ServerBinaries, available, copy_wheel_binaries
 from dev.errors import DevelopmentError
+from dev.os_account import ServerAccount
 from dev.ports import free_port
 from dev.state import write_private
 

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from dev import data_database
-from dev.beside import with_noted
+from dev.default_env import is_set, server_environment
 from dev.errors import DevelopmentError, FolderInUseError
 from dev.options import Options
 from dev.postgres import EmbeddedPostgres, address_of_running
-from dev.presets import is_set, server_environment
+from dev.running_instance import with_noted
 from dev.state import make_folder
 
 _INTERRUPTED = 130

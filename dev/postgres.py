@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Self
 import psycopg
 from psycopg import sql
 
-from dev import children
-from dev.account import ServerAccount
+from dev import subprocesses
 from dev.binaries import ServerBinaries
 from dev.cluster import SUPERUSER, Cluster, ClusterRecord, server_environment
 from dev.errors import DevelopmentError
+from dev.os_account import ServerAccount
 from dev.ports import LOOPBACK, free_port, is_free
 from dev.state import FolderLock, make_folder
 
@@ -109,7 +109,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Shut the server down and let go of the folder; harmless when nothing runs."""
         if self._server is not None:
-            children.stop(self._server, signal.SIGINT, signal.SIGQUIT, patience=_PATIENCE_TO_STOP)
+            subprocesses.stop(self._server, signal.SIGINT, signal.SIGQUIT, patience=_PATIENCE_TO_STOP)
             self._server = None
         self._lock.release()
 
@@ -139,7 +139,7 @@ class EmbeddedPostgres:
             pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return
-        words = children.command_line(pid)
+        words = subprocesses.command_line(pid)
         if str(data) not in words:
             if words:
                 # The number was given to another program since; PostgreSQL would take that for
@@ -149,7 +149,7 @@ class EmbeddedPostgres:
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-            if children.wait_until_gone(pid, patience=_PATIENCE_TO_STOP):
+            if subprocesses.wait_until_gone(pid, patience=_PATIENCE_TO_STOP):
                 return
         message = f"The PostgreSQL server {pid} of {self.state} does not stop."
         raise DevelopmentError(message)
@@ -175,7 +175,7 @@ class EmbeddedPostgres:
             **self._settings,
         }
         with self.log.open("ab") as log:
-            self._server = children.start(
+            self._server = subprocesses.start(
                 [
                     binaries.folder / "postgres",
                     "-D",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal
 
-from dev import children
+from dev import subprocesses
 from dev.errors import DevelopmentError
 
 # Loopback only, and never through the proxy the environment may name.
@@ -43,7 +43,7 @@ class Program:
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it in the project's folder, with an empty log; one that has ended begins anew, and its log goes on."""
         mode = "wb" if self._child is None else "ab"
-        self._child = children.start(
+        self._child = subprocesses.start(
             self.command,
             output=subprocess.PIPE,
             environment=environment,
@@ -65,7 +65,7 @@ class Program:
         """Stop it within a few seconds; harmless when it does not run."""
         if self._child is not None:
             # gunicorn takes SIGINT for a quick end; SIGTERM would wait for open connections.
-            children.stop(self._child, signal.SIGINT, patience=3)
+            subprocesses.stop(self._child, signal.SIGINT, patience=3)
         if self._reader is not None:
             self._reader.join(1)
 
@@ -118,11 +118,11 @@ class Restarts:
 def run(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
     """Run a short program to its end; raise DevelopmentError with the end of its log if it fails."""
     with log.open("wb") as output:
-        child = children.start(command, output=output, environment=environment, folder=Path.cwd())
+        child = subprocesses.start(command, output=output, environment=environment, folder=Path.cwd())
         try:
             failed = child.wait() != 0
         finally:
-            children.stop(child, signal.SIGINT, patience=3)
+            subprocesses.stop(child, signal.SIGINT, patience=3)
     if failed:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
         message = "\n".join([f"{log.stem} failed; the end of {log}:", *lines])

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from dev import children
+from dev import subprocesses
 from dev.errors import DevelopmentError
 from dev.ports import LOOPBACK, free_port
 
@@ -55,7 +55,7 @@ class ThrowawayRedis:
         self._folder = tempfile.TemporaryDirectory()
         for _ in range(_ATTEMPTS):  # Somebody may take the port between finding and using it.
             self.port = free_port()
-            self._server = children.start(
+            self._server = subprocesses.start(
                 [
                     *(str(binary), "--bind", LOOPBACK, "--port", str(self.port)),
                     *("--save", "", "--appendonly", "no", "--dir", self._folder.name),
@@ -73,7 +73,7 @@ class ThrowawayRedis:
     def stop(self) -> None:
         """Stop it; harmless when it does not run."""
         if self._server is not None:
-            children.stop(self._server, signal.SIGTERM, patience=3)
+            subprocesses.stop(self._server, signal.SIGTERM, patience=3)
             self._server = None
         if self._folder is not None:
             self._folder.cleanup()

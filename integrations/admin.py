@@ -10,7 +10,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from accounts.models import AccessToken
-from config.core.admin import OperatorAdmin
+from core.admin import OperatorAdmin
 from integrations.dashboard import is_troubled
 from integrations.models import Connection, CredentialUse, StrangeConnection
 

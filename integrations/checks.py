@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name
 
-from integrations.identifiers import CLOUD_HOST
+from integrations.nango_ids import CLOUD_HOST
 
 
 @register

@@ -6,7 +6,7 @@ from django.db.models import Count, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
-from config.core.dashboard import Figure
+from core.dashboard import Figure
 from integrations.models import Connection, StrangeConnection, is_overdue
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from django.db import models
 
 from accounts.models import AccessToken, Organization, User
-from config.core.database import fetch_row
-from integrations.identifiers import LONGEST_ID
+from core.database import fetch_row
+from integrations.nango_ids import LONGEST_ID
 
 # Far longer than a request may last, and a change that Nango was sent may take to arrive there.
 CLAIM_LASTS = timedelta(minutes=1)
@@ -26,7 +26,7 @@ class Person(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConnectionStatus:
     """What is known of a caller's own connection, as far as a hot route needs it."""
 
     id: uuid.UUID
@@ -67,13 +67,13 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         """Those that were to be deleted long ago, and are still at Nango as far as we know."""
         return self.filter(is_overdue(now=now))
 
-    def standing(self, *, person: Person, integration_id: str, connection_id: str) -> Standing | None:
+    def standing(self, *, person: Person, integration_id: str, connection_id: str) -> ConnectionStatus | None:
         """The state of the person's own connection, None when there is none.
 
         One statement by hand: the ORM's look-up of the same row takes three times as long.
         """
         row = fetch_row(_STANDING, [CLAIM_LASTS, integration_id, connection_id, person.id])
-        return Standing(*row) if row else None
+        return ConnectionStatus(*row) if row else None
 
 
 def is_overdue(*, now: datetime) -> models.Q:

@@ -6,13 +6,13 @@ from django.conf import settings
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from config.core.database import outlast_restarts
-from config.core.errors import Unavailable
-from config.core.jobs import SHORT, nudge
+from core.database import outlast_restarts
+from core.errors import Unavailable
+from core.queues import SHORT, defer
 from integrations.services import tombstones, use_log
 from integrations.services.connect_links import forget_old
-from integrations.services.finishing import finish_left_behind
 from integrations.services.reconciliation import RECONCILE, reconcile_connections
+from integrations.services.unfinished import finish_left_behind
 
 
 @app.periodic(cron="23 * * * *")
@@ -29,7 +29,7 @@ def reconcile(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate tells
     except Unavailable as error:
         if not error.retry_after:
             raise
-        nudge(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=error.retry_after))
+        defer(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=error.retry_after))
 
 
 @app.periodic(cron="* * * * * */10")

@@ -12,8 +12,8 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
-from config.core.middleware import page_policy
-from config.core.pages import error_response
+from core.error_pages import error_response
+from core.middleware import page_policy
 from integrations.services import connect_links
 
 _NOT_HERE = "This link does not work here"

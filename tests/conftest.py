@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.models.tokens import CLILogin
-from accounts.services import people, tokens
-from config.core import ratelimits
-from deployments.clients.fly import client as fly_client
-from integrations.clients.nango import client
+from accounts.services import tokens, users
+from core import rate_limits
+from fly.clients.machines_api import client as fly_client
+from integrations.sources.nango import client
 from tests import emptying
 from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
@@ -58,13 +58,13 @@ def make_person(login: str, **fields: Any) -> User:
     user = User.objects.create_user(
         username=login, email=f"{login}@example.com", github_login=login, name=login.title(), **fields
     )
-    people.ensure_personal_organization(user=user)
+    users.ensure_personal_organization(user=user)
     return user
 
 
 def token_of(user: User, **client: str) -> str:
     """A fresh access token of the person."""
-    organization = people.ensure_personal_organization(user=user)
+    organization = users.ensure_personal_organization(user=user)
     described = CLILogin(client_name=client.get("client_name", "crayon CLI"), hostname=client.get("hostname", "laptop"))
     return tokens.issue(user=user, organization=organization, client=described, now=timezone.now())[1]
 
@@ -100,7 +100,7 @@ def sandbox(sandbox_of_worker: SandboxProcess, settings: Any) -> SandboxProcess:
 @pytest.fixture(autouse=True)
 def _fresh_counts_and_cache() -> Iterator[None]:
     cache.clear()
-    ratelimits.forget_all()
+    rate_limits.forget_all()
     _forget_clients()
     yield
     cache.clear()

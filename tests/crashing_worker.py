@@ -1,4 +1,4 @@
-"""Forks workers for tests: `python -m tests.crashing_worker`, steered by tests/worker_process.py.
+"""Forks workers for tests: `python -m tests.crashing_worker`, steered by tests/job_worker_process.py.
 
 Each line of standard input is a JSON object: `points` at which the worker kills itself with SIGKILL, each
 `before module:name` or `after module:name`, or freezes, `frozen module:name`; the `log` file that it writes

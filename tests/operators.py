@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AccessToken, CLILogin, User
-from accounts.services import people
+from accounts.services import users
 from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
 from deployments.services import queue
@@ -34,8 +34,8 @@ LISTS = (
     "/admin/clouddev/idlepolicy/",
     "/admin/deployments/deployment/",
     "/admin/deployments/build/",
-    "/admin/deployments/flyapp/",
-    "/admin/deployments/discrepancy/",
+    "/admin/fly/flyapp/",
+    "/admin/fly/discrepancy/",
     "/admin/procrastinate/procrastinatejob/",
     "/admin/integrations/connection/",
     "/admin/integrations/credentialuse/",
@@ -61,7 +61,7 @@ def connection_of(user: User, integration_id: str = "salesforce", **fields: Any)
         "connection_id": f"{user.username}-{integration_id}",
         "provider": integration_id,
         "owner": user,
-        "organization": people.ensure_personal_organization(user=user),
+        "organization": users.ensure_personal_organization(user=user),
         "created_at": timezone.now(),
     }
     return Connection.objects.create(**{**defaults, **fields})
@@ -100,7 +100,7 @@ def fill(alice: User, bob: User) -> None:
     token_of(bob)
     connection_of(alice)
     connection_of(bob, needs_reconnect=True)
-    people.suspend(user=bob, by=alice)
+    users.suspend(user=bob, by=alice)
     shop = make_deployment(alice, "shop")
     make_build(shop, state=Build.State.LIVE, log="Built.\n")
     queue.enqueue(make_build(shop, sealed_environment=b"visibly-fake-sealed-value").pk)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from accounts.models import Membership, Organization
-from config.core.admin import OperatorAdmin, OperatorInline
+from core.admin import OperatorAdmin, OperatorInline
 
 
 class MembershipInline(OperatorInline):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.core.api import TextField
+from core.api import TextField
 
 
 class ShownField(TextField):

@@ -14,13 +14,13 @@ from accounts.api.serializers import (
     StartSerializer,
     StatusSerializer,
 )
-from accounts.callers import Caller
+from accounts.bearer import Caller
 from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
-from config.core.api import Endpoint, json_body, query, required, success, validated
-from config.core.database import undone
-from config.core.openapi import documented
-from config.core.requests import current_address
+from core.api import Endpoint, json_body, query, required, success, validated
+from core.database import undone
+from core.openapi import documented
+from core.request_context import current_address
 
 _LONGEST_USER_AGENT = 300
 # Longer than ours, so that a wrong one is told from a malformed one.

@@ -2,7 +2,7 @@
 
 from accounts.models.audit import AuditEvent
 from accounts.models.organizations import Membership, Organization
-from accounts.models.people import User
 from accounts.models.tokens import AccessToken, CLILogin
+from accounts.models.users import User
 
 __all__ = ["AccessToken", "AuditEvent", "CLILogin", "Membership", "Organization", "User"]

@@ -5,7 +5,7 @@ import uuid
 from django.core.validators import RegexValidator
 from django.db import models
 
-from accounts.models.people import User
+from accounts.models.users import User
 
 SLUG = RegexValidator(r"\A[a-z0-9]+(-[a-z0-9]+)*\Z", "A slug is lower-case letters and digits, with single hyphens.")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import models
 
 from accounts.models.organizations import Organization
-from accounts.models.people import User
+from accounts.models.users import User
 
 
 class Client(models.Model):

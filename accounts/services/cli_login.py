@@ -18,12 +18,12 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.models import CLILogin, User
 from accounts.models.tokens import Client
-from accounts.services import people, standing, tokens
-from config.core.crypto import CannotOpen, derived_keyring, digest, random_hex
-from config.core.database import fetch_row
-from config.core.errors import Conflict, Forbidden, NotFound, Unavailable
-from config.core.network_limits import NetworkLimit, SharedLimit
-from config.core.ratelimits import RateLimit
+from accounts.services import access, tokens, users
+from core.crypto import CannotOpen, derived_keyring, digest, random_hex
+from core.database import fetch_row
+from core.errors import Conflict, Forbidden, NotFound, Unavailable
+from core.network_limits import NetworkLimit, SharedLimit
+from core.rate_limits import RateLimit
 
 LIFETIME = timedelta(minutes=5)
 _CODE_BYTES = 4
@@ -92,7 +92,7 @@ def start(*, client: Client, now: datetime) -> StartedLogin:
     """Begin a login for the tool described by `client`. Raises TooManyRequests."""
     of_all = RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute")
     SharedLimit(STARTS, of_all).spend(client.address or "")
-    erase_what_is_over(now=now)
+    erase_expired_tokens(now=now)
     secret = random_hex(_SECRET_BYTES)
     for _attempt in range(5):
         code = random_hex(_CODE_BYTES)
@@ -131,7 +131,7 @@ def find_for_page(*, code: str, user: User, address: str, now: datetime) -> CLIL
     return login
 
 
-def erase_what_is_over(*, now: datetime) -> int:
+def erase_expired_tokens(*, now: datetime) -> int:
     """Erase the sealed tokens of logins that are over; gives how many. The rows stay until `prune`."""
     return CLILogin.objects.filter(expires_at__lte=now, sealed_token__isnull=False).update(sealed_token=None)
 
@@ -142,7 +142,7 @@ def approve(*, login: CLILogin, user: User, now: datetime) -> None:
 
     Raises AccessEnded.
     """
-    standing.hold(user)
+    access.hold(user)
     _decide(login, CLILogin.State.APPROVED, user, now)
     audit.record("cli_login.approved", actor=user, target=login)
 
@@ -212,7 +212,7 @@ def _tell_denial(login_id: uuid.UUID, now: datetime) -> LoginStatus:
 
 
 def _make_token(login: CLILogin, user: User, secret: str, now: datetime) -> str:
-    organization = people.ensure_personal_organization(user=user)
+    organization = users.ensure_personal_organization(user=user)
     row, plain = tokens.issue(user=user, organization=organization, client=login, now=now)
     sealed = derived_keyring(secret, purpose=_PURPOSE).seal(plain.encode(), place=_place(login))
     CLILogin.objects.filter(pk=login.pk).update(token=row, sealed_token=sealed)

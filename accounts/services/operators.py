@@ -11,11 +11,11 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import AccessToken, User
-from accounts.services import people, power, tokens
-from config.core.crypto import digest
-from config.core.errors import Conflict, TooManyRequests
-from config.core.network_limits import NetworkLimit, SharedLimit
-from config.core.ratelimits import RateLimit
+from accounts.services import operator_power, tokens, users
+from core.crypto import digest
+from core.errors import Conflict, TooManyRequests
+from core.network_limits import NetworkLimit, SharedLimit
+from core.rate_limits import RateLimit
 
 # Each attempt costs a slow hash; an office behind one address has a handful of operators.
 ATTEMPTS_PER_ADDRESS = NetworkLimit("operator-sign-in-address", 10, "minute")
@@ -76,39 +76,39 @@ def suspend(*, user: User, by: User) -> bool:
     """Shut a person out; False when they already were. Raises NotYourself or SuperusersOnly."""
     if user.pk == by.pk:
         raise NotYourself
-    by = power.hold(by=by, over=user)
-    power.require_power(by=by, over=[user.pk])
-    return people.suspend(user=user, by=by)
+    by = operator_power.hold(by=by, over=user)
+    operator_power.require_power(by=by, over=[user.pk])
+    return users.suspend(user=user, by=by)
 
 
 @transaction.atomic
 def restore(*, user: User, by: User) -> bool:
     """Let a suspended person in again; False when they weren't suspended. Raises SuperusersOnly."""
-    by = power.hold(by=by, over=user)
-    power.require_power(by=by, over=[user.pk])
-    return people.restore(user=user, by=by)
+    by = operator_power.hold(by=by, over=user)
+    operator_power.require_power(by=by, over=[user.pk])
+    return users.restore(user=user, by=by)
 
 
 @transaction.atomic
 def approve(*, user: User, by: User) -> bool:
     """Let a waiting person in; False when they weren't waiting. Raises SuperusersOnly."""
-    by = power.hold(by=by, over=user)
-    power.require_power(by=by, over=[user.pk])
-    return people.approve_from_waitlist(user=user, by=by)
+    by = operator_power.hold(by=by, over=user)
+    operator_power.require_power(by=by, over=[user.pk])
+    return users.approve_from_waitlist(user=user, by=by)
 
 
 @transaction.atomic
 def revoke_everything(*, user: User, by: User, now: datetime) -> int:
     """Sign all of a person's apps and browsers out; returns how many. Raises SuperusersOnly."""
-    by = power.hold(by=by, over=user)
-    power.require_power(by=by, over=[user.pk])
-    return people.revoke_everything(user=user, by=by, now=now)
+    by = operator_power.hold(by=by, over=user)
+    operator_power.require_power(by=by, over=[user.pk])
+    return users.revoke_everything(user=user, by=by, now=now)
 
 
 @transaction.atomic
 def revoke_token(*, token: AccessToken, by: User, now: datetime) -> bool:
     """Sign one tool out; False when its token was revoked before. Raises SuperusersOnly."""
-    power.require_power_now(by=by, over=[token.user_id])
+    operator_power.require_power_now(by=by, over=[token.user_id])
     tokens.revoke(token_id=token.pk, user_id=token.user_id, by=by, now=now)
     return token.revoked_at is None
 
@@ -120,7 +120,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
     Superusers are always operators. Raises SuperusersOnly, and NotYourself about one's own role, so
     that a server is never left without a superuser by mistake.
     """
-    power.require_superuser(by=power.hold(by=by, over=user), what="make somebody an operator")
+    operator_power.require_superuser(by=operator_power.hold(by=by, over=user), what="make somebody an operator")
     is_staff = is_staff or is_superuser
     other = User.objects.filter(pk=user.pk).exclude(is_staff=is_staff, is_superuser=is_superuser)
     if user.pk == by.pk and other.exists():
@@ -140,7 +140,7 @@ def set_role(*, user: User, is_staff: bool, is_superuser: bool, by: User) -> boo
 @transaction.atomic
 def add(*, user: User, by: User) -> None:
     """Save a new operator who signs in with a password. Raises SuperusersOnly."""
-    power.require_superuser(by=power.hold(by=by, over=by), what="add an operator")
+    operator_power.require_superuser(by=operator_power.hold(by=by, over=by), what="add an operator")
     user.is_staff = True
     user.save(force_insert=True)
     audit.record("operator.added", actor=by, target=user)
@@ -151,7 +151,9 @@ def auditing_password_of(*, user_id: uuid.UUID, by: User) -> Iterator[None]:
     """Leave an audit row when the person's password is another one afterwards. Raises SuperusersOnly for another's."""
     with transaction.atomic():
         if user_id != by.pk:
-            power.require_superuser(by=power.hold(by=by, over=by), what="set another operator's password")
+            operator_power.require_superuser(
+                by=operator_power.hold(by=by, over=by), what="set another operator's password"
+            )
         before = _password_hash(user_id)
         yield
         if _password_hash(user_id) != before:

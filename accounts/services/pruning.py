@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import AccessToken, CLILogin
 from accounts.services import cli_login
-from config.core.deleting import delete_in_batches
+from core.database import delete_in_batches
 
 # Operators may still want to see a failed login of this morning, or a token revoked last week.
 _LOGINS_STAY = timedelta(days=1)
@@ -28,7 +28,7 @@ class Pruned:
 def prune(*, now: datetime) -> Pruned:
     """Delete CLI logins a day after their end, tokens a month after theirs, and expired browser sessions."""
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
-    cli_login.erase_what_is_over(now=now)
+    cli_login.erase_expired_tokens(now=now)
     sessions = delete_in_batches(Session.objects.filter(expire_date__lt=now))
     # NOT EXISTS: beyond what fits into the database's working memory, NOT IN reads the one table for each row of the
     # other.

@@ -13,9 +13,9 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import AccessToken, Organization, User
 from accounts.models.tokens import Client
-from accounts.useragents import browser_name
-from config.core.crypto import digest, random_hex
-from config.core.errors import NotFound
+from accounts.user_agents import browser_name
+from core.crypto import digest, random_hex
+from core.errors import NotFound
 
 
 class NoSuchApp(NotFound):

@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from clouddev.models import CronJob, CronRun
-from config.core.admin import OperatorAdmin
+from core.admin import OperatorAdmin
 
 _RUN_STATES = {"starting": "info", "running": "info", "succeeded": "success", "failed": "danger"}
 

@@ -17,10 +17,11 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin.deeds import Deed, DeedForm, on_one, on_selected, operator_of
+from accounts.operators import operator_of
 from clouddev.models import Machine, Member, Offer, WebhookToken
-from clouddev.services import operating, sorting
-from config.core.admin import OperatorAdmin, OperatorInline
+from clouddev.services import filters, operator_actions
+from core.admin import OperatorAdmin, OperatorInline
+from core.admin_actions import AdminAction, AdminActionForm, bulk_action, row_action
 
 State = Machine.State
 
@@ -29,31 +30,31 @@ def _named(machine: Machine) -> str:
     return f"the machine {machine.app_name} of {machine.owner.get_short_name()} ({machine.fly_app_id})"
 
 
-_START = Deed(
+_START = AdminAction(
     title="Start",
     icon="play_arrow",
     variant=ActionVariant.PRIMARY,
     question="Start {}?",
     named=_named,
     explanation="Fly starts it, unless it runs.",
-    do=lambda machine, by: operating.start(machine=machine, by=by, now=timezone.now()),
+    do=lambda machine, by: operator_actions.start(machine=machine, by=by, now=timezone.now()),
     done="{} is starting.",
     not_done="{} runs already.",
 )
-_STOP = Deed(
+_STOP = AdminAction(
     title="Stop",
     icon="stop",
     variant=ActionVariant.WARNING,
     question="Stop {}?",
     named=_named,
     explanation="What runs on it ends; its files and its database stay. Whoever opens it starts it again.",
-    do=lambda machine, by: operating.stop(machine=machine, by=by, now=timezone.now()),
+    do=lambda machine, by: operator_actions.stop(machine=machine, by=by, now=timezone.now()),
     done="{} is stopping.",
     not_done="{} is stopped already.",
 )
 
 
-_DESTROY = Deed(
+_DESTROY = AdminAction(
     title="Destroy",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
@@ -63,13 +64,13 @@ _DESTROY = Deed(
     typed=lambda machine: str(machine.app_name),
     explanation="It is removed at Fly with its files, and so is its database. This can't be undone.",
     explanation_of_many="They are removed at Fly with their files, and so are their databases. This can't be undone.",
-    do=lambda machine, by: operating.destroy(machine=machine, by=by),
+    do=lambda machine, by: operator_actions.destroy(machine=machine, by=by),
     done="{} is being destroyed.",
     not_done="{} was being destroyed before.",
 )
 
 
-class TransferForm(DeedForm):
+class TransferForm(AdminActionForm):
     """Whose machine it is to be."""
 
     login = forms.CharField(
@@ -83,7 +84,7 @@ class TransferForm(DeedForm):
         return str(self.cleaned_data["login"]).strip().removeprefix("@")
 
 
-_TRANSFER = Deed(
+_TRANSFER = AdminAction(
     title="Transfer",
     icon="move_item",
     variant=ActionVariant.DANGER,
@@ -93,7 +94,7 @@ _TRANSFER = Deed(
     explanation="It counts as theirs at once, without their consent, where they have room for it, and its key opens it "
     "for them. Its owner of now stays a member.",
     form=TransferForm,
-    do=lambda machine, by, login: operating.transfer(machine=machine, login=login, by=by, now=timezone.now()),
+    do=lambda machine, by, login: operator_actions.transfer(machine=machine, login=login, by=by, now=timezone.now()),
     done="{} is {login}'s now.",
     not_done="{} was {login}'s before.",
 )
@@ -107,14 +108,14 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
         """The choices."""
-        return [(kind.value, kind.label) for kind in sorting.Kind]
+        return [(kind.value, kind.label) for kind in filters.Kind]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Machine]) -> QuerySet[Machine]:  # noqa: ARG002
         """The machines of that kind."""
         chosen = self.value()
-        if chosen not in sorting.Kind.values:
+        if chosen not in filters.Kind.values:
             return queryset
-        return queryset.filter(sorting.those(sorting.Kind(chosen), now=timezone.now()))
+        return queryset.filter(filters.machines_of_kind(filters.Kind(chosen), now=timezone.now()))
 
 
 class MemberInline(OperatorInline):
@@ -208,10 +209,10 @@ class MachineAdmin(OperatorAdmin):
     inlines = (MemberInline, OfferInline, TokenInline)
     actions = ("start_selected", "stop_selected", "destroy_selected")
     actions_detail = ("start_one", "stop_one", "transfer_one", "destroy_one")
-    start_one, start_selected = on_one(_START), on_selected(_START)
-    stop_one, stop_selected = on_one(_STOP), on_selected(_STOP)
-    transfer_one = on_one(_TRANSFER)
-    destroy_one, destroy_selected = on_one(_DESTROY), on_selected(_DESTROY)
+    start_one, start_selected = row_action(_START), bulk_action(_START)
+    stop_one, stop_selected = row_action(_STOP), bulk_action(_STOP)
+    transfer_one = row_action(_TRANSFER)
+    destroy_one, destroy_selected = row_action(_DESTROY), bulk_action(_DESTROY)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Machine]:
         """All machines, without what must not be shown."""
@@ -267,8 +268,8 @@ class MachineAdmin(OperatorAdmin):
     @display(description="Differs at Fly")  # type: ignore[untyped-decorator]
     def differs(self, machine: Machine) -> SafeString | str:
         """What the last comparison with Fly found about its app."""
-        found = sorting.differences_of(machine)
-        path = reverse("admin:deployments_discrepancy_changelist")
+        found = filters.differences_of(machine)
+        path = reverse("admin:fly_discrepancy_changelist")
         if not found:
             return "no, as far as we know"
         return format_html('<a class="text-link" href="{}?q={}">{}</a>', path, machine.fly_app_id, found[0].sentence)
@@ -279,7 +280,7 @@ class MachineAdmin(OperatorAdmin):
         if machine is None:
             return []
         by = operator_of(request)
-        if not operating.may(machine=machine, by=by):
+        if not operator_actions.may(machine=machine, by=by):
             return []
         is_ready, is_there = machine.state == State.READY, machine.state != State.DESTROYING
         sensible = {

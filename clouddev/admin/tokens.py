@@ -10,10 +10,11 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
+from accounts.operators import operator_of
 from clouddev.models import WebhookToken
-from clouddev.services import operating, tokens
-from config.core.admin import OperatorAdmin
+from clouddev.services import operator_actions, tokens
+from core.admin import OperatorAdmin
+from core.admin_actions import AdminAction, bulk_action, row_action
 
 
 def _named(token: WebhookToken) -> str:
@@ -21,7 +22,7 @@ def _named(token: WebhookToken) -> str:
     return f"the webhook token {str(token.pk)[:8]} of {token.machine.app_name}, made by {maker}"
 
 
-_REVOKE = Deed(
+_REVOKE = AdminAction(
     title="Revoke",
     icon="block",
     variant=ActionVariant.DANGER,
@@ -29,7 +30,7 @@ _REVOKE = Deed(
     question="Revoke {}?",
     named=_named,
     explanation=tokens.AFTER_REVOCATION,
-    do=lambda token, by: operating.revoke_webhook_token(token=token, by=by, now=timezone.now()),
+    do=lambda token, by: operator_actions.revoke_webhook_token(token=token, by=by, now=timezone.now()),
     done="{} is on the list of revoked tokens.",
     not_done="{} was revoked before.",
 )
@@ -56,7 +57,7 @@ class WebhookTokenAdmin(OperatorAdmin):
     )
     actions = ("revoke_selected",)
     actions_detail = ("revoke_one",)
-    revoke_one, revoke_selected = on_one(_REVOKE), on_selected(_REVOKE)
+    revoke_one, revoke_selected = row_action(_REVOKE), bulk_action(_REVOKE)
 
     @display(description="Token", ordering="jti")  # type: ignore[untyped-decorator]  # unfold is untyped
     def short_id(self, token: WebhookToken) -> str:
@@ -78,4 +79,4 @@ class WebhookTokenAdmin(OperatorAdmin):
         if token is None or self.standing(token) != "works":
             return []
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        return offered if operating.may_revoke(token=token, by=operator_of(request)) else []
+        return offered if operator_actions.may_revoke(token=token, by=operator_of(request)) else []

@@ -9,13 +9,13 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from clouddev.api import cron_serializers as serializers
-from clouddev.api.asking import caller_of
+from clouddev.api.parameters import caller_of
 from clouddev.models import CronJob, CronRun
 from clouddev.models.cron import LONGEST_NAME
 from clouddev.services.cron import jobs
-from config.core.api import Endpoint, json_body, query, required, success, validated
-from config.core.errors import Malformed
-from config.core.openapi import documented
+from core.api import Endpoint, json_body, query, required, success, validated
+from core.errors import Malformed
+from core.openapi import documented
 
 _TAG = "cron jobs"
 _CREATED = 201

@@ -5,10 +5,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from clouddev.cron_expressions import LONGEST_EXPRESSION
 from clouddev.models import CronRun
 from clouddev.models.cron import LONGEST_NAME
-from clouddev.schedules import LONGEST_EXPRESSION
-from config.core.api import TextField
+from core.api import TextField
 
 _LONGEST_ZONE = 64
 LONGEST_INPUT = 64 << 10

@@ -5,13 +5,13 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from clouddev.api import serializers
-from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
-from clouddev.services import creation, destruction, keeping, listing, running, status, trying_again
+from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.services import creation, destruction, keep_alive, power, queries, retry, status
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
-from clouddev.services.joining import if_decided_by
-from config.core.api import Endpoint, json_body, query, success, validated
-from config.core.openapi import documented
-from deployments import environment
+from clouddev.services.join import if_decided_by
+from core.api import Endpoint, json_body, query, success, validated
+from core.openapi import documented
+from fly import env_vars
 
 
 class CreateView(Endpoint):
@@ -33,7 +33,7 @@ class CreateView(Endpoint):
         created = creation.create(
             caller=caller_of(request),
             app_name=asked["appName"],
-            environment=environment.read(asked.get("envVars")),
+            environment=env_vars.read(asked.get("envVars")),
             region=request.META.get("HTTP_FLY_REGION", ""),
             now=timezone.now(),
             own=asked["own"],
@@ -41,7 +41,7 @@ class CreateView(Endpoint):
         machine = created.machine
         answer = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key}
         sent = asked.get("envVars")
-        sentences = (created.message, environment.odd_names(sent), environment.names_of_the_start(sent))
+        sentences = (created.message, env_vars.odd_names(sent), env_vars.names_of_the_start(sent))
         message = " ".join(filter(None, sentences))
         return success(answer | ({"message": message} if message else {}))
 
@@ -64,7 +64,7 @@ class TryAgainView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = machine_of_owner(person=caller, app_name=asked["appName"])
-        begun = trying_again.try_again(machine=machine, actor=caller, now=timezone.now())
+        begun = retry.try_again(machine=machine, actor=caller, now=timezone.now())
         return success({"status": "creating", "begun": begun, "appUrl": machine.url, "flyAppName": machine.fly_app_id})
 
 
@@ -74,7 +74,7 @@ class ListView(Endpoint):
     @documented(summary="List machines", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell the machines that the caller may use, newest first."""
-        return success([_listed(listed) for listed in listing.list_rows(person=caller_of(request))])
+        return success([_listed(listed) for listed in queries.list_rows(person=caller_of(request))])
 
 
 class StatusView(Endpoint):
@@ -115,7 +115,7 @@ class StartView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = machine_of_member(person=caller, app_name=asked["appName"])
-        count = running.start(machine=machine, actor=caller, now=timezone.now())
+        count = power.start(machine=machine, actor=caller, now=timezone.now())
         return success({"status": "starting", "started": count})
 
 
@@ -137,7 +137,7 @@ class StopView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
         machine = machine_of_member(person=caller, app_name=asked["appName"])
-        running.stop(machine=machine, actor=caller, now=timezone.now())
+        power.stop(machine=machine, actor=caller, now=timezone.now())
         return success({"status": "stopped"})
 
 
@@ -179,11 +179,11 @@ class KeepAliveView(Endpoint):
         caller = caller_of(request)
         asked = validated(serializers.KeepAliveSerializer, json_body(request))
         machine = machine_of_owner(person=caller, app_name=asked["appName"])
-        keeping.keep_alive(machine=machine, until=asked["until"], actor=caller, now=timezone.now())
+        keep_alive.keep_alive(machine=machine, until=asked["until"], actor=caller, now=timezone.now())
         return success({"keepAliveUntil": asked["until"]})
 
 
-def _listed(row: listing.Row) -> dict[str, str | None]:
+def _listed(row: queries.Row) -> dict[str, str | None]:
     return {
         "app_name": row.app_name,
         "fly_app_name": row.fly_app_name,

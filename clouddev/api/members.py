@@ -6,12 +6,12 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from clouddev.api import serializers
-from clouddev.api.asking import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.models import Member, Offer
 from clouddev.services import members, offers
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
-from config.core.api import Endpoint, json_body, query, success, validated
-from config.core.openapi import documented
+from core.api import Endpoint, json_body, query, success, validated
+from core.openapi import documented
 
 
 class MembersView(Endpoint):

@@ -7,11 +7,11 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from clouddev.api import serializers
-from clouddev.api.asking import TAG, caller_of
+from clouddev.api.parameters import TAG, caller_of
 from clouddev.models import Offer
 from clouddev.services import offers
-from config.core.api import Endpoint, success
-from config.core.openapi import documented
+from core.api import Endpoint, success
+from core.openapi import documented
 
 
 class OffersView(Endpoint):

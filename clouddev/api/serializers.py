@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clouddev.devui import LIFETIMES
+from clouddev.machine_tokens import LIFETIMES
 from clouddev.models import Member, Offer
-from config.core.api import TextField
-from deployments.api.serializers import AppNameField
+from core.api import TextField
+from fly.serializers import AppNameField
 
 _LONGEST_LOGIN = 100
 

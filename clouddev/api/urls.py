@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clouddev.api import keys, machines, members, offers, revocations
+from clouddev.api import credentials, machines, members, offers, revoked_tokens
 
 urlpatterns = [
     path("create", machines.CreateView.as_view(), name="machine-create"),
@@ -13,10 +13,10 @@ urlpatterns = [
     path("stop", machines.StopView.as_view(), name="machine-stop"),
     path("destroy", machines.DestroyView.as_view(), name="machine-destroy"),
     path("keep-alive", machines.KeepAliveView.as_view(), name="machine-keep-alive"),
-    path("ssh-key", keys.SSHKeyView.as_view(), name="machine-ssh-key"),
-    path("mcp-token", keys.MCPTokenView.as_view(), name="machine-mcp-token"),
-    path("webhook-token", keys.WebhookTokenView.as_view(), name="machine-webhook-token"),
-    path("revoked-tokens", revocations.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
+    path("ssh-key", credentials.SSHKeyView.as_view(), name="machine-ssh-key"),
+    path("mcp-token", credentials.MCPTokenView.as_view(), name="machine-mcp-token"),
+    path("webhook-token", credentials.WebhookTokenView.as_view(), name="machine-webhook-token"),
+    path("revoked-tokens", revoked_tokens.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
     path("members", members.MembersView.as_view(), name="machine-members"),
     path("transfer", members.TransferView.as_view(), name="machine-transfer"),
     path("offers", offers.OffersView.as_view(), name="machine-offers"),

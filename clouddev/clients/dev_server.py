@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.core.errors import ApplicationError, Conflict, NotFound, Unavailable, UpstreamFailed
-from config.core.outgoing import Answer, Service, segment
+from core.errors import ApplicationError, Conflict, NotFound, Unavailable, UpstreamFailed
+from core.http_client import Response, Service, segment
 
 LONGEST_RUN_ID = 200
 _SECONDS = 15.0
@@ -110,7 +110,7 @@ class DevServer:
         return _report(answer.json())
 
 
-def _require_done(answer: Answer) -> None:
+def _require_done(answer: Response) -> None:
     if answer.ok:
         return
     failure: type[ApplicationError] = BadAnswer if answer.status >= _SERVER_ERROR else Refused

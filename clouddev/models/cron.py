@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db import models
 
 from accounts.models import User
-from clouddev.models.machines import Machine, Person
+from accounts.models.users import Person
+from clouddev.models.machines import Machine
 
 LONGEST_NAME = 200
 LONGEST_ERROR = 500

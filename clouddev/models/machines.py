@@ -2,30 +2,21 @@
 
 import logging
 import uuid
-from typing import Protocol
 
 from django.db import models
 from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
+from accounts.models.users import Person
 from clouddev.names import LONGEST_APP_NAME
-from config.core.attempts import Attempted, deserted
-from config.core.crypto import CannotOpen, keyring
-from config.core.errors import Unavailable
-from deployments.models import FlyApp
-from deployments.models.deployments import url_of
+from core.crypto import CannotOpen, keyring
+from core.errors import Unavailable
+from core.leases import Leased, expired
+from fly.models import FlyApp, url_of
 
 logger = logging.getLogger(__name__)
 
 LONGEST_SENTENCE = 500
-
-
-class Person(Protocol):
-    """Somebody who uses machines: a User, or the Caller of an API request."""
-
-    @property
-    def id(self) -> uuid.UUID:
-        """The person's id."""
 
 
 class KeyLost(Unavailable):
@@ -58,10 +49,10 @@ class MachineQuerySet(models.QuerySet["Machine"]):
 
     def free(self) -> "MachineQuerySet":
         """Unfinished ones that no living worker is at."""
-        return self.unfinished().filter(models.Q(heartbeat_at=None) | deserted())
+        return self.unfinished().filter(models.Q(heartbeat_at=None) | expired())
 
 
-class Machine(Attempted):
+class Machine(Leased):
     """One machine at Fly with its volume, in an app of its own, and maybe with a schema in the data database.
 
     The row comes before anything outside and goes after all of it. What is sealed here opens in this row only.

@@ -7,7 +7,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 
 from accounts.models import User
-from clouddev.models.machines import Machine, Member, Person
+from accounts.models.users import Person
+from clouddev.models.machines import Machine, Member
 
 
 class OfferQuerySet(models.QuerySet["Offer"]):

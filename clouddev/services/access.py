@@ -5,11 +5,12 @@ import uuid
 from django.conf import settings
 from django.db.models import Case, Value, When
 
+from accounts.models.users import Person
 from clouddev.models import Machine, Member
-from clouddev.models.machines import MachineQuerySet, Person
+from clouddev.models.machines import MachineQuerySet
 from clouddev.names import is_fly_name
-from config.core.errors import Forbidden, NotFound
-from deployments.models import called
+from core.errors import Forbidden, NotFound
+from fly.models import called
 
 
 class NoSuchMachine(NotFound):

@@ -7,16 +7,16 @@ from datetime import datetime
 import orjson
 from django.db import transaction
 
-from accounts.callers import Caller
-from accounts.services import standing
+from accounts.bearer import Caller
+from accounts.services import access
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
-from clouddev.services import beginning, quotas
+from clouddev.services import admission, quotas
 from clouddev.services.access import require_open
 from clouddev.services.tokens import record_fetched
-from deployments.environment import split, without_start
-from deployments.models import called
-from deployments.services.preparation import labeled
+from fly.env_vars import split, without_start
+from fly.models import called
+from fly.names import labeled
 
 State = Machine.State
 _SHARED = (
@@ -60,11 +60,11 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
         return Created(shared, private_key, message)
     is_made = machine is not None and machine.state != State.FAILED
     if machine is None or machine.state == State.FAILED:
-        beginning.require_possible(brings_database=bool(environment.get("DATABASE_URL")))
-        beginning.CREATIONS.spend(str(caller.id))
+        admission.require_possible(brings_database=bool(environment.get("DATABASE_URL")))
+        admission.CREATIONS.spend(str(caller.id))
         machine = _intended(caller, app_name, environment, region, machine, now=now)
     if machine.state in {State.DESTROYING, State.UNDOING}:
-        raise beginning.BeingRemoved
+        raise admission.BeingRemoved
     private_key = machine.unseal("sealed_ssh_key").decode()
     if is_made:
         # Whoever asks for a machine that is there is given its key, as by `ssh-key`.
@@ -90,8 +90,8 @@ def _intended(  # noqa: PLR0913 - the same
 ) -> Machine:
     """The new machine, or the one that another call has recorded just now."""
     organizations = {caller.organization_id, *([failed.organization_id] if failed else [])}
-    beginning.hold_counts(people=[caller.id], organization_ids=organizations)
-    standing.hold(caller)
+    admission.hold_counts(people=[caller.id], organization_ids=organizations)
+    access.hold(caller)
     same = Machine.objects.select_for_update(no_key=True).filter(called(app_name), owner_id=caller.id)
     machine = same.first()
     if machine is not None and machine.state != State.FAILED:
@@ -104,7 +104,7 @@ def _intended(  # noqa: PLR0913 - the same
     machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(variables))
     machine.had_variables = bool(variables)
     brings_database = bool(environment.get("DATABASE_URL"))
-    beginning.begin(machine=machine, region=region, brings_database=brings_database, actor=caller, now=now)
+    admission.begin(machine=machine, region=region, brings_database=brings_database, actor=caller, now=now)
     Member.objects.get_or_create(
         machine=machine,
         user_id=caller.id,

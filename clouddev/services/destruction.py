@@ -6,25 +6,25 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.services import at_fly, ending, joining, queue, variables
+from clouddev.services import access_ended, fly_states, join, kept_env, queue
 
 State = Machine.State
 
 
-def destroy(*, machine: Machine, actor: audit.Actor | None, claim: joining.Claim | None = None) -> None:
+def destroy(*, machine: Machine, actor: audit.Actor | None, claim: join.Claim | None = None) -> None:
     """Have the machine removed with its volume and its database; no actor is this server. Doing so twice is fine.
 
     Raises what `claim` raises and, where there is one, NoSuchMachine for a machine that has gone meanwhile.
     """
     with transaction.atomic():
         if claim is not None:
-            claim(joining.locked(machine))
+            claim(join.locked(machine))
         # A worker that is making it finds the state changed, and stops; its heartbeat must run out before another one
         # removes what it was making.
         changed = Machine.objects.filter(pk=machine.pk).exclude(state=State.DESTROYING)
         if changed.update(
             state=State.DESTROYING, step="Waiting for a worker…", error="", attempts_before=F("attempt"),
-            **variables.ERASED,
+            **kept_env.ERASED,
         ):  # fmt: skip
             audit.record(
                 "machine.destroyed",
@@ -33,8 +33,8 @@ def destroy(*, machine: Machine, actor: audit.Actor | None, claim: joining.Claim
                 organization_id=machine.organization_id,
                 details={"app": machine.app_name, "fly_app": machine.fly_app_id},
             )
-        ending.end_offers(Q(machine=machine))
+        access_ended.end_offers(Q(machine=machine))
         # Who asks for it need not wait until a removal that has failed is tried again.
         Machine.objects.filter(pk=machine.pk, heartbeat_at__gt=Now()).update(heartbeat_at=Now())
         queue.enqueue(machine.pk)
-    at_fly.forget_states()
+    fly_states.forget_states()

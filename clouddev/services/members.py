@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from accounts.services.standing import Doer
+from accounts.services.access import Doer
 from clouddev.models import Machine, Member, Offer
-from clouddev.services import ending, joining, offers
-from clouddev.services.joining import NoSuchPerson
-from config.core.errors import Conflict, Malformed, NotFound
-from config.core.ratelimits import RateLimit
+from clouddev.services import access_ended, join, offers
+from clouddev.services.join import NoSuchPerson
+from core.errors import Conflict, Malformed, NotFound
+from core.rate_limits import RateLimit
 
 # Also so that nobody finds out by trying who has signed in here.
 INVITATIONS = RateLimit("machine-invitations", "30/minute")
@@ -65,8 +65,8 @@ def add_member(*, machine: Machine, login: str, role: str | None, actor: Doer, n
             _require_dispensable(machine, member)
         member.role = role
         member.save(update_fields=["role"])
-        ending.end_offers_without_power(machine=machine)
-        joining.record("machine.member_changed", machine, actor, login=login, role=role)
+        access_ended.end_offers_without_power(machine=machine)
+        join.record("machine.member_changed", machine, actor, login=login, role=role)
     return member
 
 
@@ -76,12 +76,12 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> str:
     Raises NotAMember, LastOwner, and NoSuchMachine when whoever takes another's no longer decides about the machine.
     """
     with transaction.atomic():
-        machine = joining.locked(machine)
+        machine = join.locked(machine)
         named = machine.members.filter(user__github_login__iexact=login)
         member = named.order_by(F("user__last_login").desc(nulls_last=True), "pk").first()
         if member is None or member.user_id != actor.id:
             # Who has just removed them, or made them a member, has decided first.
-            joining.require_decider(machine, actor)
+            join.require_decider(machine, actor)
         if member is None:
             if offers.withdraw_membership(machine=machine, login=login, actor=actor, now=timezone.now()):
                 return AFTER_WITHDRAWAL
@@ -89,8 +89,8 @@ def remove_member(*, machine: Machine, login: str, actor: audit.Actor) -> str:
         _require_dispensable(machine, member)
         member.delete()
         # Last: a token that is being issued at this moment holds the member's row, and is there by now.
-        ending.end_on_machine(machine=machine, user_id=member.user_id, by=actor, now=timezone.now())
-        joining.record("machine.member_removed", machine, actor, login=login)
+        access_ended.end_on_machine(machine=machine, user_id=member.user_id, by=actor, now=timezone.now())
+        join.record("machine.member_removed", machine, actor, login=login)
     return AFTER_REMOVAL
 
 
@@ -103,7 +103,7 @@ def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Off
     INVITATIONS.spend(str(actor.id))
     user = person(login)
     if user.pk == actor.id:
-        joining.hand_over(machine=machine, user=user, actor=actor, now=now, claim=joining.if_decided_by(actor))
+        join.hand_over(machine=machine, user=user, actor=actor, now=now, claim=join.if_decided_by(actor))
         return None
     with transaction.atomic():
         machine = offers.hold(machine, user, actor)

@@ -9,15 +9,15 @@ from django.db.models import Case, Count, F, IntegerField, Q, When
 
 from accounts import audit
 from accounts.models import User
-from accounts.services.standing import AccessEnded, Doer
+from accounts.models.users import Person
+from accounts.services.access import AccessEnded, Doer
 from clouddev.models import Machine, Member, Offer
-from clouddev.models.machines import Person
 from clouddev.models.offers import OfferQuerySet
-from clouddev.services import ending, joining
+from clouddev.services import access_ended, join
 from clouddev.services.access import NoSuchMachine
-from clouddev.services.joining import MOST_MEMBERS, NoSuchPerson, TooManyMembers
-from config.core.deleting import delete_in_batches
-from config.core.errors import Conflict, NotFound
+from clouddev.services.join import MOST_MEMBERS, NoSuchPerson, TooManyMembers
+from core.database import delete_in_batches
+from core.errors import Conflict, NotFound
 
 STAYS = timedelta(days=14)
 # That wait at the same time: so nobody fills another's page, whom they may know or not.
@@ -54,8 +54,8 @@ def hold(machine: Machine, recipient: User, actor: Doer) -> Machine:
     there = dict(people.order_by("pk").values_list("pk", "access_epoch"))
     if there.get(actor.id) != actor.access_epoch:
         raise AccessEnded
-    machine = joining.locked(machine)
-    joining.require_decider(machine, actor)
+    machine = join.locked(machine)
+    join.require_decider(machine, actor)
     if recipient.pk not in there:
         raise NoSuchPerson
     return machine
@@ -127,9 +127,9 @@ def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
     machine, user = offer.machine, offer.recipient
     try:
         if offer.kind == Kind.TRANSFER:
-            joining.hand_over(machine=machine, user=user, actor=person, now=now, claim=claim, offered_by=offer.made_by)
+            join.hand_over(machine=machine, user=user, actor=person, now=now, claim=claim, offered_by=offer.made_by)
         else:
-            joining.let_in(offer=offer, person=person, now=now, claim=claim)
+            join.let_in(offer=offer, person=person, now=now, claim=claim)
     except NoSuchMachine as error:
         raise NoSuchOffer from error
     return offer
@@ -218,7 +218,7 @@ def _with_all(offers: OfferQuerySet) -> list[Offer]:
 @transaction.atomic
 def _end(offer: Offer, action: str, actor: audit.Actor) -> None:
     """Of two at once one ends it, and writes it down. Raises NoSuchOffer."""
-    if not ending.end_offers(Q(pk=offer.pk)):
+    if not access_ended.end_offers(Q(pk=offer.pk)):
         raise NoSuchOffer
     _record(action, offer, actor)
 
@@ -226,4 +226,4 @@ def _end(offer: Offer, action: str, actor: audit.Actor) -> None:
 def _record(action: str, offer: Offer, actor: audit.Actor) -> None:
     by = {} if offer.made_by_id == actor.id else {"offered_by": offer.made_by.get_short_name()}
     login, kind = offer.recipient.get_short_name(), str(offer.kind)
-    joining.record(action, offer.machine, actor, login=login, kind=kind, role=str(offer.role), **by)
+    join.record(action, offer.machine, actor, login=login, kind=kind, role=str(offer.role), **by)

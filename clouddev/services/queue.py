@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 
 from clouddev.models import Machine
-from config.core.jobs import MACHINES, nudge, under_way, worker_processes
+from core.queues import MACHINES, defer, under_way, worker_processes
 
 WORK = "clouddev.work"
 CARRY_ON = "clouddev.carry_on_wish"
@@ -20,7 +20,7 @@ _LOOKS_AGAIN_AFTER = timedelta(seconds=3)
 
 def enqueue(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
     """Have a worker make, undo or destroy the machine. Inside a transaction the job appears with its commit."""
-    nudge(WORK, queue=MACHINES, lock=f"machine:{machine_id}", after=after, machine_id=machine_id)
+    defer(WORK, queue=MACHINES, lock=f"machine:{machine_id}", after=after, machine_id=machine_id)
 
 
 def has_turn(*, job_id: int, machine_id: uuid.UUID) -> bool:
@@ -46,6 +46,6 @@ def has_turn(*, job_id: int, machine_id: uuid.UUID) -> bool:
     return False
 
 
-def enqueue_wish(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
+def enqueue_desired_state(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
     """Have a worker see to it that the machine is started or stopped as was wished, after a while."""
-    nudge(CARRY_ON, queue=MACHINES, lock=f"machine-wish:{machine_id}", after=after, machine_id=machine_id)
+    defer(CARRY_ON, queue=MACHINES, lock=f"machine-wish:{machine_id}", after=after, machine_id=machine_id)

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from clouddev.models import Machine
 from clouddev.models.machines import MachineQuerySet
-from config.core.errors import Conflict
+from core.errors import Conflict
 
 
 class QuotaReached(Conflict):

@@ -15,8 +15,8 @@ from accounts.audit import record
 from clouddev.clients.data_database import DataDatabase
 from clouddev.models import Machine
 from clouddev.names import fly_name_of
-from config.core.errors import ApplicationError
-from deployments.models import Discrepancy, FlyApp
+from core.errors import ApplicationError
+from fly.models import Discrepancy, FlyApp
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from accounts.models.users import Person
 from clouddev.models import Machine
-from clouddev.models.machines import Person
-from clouddev.services import at_fly, idle, stalled, wishes
+from clouddev.services import desired_state, fly_states, idle_policy, stalled
 from clouddev.services.access import NoSuchMachine, machine_of_member
-from config.core import cache
-from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
+from core import cache
+from core.http_client import Service, ServiceFailed, ServiceTimeout
 
 _HEALTH_SECONDS = 3.0
 # In case that whoever asks dies.
@@ -22,7 +22,7 @@ _SHOWN = {
     "booting": ("starting", "The machine runs; its dev server is starting…"),
     **dict.fromkeys(("starting", "created", "creating", "restarting", "replacing", "updating"), _STARTING),
     **dict.fromkeys(("stopped", "suspended"), ("stopped", "")),
-    at_fly.UNKNOWN: (at_fly.UNKNOWN, "Fly can't be asked about the machine right now."),
+    fly_states.UNKNOWN: (fly_states.UNKNOWN, "Fly can't be asked about the machine right now."),
 }
 
 
@@ -54,20 +54,20 @@ def status_of(*, person: Person, app_name: str) -> Status:
 def status_of_machine(machine: Machine) -> Status:
     """The same, of a machine that was looked up. Who waits to see it made is told where no worker is."""
     stalled.end_if_stalled(machine=machine, now=timezone.now())
-    if machine.state in at_fly.OWN_WORDS:
-        return Status(at_fly.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
-    heard = at_fly.words_for([at_fly.row_of(machine)])[machine.fly_app_id]
-    if heard == at_fly.LOST:
-        return Status(heard, machine.url, error=at_fly.LOST_SENTENCE)
+    if machine.state in fly_states.OWN_WORDS:
+        return Status(fly_states.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
+    heard = fly_states.words_for([fly_states.row_of(machine)])[machine.fly_app_id]
+    if heard == fly_states.LOST:
+        return Status(heard, machine.url, error=fly_states.LOST_SENTENCE)
     status, message = _shown(machine, heard)
-    notice = idle.notices_for([machine]).get(machine.pk)
-    sentences = [wishes.complaint(machine, heard), message, notice.sentence if notice else ""]
+    notice = idle_policy.notices_for([machine]).get(machine.pk)
+    sentences = [desired_state.complaint(machine, heard), message, notice.sentence if notice else ""]
     return Status(status, machine.url, message=" ".join(filter(None, sentences)))
 
 
 def _shown(machine: Machine, word: str) -> tuple[str, str]:
     """The status and its sentence; the machine itself is asked only where Fly says that it runs."""
-    if going := wishes.under_way(machine, word):
+    if going := desired_state.under_way(machine, word):
         return going, f"The machine is {going}…"
     if word == "started":
         word = "running" if is_healthy(machine) else "booting"

@@ -10,16 +10,16 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.models import User
-from accounts.services.standing import LetIn
-from clouddev.devui import LIFETIME, LIFETIMES, Signer, Use
+from accounts.services.access import LetIn
+from clouddev.machine_tokens import LIFETIME, LIFETIMES, Signer, Use
 from clouddev.models import Machine, MachineToken, Member, WebhookToken
 from clouddev.names import is_fly_name
 from clouddev.services.access import NoSuchMachine
-from clouddev.services.provisioning.shape import SSH_PORT
-from clouddev.services.running import require_ready, require_there
-from config.core.errors import Conflict, Malformed, NotFound
-from config.core.network_limits import NetworkLimit
-from config.core.ratelimits import RateLimit
+from clouddev.services.power import require_ready, require_there
+from clouddev.services.provisioning.machine_config import SSH_PORT
+from core.errors import Conflict, Malformed, NotFound
+from core.network_limits import NetworkLimit
+from core.rate_limits import RateLimit
 
 USUAL_LIFETIME = "30d"
 _MOST_SHOWN = 100
@@ -188,7 +188,7 @@ def _for_a_day(  # noqa: PLR0913 - a token says this much
 def _held(machine: Machine, person: LetIn) -> Member:
     """The person's membership, which stays as it is until the transaction ends, and so does their standing.
 
-    So no token outlives them that was made meanwhile (`accounts.services.standing`). Raises NoSuchMachine.
+    So no token outlives them that was made meanwhile (`accounts.services.access`). Raises NoSuchMachine.
     """
     own = machine.members.filter(
         user_id=person.id, user__is_active=True, user__access_epoch=person.access_epoch

@@ -14,13 +14,14 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, operator_of
-from config.core.admin import OperatorAdmin
+from accounts.operators import operator_of
+from core.admin import OperatorAdmin
+from core.admin_actions import AdminAction, row_action
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST
-from deployments.services import operating
+from deployments.services import operator_actions
 
-_DESTROY = Deed(
+_DESTROY = AdminAction(
     title="Destroy",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
@@ -29,7 +30,7 @@ _DESTROY = Deed(
     named=lambda app: f"the app {app.app_name} of {app.owner.get_short_name()} ({app.fly_app_id})",
     typed=lambda app: str(app.app_name),
     explanation="It is deleted at Fly with its secrets and machines, and here with its builds. This can't be undone.",
-    do=lambda app, by: operating.destroy(deployment=app, by=by, now=timezone.now()),
+    do=lambda app, by: operator_actions.destroy(deployment=app, by=by, now=timezone.now()),
     done="{} is destroyed.",
     not_done="{} is being destroyed; what is left is done in the background.",
 )
@@ -60,7 +61,7 @@ class DeploymentAdmin(OperatorAdmin):
     )
     actions = ()
     actions_detail = ("destroy_one",)
-    destroy_one = on_one(_DESTROY)
+    destroy_one = row_action(_DESTROY)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         """With the state of each app's latest build."""
@@ -71,7 +72,7 @@ class DeploymentAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Destroying it, for who has power over its owner."""
         app = self.get_object(request, str(object_id))
-        if app is None or not operating.may(deployment=app, by=operator_of(request)):
+        if app is None or not operator_actions.may(deployment=app, by=operator_of(request)):
             return []
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
         return offered

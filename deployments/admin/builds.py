@@ -13,11 +13,12 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.admin.deeds import Deed, on_one, on_selected, operator_of
-from config.core.admin import OperatorAdmin
+from accounts.operators import operator_of
+from core.admin import OperatorAdmin
+from core.admin_actions import AdminAction, bulk_action, row_action
 from deployments.models import Build
-from deployments.services import build_logs, cancelation, operating
-from deployments.services.standing import spoken, standing_of
+from deployments.services import build_logs, cancellation, operator_actions
+from deployments.services.display import badge_of, spoken
 
 State = Build.State
 _STANDINGS = {
@@ -33,25 +34,25 @@ def _named(build: Build) -> str:
     return f"build {str(build.pk)[:8]} of {app.app_name}, {app.owner.get_short_name()}'s"
 
 
-_CANCEL = Deed(
+_CANCEL = AdminAction(
     title="Cancel",
     icon="cancel",
     variant=ActionVariant.DANGER,
     question="Cancel {}?",
     named=_named,
     explanation="One that waits is over at once, one that runs stops within seconds. The app stays as it is.",
-    do=lambda build, by: operating.cancel(build=build, by=by),
+    do=lambda build, by: operator_actions.cancel(build=build, by=by),
     done="{} is canceled.",
     not_done="{} was canceled before.",
 )
-_REDEPLOY = Deed(
+_REDEPLOY = AdminAction(
     title="Deploy this image again",
     icon="replay",
     variant=ActionVariant.PRIMARY,
     question="Deploy the image of {} again?",
     named=_named,
     explanation="A new build brings the image of this one to the app. Nothing is built.",
-    do=lambda build, by: bool(operating.redeploy(build=build, by=by, now=timezone.now())),
+    do=lambda build, by: bool(operator_actions.redeploy(build=build, by=by, now=timezone.now())),
     done="The image of {} is being deployed again.",
     not_done="{} was not deployed again.",
 )
@@ -111,8 +112,8 @@ class BuildAdmin(OperatorAdmin):
     )
     actions = ("cancel_selected",)
     actions_detail = ("cancel_one", "redeploy_one")
-    cancel_one, cancel_selected = on_one(_CANCEL), on_selected(_CANCEL)
-    redeploy_one = on_one(_REDEPLOY)
+    cancel_one, cancel_selected = row_action(_CANCEL), bulk_action(_CANCEL)
+    redeploy_one = row_action(_REDEPLOY)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Build]:
         """All builds, without what must not be shown; how long each took can be sorted by."""
@@ -141,7 +142,7 @@ class BuildAdmin(OperatorAdmin):
     )
     def standing(self, build: Build) -> str:
         """As its owner is shown it."""
-        return standing_of(build).word
+        return badge_of(build).word
 
     @display(description="Commit", ordering="commit")  # type: ignore[untyped-decorator]
     def shown_commit(self, build: Build) -> str:
@@ -165,10 +166,10 @@ class BuildAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Canceling until it is released; deploying again, once it is over, what has an image."""
         build = self.get_object(request, str(object_id))
-        if build is None or not operating.may(deployment=build.deployment, by=operator_of(request)):
+        if build is None or not operator_actions.may(deployment=build.deployment, by=operator_of(request)):
             return []
         sensible = {
-            "cancel_one": cancelation.can_be_canceled(build),
+            "cancel_one": cancellation.can_be_canceled(build),
             "redeploy_one": build.is_over and bool(build.image),
         }
         offered = super().get_actions_detail(request, object_id)

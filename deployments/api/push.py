@@ -8,12 +8,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from accounts.callers import Caller
-from config.core.api import Endpoint, success
-from config.core.openapi import documented
-from deployments.api.receiving import received
+from accounts.bearer import Caller
+from core.api import Endpoint, success
+from core.openapi import documented
 from deployments.api.serializers import PushedSerializer, PushSerializer
-from deployments.services import pushing
+from deployments.api.upload import received
+from deployments.services import pushes
 
 
 class PushView(Endpoint):
@@ -43,7 +43,7 @@ class PushView(Endpoint):
         """
         caller = cast("Caller", request.user)
         with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers
-            build = pushing.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
+            build = pushes.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
             warning = sent.push.warning
         answer = {"status": "deploying", "buildId": str(build.pk)}
         return success(answer | ({"message": warning} if warning else {}))

@@ -9,13 +9,14 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from accounts.callers import Caller
-from config.core.api import Endpoint, json_body, query, required, success, validated
-from config.core.errors import Malformed
-from config.core.openapi import documented
+from accounts.bearer import Caller
+from core.api import Endpoint, json_body, query, required, success, validated
+from core.errors import Malformed
+from core.openapi import documented
 from deployments.api import serializers
 from deployments.models import Build
-from deployments.services import builds, cancelation, logs, preparation, status
+from deployments.services import app_logs, builds, cancellation, preparation, status
+from fly.names import labeled
 
 _TAG = "deployments"
 _APP_NAME = OpenApiParameter("appName", str, required=True, description="One of the caller's apps.")
@@ -78,7 +79,7 @@ class LogsView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Give the end of the latest build's log, or what follows `offset`, and the latest lines of what runs."""
         asked = query(request)
-        found = logs.logs_of(caller=_caller(request), app_name=_app_name(asked), offset=_offset(asked))
+        found = app_logs.logs_of(caller=_caller(request), app_name=_app_name(asked), offset=_offset(asked))
         return success(
             {
                 "buildLog": found.build,
@@ -103,7 +104,7 @@ class CancelView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Cancel the build of the caller's app that waits or runs."""
         asked = validated(serializers.AppSerializer, json_body(request))
-        cancelation.cancel(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
+        cancellation.cancel(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
         return success({"status": "canceled"})
 
 
@@ -140,7 +141,7 @@ def _build(build: Build) -> dict[str, object]:
 
 def _app_name(parameters: Mapping[str, str]) -> str:
     """What the query calls the app. Raises Malformed for what none can be called."""
-    return preparation.labeled(required(parameters, "appName"))
+    return labeled(required(parameters, "appName"))
 
 
 def _offset(parameters: Mapping[str, str]) -> int | None:

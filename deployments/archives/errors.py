@@ -1,6 +1,6 @@
 """What can be wrong with an archive, each in its own sentence."""
 
-from config.core.errors import ApplicationError, Malformed
+from core.errors import ApplicationError, Malformed
 
 _LONGEST_SHOWN = 80
 

@@ -5,8 +5,9 @@ import uuid
 from django.db import models
 
 from accounts.models import Organization, User
-from config.core.attempts import Attempted, deserted
-from deployments.models.deployments import Deployment, Person
+from accounts.models.users import Person
+from core.leases import Leased, expired
+from deployments.models.deployments import Deployment
 
 LONGEST_SENTENCE = 500
 # Which build is an app's latest: what was accepted last, since that is what was built last. A push that never was
@@ -32,10 +33,10 @@ class BuildQuerySet(models.QuerySet["Build"]):
 
     def deserted(self) -> "BuildQuerySet":
         """Those whose worker has not been heard of for so long that it must be gone, by the database's clock."""
-        return self.running().filter(deserted())
+        return self.running().filter(expired())
 
 
-class Build(Attempted):
+class Build(Leased):
     """One push, from its arrival to its end.
 
     `attempt` counts the workers that took it. Each writes only while the number is still its own, so that one
@@ -132,7 +133,7 @@ class Build(Attempted):
 
     @property
     def seal_place(self) -> str:
-        """Where the sealed environment lies, for `config.core.crypto`."""
+        """Where the sealed environment lies, for `core.crypto`."""
         return f"deployments_build.sealed_environment:{self.pk}"
 
 

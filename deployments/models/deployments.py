@@ -1,23 +1,14 @@
 """Deployments: one app of one owner."""
 
 import uuid
-from typing import Protocol
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
-from deployments.models.fly_apps import FlyApp
-from deployments.names import LONGEST_APP_NAME
-
-
-class Person(Protocol):
-    """Somebody who has deployments: a User, or the Caller of an API request."""
-
-    @property
-    def id(self) -> uuid.UUID:
-        """The person's id."""
+from accounts.models.users import Person
+from fly.models import FlyApp, url_of
+from fly.names import LONGEST_APP_NAME
 
 
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
@@ -75,8 +66,3 @@ class Deployment(models.Model):
     def url(self) -> str:
         """Where the app answers."""
         return url_of(self.fly_app_id)
-
-
-def url_of(fly_name: str) -> str:
-    """The public address of an app at Fly."""
-    return settings.FLY_APP_URL.replace("{app}", fly_name)

@@ -7,13 +7,13 @@ from django.db import transaction
 from django.db.models import Max
 
 from accounts import audit
-from accounts.services import standing
-from config.core.errors import Conflict, Malformed
+from accounts.models.users import Person
+from accounts.services import access
+from core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST
-from deployments.models.deployments import Person
-from deployments.services import queue, stored_archives
-from deployments.services.ownership import NoSuchApp, own_app
+from deployments.services import archive_storage, queue
+from deployments.services.access import NoSuchApp, own_app
 
 PAGE = 50
 _NEXT = timedelta(microseconds=1)
@@ -70,7 +70,7 @@ def latest_builds(deployments: list[Deployment]) -> dict[uuid.UUID, Build]:
     return {build.deployment_id: build for build in latest.distinct("deployment_id").defer("sealed_environment")}
 
 
-def redeploy(*, build: Build, actor: standing.Doer, now: datetime) -> Build:
+def redeploy(*, build: Build, actor: access.Doer, now: datetime) -> Build:
     """Queue a new build that deploys the image of an old one; builds that wait make room for it.
 
     Who may is for the caller to see to. Raises NoImage, BuildRunning, BuildStopping, AccessEnded, or NoSuchApp for an
@@ -79,7 +79,7 @@ def redeploy(*, build: Build, actor: standing.Doer, now: datetime) -> Build:
     if not build.image:
         raise NoImage
     with transaction.atomic():
-        standing.hold(actor)
+        access.hold(actor)
         # One at a time: two at once would each see nothing running.
         app = Deployment.objects.select_for_update(no_key=True).filter(pk=build.deployment_id).first()
         if app is None or app.state == Deployment.State.DESTROYING:
@@ -154,4 +154,4 @@ def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> N
 def _remove_archive_after_commit(name: str) -> None:
     # The name stays in the row until the workers' sweep has seen that the archive is gone.
     if name:
-        transaction.on_commit(lambda: stored_archives.remove(name), robust=True)
+        transaction.on_commit(lambda: archive_storage.remove(name), robust=True)

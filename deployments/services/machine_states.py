@@ -6,9 +6,9 @@ from datetime import datetime
 
 from django.conf import settings
 
-from config.core.errors import ApplicationError
-from deployments.clients.fly import Fly
+from core.errors import ApplicationError
 from deployments.models import Deployment
+from fly.clients.machines_api import Fly
 
 logger = logging.getLogger(__name__)
 

@@ -15,27 +15,22 @@ from django.db.models import Max
 from django.db.models.functions import Coalesce
 
 from accounts.audit import record
-from accounts.callers import Caller, Suspended
+from accounts.bearer import Caller, Suspended
 from accounts.models import User
-from config.core.errors import Conflict, Malformed
-from config.core.ratelimits import RateLimit
-from deployments.clients.fly import Fly, UnknownApp
-from deployments.models import Deployment, called
-from deployments.names import APP_NAME_RULE, NotALabel, app_label
-from deployments.services import fly_apps
-from deployments.services.ownership import NoSuchApp
+from core.errors import Conflict
+from core.rate_limits import RateLimit
+from deployments.models import Deployment
+from deployments.services.access import NoSuchApp
+from fly.clients.machines_api import Fly, UnknownApp
+from fly.models import called
+from fly.names import labeled
+from fly.services import fly_apps
 
 State = Deployment.State
 PREPARATIONS = RateLimit("app-preparations", "60/minute")
 _MOST_NAMES = 3
 # How long one call waits for another that is making the same app.
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 5.0, 0.2
-
-
-class NotAnAppName(Malformed):
-    """400: no app may be called so."""
-
-    default = APP_NAME_RULE
 
 
 class QuotaReached(Conflict):
@@ -128,14 +123,6 @@ def _made_by_now(deployment_id: uuid.UUID) -> Deployment | None:
 
 def _raised(error: Exception) -> NoReturn:
     raise error
-
-
-def labeled(app_name: str) -> str:
-    """What a person calls an app, in the form that is kept. Raises NotAnAppName."""
-    try:
-        return app_label(app_name)
-    except NotALabel as error:
-        raise NotAnAppName from error
 
 
 def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:

@@ -2,11 +2,11 @@
 
 import logging
 
-from config.core import cache
-from config.core.errors import ApplicationError
-from deployments.clients.fly import Fly
-from deployments.clients.fly.shapes import LogEntry
-from deployments.clients.flyctl.lines import clean
+from core import cache
+from core.errors import ApplicationError
+from fly.clients.flyctl.output_lines import clean
+from fly.clients.machines_api import Fly
+from fly.clients.machines_api.types import LogEntry
 
 logger = logging.getLogger(__name__)
 

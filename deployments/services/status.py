@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from config.core.attempts import TAKEOVER_AFTER
-from config.core.database import fetch_row
+from accounts.models.users import Person
+from core.database import fetch_row
+from core.leases import TAKEOVER_AFTER
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST_SQL
-from deployments.models.deployments import Person, url_of
 from deployments.services.machine_states import GONE
 from deployments.services.stalled import NO_WORKER, end_if_stalled
+from fly.models import url_of
 
 Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]
 

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
-from config.core.api import TextField
-from integrations.credentials import APIKeyCredentials, BasicCredentials
-from integrations.identifiers import (
+from core.api import TextField
+from integrations.credential_types import APIKeyCredentials, BasicCredentials
+from integrations.nango_ids import (
     ADDRESSABLE_RULE,
     LONGEST_ID,
     is_addressable,

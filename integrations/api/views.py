@@ -11,12 +11,12 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from accounts.callers import Caller
-from config.core.api import Endpoint, TooLarge, json_body, json_response, query, required, success, validated
-from config.core.errors import Malformed
-from config.core.openapi import documented
+from accounts.bearer import Caller
+from core.api import Endpoint, TooLarge, json_body, json_response, query, required, success, validated
+from core.errors import Malformed
+from core.openapi import documented
 from integrations.api import serializers
-from integrations.identifiers import LONGEST_ID, is_connection_id
+from integrations.nango_ids import LONGEST_ID, is_connection_id
 from integrations.services import connect_sessions, connections, creation, deletion, integrations, use_log, webhooks
 from integrations.services.credentials import fetch_credentials
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.audit import record
-from accounts.callers import Caller
+from accounts.bearer import Caller
 from accounts.models import User
-from accounts.services import standing
-from config.core.crypto import digest, keyring, random_hex
-from config.core.errors import NotFound
-from integrations.clients.nango import ConnectSession
+from accounts.services import access
+from core.crypto import digest, keyring, random_hex
+from core.errors import NotFound
 from integrations.models import ConnectLink
 from integrations.services import integrations
+from integrations.sources.nango import ConnectSession
 
 _TOKEN_LENGTH = 64
 
@@ -50,7 +50,7 @@ def make(
 ) -> str:
     """Keep Nango's link for the caller, in the caller's transaction; gives the token of ours. Raises AccessEnded."""
     # Nango was asked for the link meanwhile.
-    standing.hold(caller)
+    access.hold(caller)
     token = random_hex(_TOKEN_LENGTH)
     row = ConnectLink(
         digest=digest(token),

@@ -12,12 +12,12 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.audit import record
-from accounts.callers import Caller
-from config.core.ratelimits import RateLimit
-from integrations.clients.nango import ConnectSession, Nango
+from accounts.bearer import Caller
+from core.rate_limits import RateLimit
 from integrations.models import Connection
 from integrations.services import connect_links, credential_cache
-from integrations.services.ownership import require_own, require_tagged_at_nango, tags_of
+from integrations.services.access import require_own, require_tagged_at_nango, tags_of
+from integrations.sources.nango import ConnectSession, Nango
 
 SESSIONS = RateLimit("connect-sessions", "30/minute")
 # A session's half hour, and some minutes to finish at the provider what was begun at its end.

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.db.models import Q
 
-from accounts.callers import Caller
-from integrations.clients.nango import Connection as Listed
-from integrations.clients.nango import Nango, Trouble, UnknownIntegration
-from integrations.identifiers import is_integration_id
+from accounts.bearer import Caller
 from integrations.models import Connection
-from integrations.services.ownership import Claimant, Found, adopt, spend_call
+from integrations.nango_ids import is_integration_id
+from integrations.services.access import Claimant, Found, adopt, spend_call
+from integrations.sources.nango import Connection as Listed
+from integrations.sources.nango import Nango, Trouble, UnknownIntegration
 
 logger = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.audit import record
-from accounts.callers import Caller
-from config.core.errors import ApplicationError, Conflict
-from config.core.outgoing import ServiceFailed, ServiceTimeout
-from config.core.ratelimits import RateLimit
-from integrations.clients.nango import Nango, NangoFailed
-from integrations.credentials import Credentials
+from accounts.bearer import Caller
+from core.errors import ApplicationError, Conflict
+from core.http_client import ServiceFailed, ServiceTimeout
+from core.rate_limits import RateLimit
+from integrations.credential_types import Credentials
 from integrations.models import Connection
 from integrations.services import credential_cache, tombstones
+from integrations.services.access import tags_of
 from integrations.services.deletion import write_down
-from integrations.services.ownership import tags_of
+from integrations.sources.nango import Nango, NangoFailed
 
 State = Connection.State
 CREATIONS = RateLimit("connection-creations", "30/minute")

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from accounts.callers import Caller
+from accounts.bearer import Caller
 from accounts.models import User
-from config.core import cache
-from config.core.crypto import CannotOpen, keyring
+from core import cache
+from core.crypto import CannotOpen, keyring
 
 LONGEST_SECONDS = 300
 

@@ -6,9 +6,14 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from accounts.callers import Caller
-from config.core.errors import Conflict
-from integrations.clients.nango import (
+from accounts.bearer import Caller
+from core.errors import Conflict
+from integrations.models import Connection, ConnectionStatus
+from integrations.nango_ids import is_addressable, is_integration_id
+from integrations.services import credential_cache
+from integrations.services.access import require_own, spend_call
+from integrations.services.single_flight import Flights
+from integrations.sources.nango import (
     ConnectionWithCredentials,
     CredentialsRejected,
     Nango,
@@ -16,11 +21,6 @@ from integrations.clients.nango import (
     UnknownConnection,
     parsed_moment,
 )
-from integrations.identifiers import is_addressable, is_integration_id
-from integrations.models import Connection, Standing
-from integrations.services import credential_cache
-from integrations.services.flights import Flights
-from integrations.services.ownership import require_own, spend_call
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _as_json(found: ConnectionWithCredentials) -> bytes:
 
 
 def _ask(  # noqa: PLR0913 - a connection has two ids
-    nango: Nango, caller: Caller, own: Standing, *, integration_id: str, connection_id: str, now: datetime
+    nango: Nango, caller: Caller, own: ConnectionStatus, *, integration_id: str, connection_id: str, now: datetime
 ) -> ConnectionWithCredentials:
     """Nango's answer, once its tags agree that the connection is the caller's."""
     try:
@@ -138,13 +138,13 @@ def _ask(  # noqa: PLR0913 - a connection has two ids
     return found
 
 
-def _require_tagged(owner: str, caller: Caller, own: Standing) -> None:
+def _require_tagged(owner: str, caller: Caller, own: ConnectionStatus) -> None:
     if owner != str(caller.id):
         logger.error("connection %s is recorded as %s's, but its tags say otherwise", own.id, caller.id)
         raise UnknownConnection
 
 
-def _note(own: Standing, **changes: bool | datetime | None) -> None:
+def _note(own: ConnectionStatus, **changes: bool | datetime | None) -> None:
     Connection.objects.filter(pk=own.id).update(**changes)
 
 

@@ -8,13 +8,13 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 
 from accounts.audit import Actor, record
-from accounts.callers import Caller
-from config.core.errors import ApplicationError
-from config.core.outgoing import may_still_arrive
-from integrations.clients.nango import Nango, UnknownConnection
+from accounts.bearer import Caller
+from core.errors import ApplicationError
+from core.http_client import may_still_arrive
 from integrations.models import Connection
 from integrations.services import credential_cache, tombstones
-from integrations.services.ownership import require_own
+from integrations.services.access import require_own
+from integrations.sources.nango import Nango, UnknownConnection
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from weakref import WeakKeyDictionary
 import orjson
 from django.conf import settings
 
-from config.core import cache
-from config.core.errors import ApplicationError
-from config.core.outgoing import ServiceTimeout
-from integrations.clients.nango import Nango, NangoNotConfigured
+from core import cache
+from core.errors import ApplicationError
+from core.http_client import ServiceTimeout
+from integrations.sources.nango import Nango, NangoNotConfigured
 
 logger = logging.getLogger(__name__)
 

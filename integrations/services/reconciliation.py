@@ -8,13 +8,13 @@ from datetime import datetime
 
 from django.db import transaction
 
-from integrations.clients.nango import Connection as Listed
-from integrations.clients.nango import Nango, Strange
 from integrations.models import Connection, StrangeConnection
 from integrations.services import credential_cache
+from integrations.services.access import Found, adopt, claimants, confirm, rows_of
 from integrations.services.deletion import write_down
-from integrations.services.finishing import finish_left_behind
-from integrations.services.ownership import Found, adopt, claimants, confirm, rows_of
+from integrations.services.unfinished import finish_left_behind
+from integrations.sources.nango import Connection as Listed
+from integrations.sources.nango import Nango, Strange
 
 logger = logging.getLogger(__name__)
 

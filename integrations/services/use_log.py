@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 
-from accounts.callers import Caller
-from config.core.database import DATABASE_AWAY
+from accounts.bearer import Caller
+from core.database import DATABASE_AWAY
 from integrations.models import CredentialUse
 from integrations.services.credentials import fetch_credentials
 

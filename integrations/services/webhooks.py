@@ -16,14 +16,14 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record
-from config.core.errors import ApplicationError, Malformed, Unauthenticated, Unavailable
-from config.core.jobs import SHORT, nudge
-from integrations.clients.nango import OWNER_TAG, Nango
-from integrations.identifiers import LONGEST_ID, is_addressable, is_integration_id
+from core.errors import ApplicationError, Malformed, Unauthenticated, Unavailable
+from core.queues import SHORT, defer
 from integrations.models import Connection, ConnectionQuerySet
+from integrations.nango_ids import LONGEST_ID, is_addressable, is_integration_id
 from integrations.services import credential_cache
-from integrations.services.ownership import Found, adopt, claimants, event_of, is_tagged, rows_of
+from integrations.services.access import Found, adopt, claimants, event_of, is_tagged, rows_of
 from integrations.services.reconciliation import RECONCILE
+from integrations.sources.nango import OWNER_TAG, Nango
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def _is_there(owner: str, integration_id: str, connection_id: str) -> bool:
         return is_tagged(Nango.from_settings(), owner=owner, integration_id=integration_id, connection_id=connection_id)
     except ApplicationError as error:
         seconds = getattr(error, "retry_after", None) or _LOOK_AGAIN_SECONDS
-        nudge(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=seconds))
+        defer(RECONCILE, queue=SHORT, lock=RECONCILE, after=timedelta(seconds=seconds))
         raise
 
 

@@ -3,8 +3,8 @@
 import posixpath
 from pathlib import Path
 
-from buildkit import ignoring
-from buildkit.ignoring import IgnoreFile
+from buildkit import ignore_file
+from buildkit.ignore_file import IgnoreFile
 
 
 class Context:
@@ -22,7 +22,7 @@ class Context:
 
     def has(self, source: str) -> bool:
         """Whether a source of COPY or ADD is there. One with wildcards may stand for nothing."""
-        if ignoring.has_wildcards(source):
+        if ignore_file.has_wildcards(source):
             return True
         path = posixpath.normpath(f"/{source}").lstrip("/")
         found = self._within(path)
@@ -39,7 +39,7 @@ class Context:
         return found.read_text(encoding="utf-8", errors="replace")
 
     def _ignore_text(self) -> str:
-        for name in ignoring.NAMES:
+        for name in ignore_file.NAMES:
             found = self._within(name)
             if found is not None and found.is_file():
                 return found.read_text(encoding="utf-8", errors="replace")

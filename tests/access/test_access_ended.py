@@ -15,10 +15,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
-from accounts.services import access_ended, cli_login, people
-from accounts.services.standing import AccessEnded, hold
+from accounts.services import access_ended, cli_login, users
+from accounts.services.access import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
-from clouddev.services import members, offers, running, tokens
+from clouddev.services import members, offers, power, tokens
 from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
 from integrations.models import ConnectLink
@@ -196,7 +196,7 @@ def test_what_others_were_given_stays(alice, bob, charlie):
     link, failed = make_link(charlie), make_failed(charlie, "blog")
     build = make_build(make_deployment(alice, "site"), pushed_by=charlie)
     epochs = charlie.access_epoch, charlie.cache_epoch
-    people.suspend(user=bob, by=None)
+    users.suspend(user=bob, by=None)
     kept.refresh_from_db()
     elsewhere.refresh_from_db()
     job.refresh_from_db()
@@ -230,14 +230,14 @@ def test_what_is_offered_on_other_machines_and_by_others_stays(alice, bob, charl
     elsewhere = make_offer(other, bob)
     _remove(given)
     assert {offer.pk for offer in offers.of_deciders(person=alice, now=NOW)} == {by_others.pk, elsewhere.pk}
-    people.suspend(user=bob, by=None)
+    users.suspend(user=bob, by=None)
     assert [offer.pk for offer in offers.of_deciders(person=alice, now=NOW)] == [by_others.pk]
 
 
 def test_no_offer_comes_back_with_a_person_who_is_restored(alice, bob):
     given = Bob(alice, bob)
-    people.suspend(user=bob, by=None)
-    people.restore(user=bob, by=None)
+    users.suspend(user=bob, by=None)
+    users.restore(user=bob, by=None)
     works = given.works()
     assert (works["offers of machines they made"], works["offers of machines to them"]) == (False, False)
 
@@ -248,22 +248,22 @@ def test_what_was_promised_to_others_before_a_wish_that_ends_counts_again(alice,
     Machine.objects.update(
         wanted="stopped", wanted_at=NOW, wanted_by=bob, promised="started", promised_at=earlier, promised_by=alice
     )
-    people.suspend(user=bob, by=None)
+    users.suspend(user=bob, by=None)
     machine.refresh_from_db()
     assert (machine.wanted, machine.wanted_at, machine.wanted_by, machine.promised_at) == (
         "started", earlier, alice, None
     )  # fmt: skip
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     machine.refresh_from_db()
     assert machine.wanted_at is None
 
 
 def test_a_wish_that_was_recorded_in_the_moment_of_the_suspension_is_not_carried_on(alice, sandbox):
     machine = make_machine(alice, "studio", sandbox=sandbox, fly_state="stopped")
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     Machine.objects.update(wanted="started", wanted_at=NOW, wanted_by=alice)
     sandbox.clear_requests()
-    running.carry_on(machine.pk, now=NOW)
+    power.carry_on(machine.pk, now=NOW)
     machine.refresh_from_db()
     assert (machine.wanted_at, sandbox.requests("fly")) == (None, [])
 
@@ -273,7 +273,7 @@ def test_an_expired_or_revoked_token_is_not_revoked_again(alice, bob):
     before = NOW - timedelta(hours=1)
     over = make_webhook_token(machine, bob, expires_at=before)
     revoked = make_webhook_token(machine, bob, revoked_at=before)
-    people.suspend(user=bob, by=alice)
+    users.suspend(user=bob, by=alice)
     over.refresh_from_db()
     revoked.refresh_from_db()
     assert (over.revoked_at, revoked.revoked_at) == (None, before)
@@ -283,7 +283,7 @@ def test_an_expired_or_revoked_token_is_not_revoked_again(alice, bob):
 def test_the_trail_names_each_webhook_token_and_who_ended_it(alice, bob):
     given = Bob(alice, bob)
     operator = make_operator()
-    people.suspend(user=bob, by=operator)
+    users.suspend(user=bob, by=operator)
     event = AuditEvent.objects.get(action="webhook_token.revoked")
     assert (event.actor_id, event.target_id, event.details) == (operator.pk, str(given.webhook.pk), {"app": "studio"})
     assert AuditEvent.objects.filter(action="cron_job.paused", target_id=str(given.job.pk)).exists()
@@ -291,8 +291,8 @@ def test_the_trail_names_each_webhook_token_and_who_ended_it(alice, bob):
 
 def test_restoring_brings_access_tokens_back_and_no_token_of_a_machine(alice, bob):
     given = Bob(alice, bob)
-    people.suspend(user=bob, by=None)
-    people.restore(user=bob, by=None)
+    users.suspend(user=bob, by=None)
+    users.restore(user=bob, by=None)
     works = given.works()
     assert (works["access tokens"], works["webhook tokens"], works["cron jobs"]) == (True, False, False)
 
@@ -317,7 +317,7 @@ OF_MACHINES = [_webhook_token, _mcp_token, _browser_token]
 def test_it_gives_no_token_to_somebody_who_was_suspended_after_they_were_let_in(ask, alice, bob):
     machine = make_machine(alice, "studio")
     add_member(machine, bob)
-    people.suspend(user=User.objects.get(pk=bob.pk), by=None)
+    users.suspend(user=User.objects.get(pk=bob.pk), by=None)
     with pytest.raises(NoSuchMachine):
         ask(machine, bob)
     assert not WebhookToken.objects.exists()
@@ -334,7 +334,7 @@ def test_a_token_that_is_asked_for_at_the_same_time_does_not_outlive_it(way, ask
 
     def end() -> None:
         if way == "suspended":
-            people.suspend(user=bob, by=None)
+            users.suspend(user=bob, by=None)
         else:
             members.remove_member(machine=machine, login="bob", actor=alice)
 
@@ -370,7 +370,7 @@ def test_a_token_that_is_picked_up_at_the_same_time_does_not_outlive_signing_out
 
     def end() -> None:
         picked_up.wait(timeout=20)
-        people.revoke_everything(user=bob, by=bob, now=timezone.now())
+        users.revoke_everything(user=bob, by=bob, now=timezone.now())
 
     at_once(pick_up, end)
     assert [token.revoked_at is None for token in AccessToken.objects.of(bob)] == [False]

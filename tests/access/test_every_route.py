@@ -17,14 +17,14 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from clouddev.models import CronJob, Machine, Member, Offer
-from config.core import ratelimits
+from core import rate_limits
 from deployments.models import Build, Deployment
 from integrations.models import Connection
 from tests.access.admin_table import ADMIN
 from tests.access.clouddev_table import CLOUDDEV_CALLS
 from tests.access.deployments_table import DEPLOYMENT_CALLS, DEPLOYMENT_PAGES
 from tests.access.entries import CALLERS, VISITORS, Call, Visit
-from tests.access.scene import Scene, browser_of, headers_of, row_of
+from tests.access.fixtures import Scene, browser_of, headers_of, row_of
 from tests.access.table import SERVER_CALLS, SERVER_PAGES
 from tests.access.workspace_table import WORKSPACES
 from tests.conftest import make_person
@@ -89,7 +89,7 @@ def _cases(entries: Mapping[str, list[Any]], method: str = "") -> list[Any]:
 @contextmanager
 def as_if_never_been() -> Iterator[None]:
     """Takes back what happens in the database, and forgets what was counted."""
-    ratelimits.forget_all()
+    rate_limits.forget_all()
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
@@ -136,7 +136,7 @@ def test_nobody_else_changes_what_is_alices(scene, sandbox, caller):
     # A member may do some of it; what is refused to them must do nothing.
     every = [call for calls in CALLS.values() for call in calls]
     for call in every if caller != "member" else [call for call in every if call.statuses["member"] >= 400]:
-        ratelimits.forget_all()
+        rate_limits.forget_all()
         ask(client, scene, call, headers, {})
 
     assert _what_is_alices(scene, sandbox) == before

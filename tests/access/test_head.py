@@ -5,7 +5,7 @@ from django.apps import apps
 from django.db import connection
 from django.test import Client
 
-from tests.access.scene import Scene, browser_of, headers_of, row_of
+from tests.access.fixtures import Scene, browser_of, headers_of, row_of
 from tests.access.test_every_route import CALLS, PAGES, as_if_never_been, scene, visitor
 
 __all__ = ["scene"]

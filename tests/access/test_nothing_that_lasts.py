@@ -8,16 +8,16 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.callers import Caller, caller_of
+from accounts.bearer import Caller, caller_of
 from accounts.models import CLILogin, User
-from accounts.services import cli_login, people
-from accounts.services.standing import AccessEnded
+from accounts.services import cli_login, users
+from accounts.services.access import AccessEnded
 from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
-from clouddev.services import creation, members, tokens, trying_again
+from clouddev.services import creation, members, retry, tokens
 from clouddev.services.access import NoSuchMachine
 from clouddev.services.cron import jobs
 from deployments.models import Build
-from deployments.services import builds, pushing
+from deployments.services import builds, pushes
 from integrations.models import ConnectLink
 from integrations.services import connect_sessions
 from tests.clouddev.builders import add_member, make_failed, make_machine
@@ -78,7 +78,7 @@ def _machine(it: Under) -> None:
 
 
 def _tried_again(it: Under) -> None:
-    trying_again.try_again(machine=it.failed, actor=it.caller, now=timezone.now())
+    retry.try_again(machine=it.failed, actor=it.caller, now=timezone.now())
 
 
 def _link(it: Under) -> None:
@@ -97,7 +97,7 @@ def _redeployed(it: Under) -> None:
 
 def _accepted(it: Under) -> None:
     push = make_build(it.app, accepted_at=None)
-    pushing._accept(it.caller, push, pushing.split({}, build_prefixes=()), warning="")
+    pushes._accept(it.caller, push, pushes.split({}, build_prefixes=()), warning="")
 
 
 LASTING: list[Callable[[Under], None]] = [
@@ -120,12 +120,12 @@ def _made(it: Under) -> dict[str, Any]:
 
 
 def _suspend_and_restore(bob: User) -> None:
-    people.suspend(user=bob, by=None)
-    people.restore(user=bob, by=None)
+    users.suspend(user=bob, by=None)
+    users.restore(user=bob, by=None)
 
 
 def _sign_out(bob: User) -> None:
-    people.revoke_everything(user=bob, by=bob, now=timezone.now())
+    users.revoke_everything(user=bob, by=bob, now=timezone.now())
 
 
 ENDS = [_suspend_and_restore, _sign_out]
@@ -202,7 +202,7 @@ def test_who_is_told_so_on_a_page_reads_a_sentence(bob, it, monkeypatch):
     found = cli_login.find_for_page
 
     def find(**asked: Any) -> CLILogin:
-        people.revoke_everything(user=bob, by=None, now=timezone.now())
+        users.revoke_everything(user=bob, by=None, now=timezone.now())
         return found(**asked)
 
     monkeypatch.setattr(cli_login, "find_for_page", find)

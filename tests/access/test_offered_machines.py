@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import User
 from tests.access.clouddev_table import CLOUDDEV_CALLS
-from tests.access.scene import Scene
+from tests.access.fixtures import Scene
 from tests.access.test_every_route import _without_forms, as_if_never_been, ask, browser_of, go
 from tests.access.workspace_table import WORKSPACES
 from tests.clouddev.builders import make_offer

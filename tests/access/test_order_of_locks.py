@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from clouddev.models import Member
-from clouddev.services import tokens, trying_again
-from tests.clouddev.at_work import is_somebody_blocked, wait_for
+from clouddev.services import retry, tokens
 from tests.clouddev.builders import add_member, make_failed, make_machine
+from tests.clouddev.worker_harness import is_somebody_blocked, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +47,7 @@ def test_of_the_two_people_of_another_try_nobody_is_held_while_the_first_is_wait
     first, owner = sorted([alice, bob], key=lambda person: person.pk)
     machine = make_failed(owner, database_schema="")
     add_member(machine, first, Member.Role.OWNER)
-    with waiting_for(first, lambda: trying_again.try_again(machine=machine, actor=first, now=timezone.now())):
+    with waiting_for(first, lambda: retry.try_again(machine=machine, actor=first, now=timezone.now())):
         require_free(User.objects.filter(pk=owner.pk))
     machine.refresh_from_db()
     assert machine.state == machine.State.CREATING

@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, User
 from accounts.services import operators
-from accounts.services.power import SuperusersOnly, has_power
+from accounts.services.operator_power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
-from clouddev.services import operating, tokens
+from clouddev.services import operator_actions, tokens
 from deployments.models import Build
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
@@ -178,7 +178,7 @@ def press(by: User, name: tuple[str, str], whose: User, row: Any) -> str:
 
 def everything() -> dict[str, Any]:
     """All rows of ours but those of the audit trail."""
-    ours = ("accounts", "clouddev", "deployments", "integrations")
+    ours = ("accounts", "clouddev", "deployments", "fly", "integrations")
     models = [model for name in ours for model in apps.get_app_config(name).get_models()]
     kept = [model for model in models if model._meta.label != "accounts.AuditEvent"]
     found = {model._meta.label: list(model._base_manager.order_by("pk").values()) for model in kept}
@@ -359,7 +359,7 @@ def test_an_operator_who_was_let_in_before_they_stopped_being_one_gives_no_machi
     operator, machine = make_operator(), make_machine(alice, "studio")
     User.objects.filter(pk=operator.pk).update(**left)
     with pytest.raises(SuperusersOnly):
-        operating.transfer(machine=machine, login="bob", by=operator, now=timezone.now())
+        operator_actions.transfer(machine=machine, login="bob", by=operator, now=timezone.now())
     machine.refresh_from_db()
     assert (machine.owner_id, machine.members.count()) == (alice.pk, 1)
 
@@ -368,7 +368,7 @@ def test_an_operator_who_was_let_in_before_they_stopped_being_one_sets_no_policy
     operator, rules = make_operator(), policy(alice, sandbox)
     User.objects.filter(pk=operator.pk).update(is_staff=False, is_superuser=False)
     rules.stop_after_minutes = 7
-    for change in (operating.save_policy, operating.delete_policy):
+    for change in (operator_actions.save_policy, operator_actions.delete_policy):
         with pytest.raises(SuperusersOnly, match="no operator any more"):
             change(policy=rules, by=operator)
     assert list(IdlePolicy.objects.values_list("stop_after_minutes", flat=True)) == [None]

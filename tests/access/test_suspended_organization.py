@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from clouddev.models import CronJob, Machine, Member, Offer, WebhookToken
-from config.core import ratelimits
+from core import rate_limits
 from tests.access.clouddev_table import CLOUDDEV_CALLS
 from tests.access.entries import Call, Visit
-from tests.access.scene import Scene, headers_of
+from tests.access.fixtures import Scene, headers_of
 from tests.access.test_every_route import _cases, ask, browser_of, go
 from tests.access.workspace_table import WORKSPACES
 
@@ -46,7 +46,7 @@ def all_of_it(scene: Scene) -> list[Any]:
 @pytest.mark.parametrize("call", _cases(CLOUDDEV_CALLS))
 def test_the_api_is_closed(scene: Scene, sandbox: Any, call: Call, caller: str) -> None:
     before = all_of_it(scene)
-    ratelimits.forget_all()
+    rate_limits.forget_all()
     answer = ask(browser_of(None), scene, call, headers_of(caller, scene), {})
     is_own = caller == "alice"
     if call.path == DESTROY and is_own:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from clouddev.models import Machine, Member
-from clouddev.services import destruction, joining, keeping, members, trying_again
+from clouddev.services import destruction, join, keep_alive, members, retry
 from clouddev.services.access import NoSuchMachine, machine_by_id
 from tests.clouddev.builders import add_member, make_failed, make_machine
 from tests.conftest import make_person
@@ -18,16 +18,16 @@ Deed = Callable[[Machine, User], object]
 
 
 def _destroy(machine: Machine, by: User) -> None:
-    destruction.destroy(machine=machine, actor=by, claim=joining.if_decided_by(by))
+    destruction.destroy(machine=machine, actor=by, claim=join.if_decided_by(by))
 
 
 def _keep(machine: Machine, by: User) -> None:
     now = timezone.now()
-    keeping.keep_alive(machine=machine, until=now + timedelta(hours=1), actor=by, now=now)
+    keep_alive.keep_alive(machine=machine, until=now + timedelta(hours=1), actor=by, now=now)
 
 
 def _try_again(machine: Machine, by: User) -> None:
-    trying_again.try_again(machine=machine, actor=by, now=timezone.now())
+    retry.try_again(machine=machine, actor=by, now=timezone.now())
 
 
 def _removed(machine: Machine, alice: User) -> None:
@@ -78,7 +78,7 @@ def test_whose_machine_has_just_become_somebody_elses_does_nothing_to_it(deed, m
     made = machine(deed)
     looked_up = machine_by_id(person=alice, machine_id=made.pk, as_owner=True)
     charlie = make_person("charlie")
-    joining.hand_over(machine=made, user=charlie, actor=charlie, now=timezone.now())
+    join.hand_over(machine=made, user=charlie, actor=charlie, now=timezone.now())
     before = Machine.objects.values().get(pk=made.pk)
     with pytest.raises(NoSuchMachine):
         deed(looked_up, alice)

@@ -7,11 +7,11 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import callers
-from accounts.callers import caller_of
+from accounts import bearer
+from accounts.bearer import caller_of
 from accounts.models import AccessToken, Membership
-from accounts.services import people, tokens
-from config.core.crypto import digest
+from accounts.services import tokens, users
+from core.crypto import digest
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
 
@@ -171,8 +171,8 @@ def test_a_use_that_another_has_overtaken_is_not_noted(alice):
     # Both requests have read the row before either of them writes.
     token_of(alice)
     row, now = AccessToken.objects.get(), timezone.now()
-    callers._note_use(row.pk, now)
-    callers._note_use(row.pk, now + timedelta(seconds=1))
+    bearer._note_use(row.pk, now)
+    bearer._note_use(row.pk, now + timedelta(seconds=1))
     assert AccessToken.objects.get().last_used_at == now
 
 
@@ -180,14 +180,14 @@ def test_a_use_that_a_revocation_has_overtaken_is_not_noted(alice):
     token_of(alice)
     row, now = AccessToken.objects.get(), timezone.now()
     tokens.revoke(token_id=row.pk, user_id=alice.pk, by=alice, now=now)
-    callers._note_use(row.pk, now)
+    bearer._note_use(row.pk, now)
     after = AccessToken.objects.get()
     assert (after.last_used_at, after.expires_at) == (None, row.expires_at)
 
 
 def test_a_refused_use_is_not_noted(alice):
     token = token_of(alice)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     assert APIClient(token).post(PATH).status_code == 403
     assert AccessToken.objects.get().last_used_at is None
 

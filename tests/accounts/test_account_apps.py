@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent
-from accounts.services import people, tokens
+from accounts.services import tokens, users
 from tests.accounts.browsing import Browser, form_of, text_of
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
@@ -218,7 +218,7 @@ def test_signing_out_many_times_at_once_is_recorded_once(alice, browser_of):
 def test_of_two_who_sign_out_everywhere_at_once_each_counts_what_it_ended_itself(alice, browser_of):
     for _ in range(3):
         browser_of(alice).get(PATH)
-    ended = at_once(*[lambda: people.revoke_everything(user=alice, by=alice, now=timezone.now())] * 3)
+    ended = at_once(*[lambda: users.revoke_everything(user=alice, by=alice, now=timezone.now())] * 3)
     assert sorted(ended) == [0, 0, 3]
 
 

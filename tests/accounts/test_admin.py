@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import audit
 from accounts.models import AuditEvent, User
-from accounts.services import people
+from accounts.services import users
 from clouddev.models import IdlePolicy
 from deployments.services import queue
 from tests.clouddev.builders import make_machine, make_webhook_token
@@ -95,8 +95,8 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "clouddev.WebhookToken",
         "deployments.Deployment",
         "deployments.Build",
-        "deployments.FlyApp",
-        "deployments.Discrepancy",
+        "fly.FlyApp",
+        "fly.Discrepancy",
         "procrastinate.ProcrastinateJob",
         "integrations.Connection",
         "integrations.CredentialUse",
@@ -154,7 +154,7 @@ def test_people_are_filtered_by_state(operators, alice, state):
 
 @pytest.mark.parametrize("words", ["user.suspended", "Bob", "Alice", "127.0.0.1"])
 def test_the_audit_trail_is_searchable(operators, alice, bob, words):
-    people.suspend(user=bob, by=alice)
+    users.suspend(user=bob, by=alice)
     event = AuditEvent.objects.get(action="user.suspended")
     AuditEvent.objects.create(at=event.at, action="cli_login.denied", address="203.0.113.9")
     found = AuditEvent.objects.create(at=event.at, action="user.suspended", actor_label="Alice", address="127.0.0.1")
@@ -248,7 +248,7 @@ def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, al
 
 
 def test_a_page_of_many_members_asks_few_queries(operators, alice, django_assert_max_num_queries):
-    organization = people.ensure_personal_organization(user=alice)
+    organization = users.ensure_personal_organization(user=alice)
     for number in range(12):
         organization.members.add(make_person(f"person-{number}"))
     with django_assert_max_num_queries(13):

@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import AuditEvent, User
 from tests.access.admin_table import ADMIN
-from tests.access.scene import Scene, row_of
+from tests.access.fixtures import Scene, row_of
 from tests.operators import PASSWORD, make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_hashing")]

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
-from accounts.services import cli_login, people, tokens
+from accounts.services import cli_login, tokens, users
 from tests.accounts.browsing import form_of
 from tests.conftest import token_of
 
@@ -51,9 +51,9 @@ def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started
 @pytest.mark.parametrize(
     ("deed", "fields"),
     [
-        (people.suspend, {}),
-        (people.restore, {"is_active": False}),
-        (people.approve_from_waitlist, {"is_active": False, "waitlisted_at": timezone.now()}),
+        (users.suspend, {}),
+        (users.restore, {"is_active": False}),
+        (users.approve_from_waitlist, {"is_active": False, "waitlisted_at": timezone.now()}),
     ],
     ids=["suspend", "restore", "approve"],
 )
@@ -130,7 +130,7 @@ def changes(alice, code):
             lambda: AccessToken.objects.get().revoked_at is not None,
         ),
         "suspend": (
-            lambda: people.suspend(user=alice, by=None),
+            lambda: users.suspend(user=alice, by=None),
             lambda: not User.objects.get().is_active,
         ),
         "sign out": (
@@ -138,7 +138,7 @@ def changes(alice, code):
             lambda: not UserSession.objects.exists() or not Session.objects.exists(),
         ),
         "revoke everything": (
-            lambda: people.revoke_everything(user=alice, by=alice, now=now),
+            lambda: users.revoke_everything(user=alice, by=alice, now=now),
             lambda: AccessToken.objects.get().revoked_at is not None,
         ),
     }

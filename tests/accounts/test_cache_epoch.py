@@ -4,7 +4,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.callers import caller_of
+from accounts.bearer import caller_of
 from accounts.models import User
 from tests.conftest import token_of
 

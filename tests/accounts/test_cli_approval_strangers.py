@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import CLILogin, User
-from accounts.services import people
+from accounts.services import users
 from tests.accounts.browsing import Browser, form_of, text_of
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def test_after_signing_in_at_github_one_is_back_on_the_page_and_nothing_is_appro
 def test_a_suspended_person_is_shut_out_and_decides_nothing(alices, alice, started):
     code, _ = started()
     fields = form_of(look(alices, code), PATH)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     assert "Sign in with GitHub" in text_of(look(alices, code))
     assert alices.client.post(PATH, {**fields, "decision": "approve"}).status_code in {302, 403}
     assert state_of(code) == "pending"
@@ -68,7 +68,7 @@ def test_a_suspended_person_is_shut_out_and_decides_nothing(alices, alice, start
 
 def test_a_suspended_person_who_signs_in_again_reads_that_nothing_was_approved(github, browser, started):
     browser.sign_in("alice")
-    people.suspend(user=User.objects.get(), by=None)
+    users.suspend(user=User.objects.get(), by=None)
     code, _ = started()
     again = Browser()
     location = again.press(look(again, code), "/auth/github")["Location"]

@@ -9,8 +9,8 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, CLILogin
-from accounts.services import cli_login, people, tokens
-from config.core.crypto import CannotOpen, derived_keyring, digest, keyring
+from accounts.services import cli_login, tokens, users
+from core.crypto import CannotOpen, derived_keyring, digest, keyring
 from tests.accounts.browsing import text_of
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient
@@ -208,7 +208,7 @@ def test_a_token_that_was_revoked_is_not_given_out_again(nobody_api, approved, a
 
 
 def test_signing_out_everywhere_ends_an_approval_that_was_not_picked_up(nobody_api, approved, alice):
-    people.revoke_everything(user=alice, by=alice, now=timezone.now())
+    users.revoke_everything(user=alice, by=alice, now=timezone.now())
     answers = [check(nobody_api, *approved).json()["data"] for _ in range(2)]
     assert answers == [{"status": "denied"}, {"status": "expired"}]
     assert not AccessToken.objects.exists()
@@ -218,7 +218,7 @@ def test_signing_out_everywhere_ends_an_approval_that_was_not_picked_up(nobody_a
 def test_a_person_suspended_in_between_gets_nothing(nobody_api, approved, alice, collected):
     if collected:
         check(nobody_api, *approved)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     answers = [check(nobody_api, *approved).json()["data"] for _ in range(3)]
     assert answers == [{"status": "denied"}, {"status": "expired"}, {"status": "expired"}]
     assert AccessToken.objects.count() == collected

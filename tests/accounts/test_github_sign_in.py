@@ -6,8 +6,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from accounts.allauth_adapters import SocialAccountAdapter
 from accounts.models import AuditEvent, Membership, Organization, User
-from accounts.signin import SocialAccountAdapter
 from tests.accounts.browsing import Browser, asked_of_github, form_of, text_of
 from tests.accounts.threads import at_once
 

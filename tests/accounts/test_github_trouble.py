@@ -184,7 +184,7 @@ def test_nothing_that_github_writes_reaches_the_log_as_it_is(github, browser, na
 @pytest.mark.usefixtures("nobody_came_in")
 @pytest.mark.parametrize("leg", [TOKEN, USER, EMAILS])
 def test_github_being_slow_at_any_leg_signs_nobody_in(github, browser, leg, monkeypatch):
-    monkeypatch.setattr("accounts.github._SECONDS", 0.5)
+    monkeypatch.setattr("accounts.github_provider._SECONDS", 0.5)
     github.faults(target="github", match=leg, delay=1)
     page = browser.sign_in("alice")
     assert (page.status_code, TOO_SLOW in text_of(page)) == (504, True)
@@ -192,7 +192,7 @@ def test_github_being_slow_at_any_leg_signs_nobody_in(github, browser, leg, monk
 
 @pytest.mark.usefixtures("nobody_came_in")
 def test_a_github_that_is_slow_at_each_leg_has_its_time_in_all(github, browser, monkeypatch):
-    monkeypatch.setattr("accounts.github._SECONDS", 1.0)
+    monkeypatch.setattr("accounts.github_provider._SECONDS", 1.0)
     back = browser.approve_at_github(browser.go_to_github(), login="alice")
     github.faults(target="github", delay=0.5, times=0)
     started = time.monotonic()
@@ -223,7 +223,7 @@ def dripping(answer):
 
 @pytest.mark.usefixtures("nobody_came_in")
 def test_a_github_that_drips_signs_nobody_in(github, browser, settings, monkeypatch):
-    monkeypatch.setattr("accounts.github._SECONDS", 1.0)
+    monkeypatch.setattr("accounts.github_provider._SECONDS", 1.0)
     back = browser.approve_at_github(browser.go_to_github(), login="alice")
     profile = b"Content-Type: application/json\r\nContent-Length: 28\r\n\r\n" + b'{"id": 1001, "login": "al"} '
     with dripping(b"HTTP/1.1 200 OK\r\n" + profile) as settings.GITHUB_API_URL:

@@ -9,7 +9,7 @@ from hypothesis.extra.django import TestCase
 
 from accounts.models import Membership, Organization, User
 from accounts.models.organizations import SLUG
-from accounts.services.people import ensure_personal_organization
+from accounts.services.users import ensure_personal_organization
 from tests.accounts.threads import at_once
 
 pytestmark = pytest.mark.django_db

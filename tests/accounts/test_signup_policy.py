@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, CLILogin, User
-from accounts.services import cli_login, people
+from accounts.services import cli_login, users
 from tests.accounts.browsing import Browser, text_of
 
 pytestmark = pytest.mark.django_db
@@ -122,8 +122,8 @@ def test_on_a_waiting_list_people_wait_until_an_operator_lets_them_in(github, br
     alice = User.objects.get(github_login="alice")
     assert (alice.is_active, alice.waitlisted_at is None) == (False, False)
 
-    assert people.approve_from_waitlist(user=alice, by=bob)
-    assert not people.approve_from_waitlist(user=alice, by=bob)
+    assert users.approve_from_waitlist(user=alice, by=bob)
+    assert not users.approve_from_waitlist(user=alice, by=bob)
     browser.sign_in("alice")
     assert browser.is_signed_in
     event = AuditEvent.objects.get(action="user.approved")
@@ -134,7 +134,7 @@ def test_restoring_is_no_way_past_the_waiting_list(github, browser, settings):
     settings.SIGNUP_POLICY = "waitlist"
     browser.sign_in("alice")
     alice = User.objects.get()
-    assert not people.restore(user=alice, by=None)
+    assert not users.restore(user=alice, by=None)
     alice.refresh_from_db()
     assert not alice.is_active
 

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from accounts.models import AuditEvent
-from accounts.services import people
+from accounts.services import users
 from tests.accounts.browsing import Browser, text_of
 from tests.conftest import APIClient, token_of
 
@@ -14,7 +14,7 @@ SUSPENDED = {"error": "This account is suspended. Ask an operator of this server
 
 def test_tokens_answer_403_from_the_next_request_on(alice, alice_api):
     assert alice_api.get("/api/integrations").status_code != 403
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     for answer in (alice_api.get("/api/integrations"), alice_api.post("/api/auth/logout")):
         assert (answer.status_code, answer.json()) == (403, SUSPENDED)
 
@@ -22,7 +22,7 @@ def test_tokens_answer_403_from_the_next_request_on(alice, alice_api):
 def test_browsers_are_out_from_the_next_request_on(alice, browser_of):
     browsers = [browser_of(alice), browser_of(alice)]
     assert all(browser.is_signed_in for browser in browsers)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     assert not any(browser.is_signed_in for browser in browsers)
     assert not Session.objects.exists()
 
@@ -35,7 +35,7 @@ def test_a_browser_whose_session_was_missed_is_out_all_the_same(alice, browser_o
 
 def test_signing_in_again_leads_nowhere(github, browser):
     browser.sign_in("alice")
-    people.suspend(user=_only_person(), by=None)
+    users.suspend(user=_only_person(), by=None)
     again = Browser()
     page = again.sign_in("alice")
     assert (page.status_code, "This account is suspended" in text_of(page)) == (403, True)
@@ -44,7 +44,7 @@ def test_signing_in_again_leads_nowhere(github, browser):
 
 def test_another_person_notices_nothing(alice, bob, bob_api, browser_of):
     browser = browser_of(bob)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
     assert browser.is_signed_in
     assert bob_api.post("/api/auth/logout").status_code == 200
 
@@ -52,8 +52,8 @@ def test_another_person_notices_nothing(alice, bob, bob_api, browser_of):
 def test_restoring_makes_tokens_work_again_but_not_browsers(alice, alice_api, browser_of):
     browser = browser_of(alice)
     browser.get("/account/apps")
-    people.suspend(user=alice, by=None)
-    assert people.restore(user=alice, by=None)
+    users.suspend(user=alice, by=None)
+    assert users.restore(user=alice, by=None)
     assert alice_api.post("/api/auth/logout").status_code == 200
     assert not browser.is_signed_in
 
@@ -61,14 +61,14 @@ def test_restoring_makes_tokens_work_again_but_not_browsers(alice, alice_api, br
 def test_a_revoked_token_stays_revoked_when_its_person_is_restored(alice):
     api = APIClient(token_of(alice))
     api.post("/api/auth/logout")
-    people.suspend(user=alice, by=None)
-    people.restore(user=alice, by=None)
+    users.suspend(user=alice, by=None)
+    users.restore(user=alice, by=None)
     assert api.post("/api/auth/logout").status_code == 401
 
 
 def test_suspending_and_restoring_are_recorded_once_each(alice, bob):
-    assert [people.suspend(user=alice, by=bob), people.suspend(user=alice, by=bob)] == [True, False]
-    assert [people.restore(user=alice, by=bob), people.restore(user=alice, by=bob)] == [True, False]
+    assert [users.suspend(user=alice, by=bob), users.suspend(user=alice, by=bob)] == [True, False]
+    assert [users.restore(user=alice, by=bob), users.restore(user=alice, by=bob)] == [True, False]
     events = AuditEvent.objects.order_by("id").values_list("action", "actor_id", "target_id")
     assert list(events) == [
         ("user.suspended", bob.pk, str(alice.pk)),
@@ -77,4 +77,4 @@ def test_suspending_and_restoring_are_recorded_once_each(alice, bob):
 
 
 def _only_person():
-    return people.User.objects.get()
+    return users.User.objects.get()

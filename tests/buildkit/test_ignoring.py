@@ -2,7 +2,7 @@
 
 import pytest
 
-from buildkit.ignoring import IgnoreFile, fits, has_wildcards
+from buildkit.ignore_file import IgnoreFile, fits, has_wildcards
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from clouddev import sshkeys
+from clouddev import ssh_keys
 from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import database_name_of, linux_user_of, new_fly_name
 from clouddev.services.offers import STAYS
-from clouddev.services.provisioning import placing, shape
-from deployments.clients.fly import Fly
-from deployments.models import FlyApp
+from clouddev.services.provisioning import machine_config, placement
+from fly.clients.machines_api import Fly
+from fly.models import FlyApp
 from tests.sandbox_process import SandboxProcess
 
 State, Role = Machine.State, Member.Role
 # Made once: what tests want to know of a key doesn't depend on which one it is.
-PAIR = sshkeys.generate(comment="crayon tests")
+PAIR = ssh_keys.generate(comment="crayon tests")
 _APP_STATES = {State.CREATING: FlyApp.State.INTENDED, State.FAILED: FlyApp.State.GONE}
 
 
@@ -94,12 +94,14 @@ def put_at_fly(machine: Machine, sandbox: SandboxProcess, fly_state: str = "star
     fly, app = Fly.from_settings(), machine.fly_app_id
     sandbox.add_fly_app(app, network=machine.fly_app.network)
     fly.assign_address(app, kind="v6")
-    volume = fly.create_volume(app, name=shape.VOLUME_NAME, region=machine.region, size_gb=10, compute=shape.guest())
+    volume = fly.create_volume(
+        app, name=machine_config.VOLUME_NAME, region=machine.region, size_gb=10, compute=machine_config.guest()
+    )
     made = fly.create_machine(
         app,
-        name=placing.MACHINE_NAME,
+        name=placement.MACHINE_NAME,
         region=machine.region,
-        config=shape.config(volume_id=volume.id, metadata={"crayon_machine": str(machine.pk)}),
+        config=machine_config.config(volume_id=volume.id, metadata={"crayon_machine": str(machine.pk)}),
     )
     sandbox.fly_machine(made.id, state=fly_state)
     machine.fly_machine_id, machine.volume_id, machine.fly_state = made.id, volume.id, fly_state

@@ -10,11 +10,11 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from clouddev.clients.data_database import DataDatabase
-from tests.clouddev.at_work import Workshop
 from tests.clouddev.data_databases import data_database, superuser_url
+from tests.clouddev.worker_harness import Workshop
 from tests.gunicorn_process import GunicornProcess
+from tests.job_worker_process import Ground, Nursery
 from tests.sandbox_process import SandboxProcess
-from tests.worker_process import Ground, Nursery
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from clouddev import sshkeys
+from clouddev import ssh_keys
 from dev.openssh import sshd_path
 from dev.ports import LOOPBACK, free_port
 
@@ -32,7 +32,7 @@ class SSHServer:
 
     def __init__(self, folder: Path, authorized: str) -> None:
         self._folder, self._port = folder, free_port()
-        host = sshkeys.generate("host")
+        host = ssh_keys.generate("host")
         (folder / "known_hosts").write_text(f"[{LOOPBACK}]:{self._port} {host.public}\n")
         (folder / "authorized_keys").write_text(f"{authorized}\n")
         config = {

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from clouddev.models import CronRun
 from clouddev.services import cron
-from clouddev.services.cron import carrying
+from clouddev.services.cron import run_steps
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import make_job
 
@@ -84,5 +84,5 @@ def test_one_that_is_killed_while_it_asks_the_machine_is_followed_by_none_that_a
     wait_until_dead(workers.start(point))
     workers.start()
     run = wait_for_the_end()
-    assert (run.state, run.error) == ("failed", f"Starting the workflow was interrupted. {carrying.MAYBE_STARTED}")
+    assert (run.state, run.error) == ("failed", f"Starting the workflow was interrupted. {run_steps.MAYBE_STARTED}")
     assert len(started(sandbox)) == point.startswith("after")

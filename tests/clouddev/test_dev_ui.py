@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from clouddev.devui import Signer, Use
+from clouddev.machine_tokens import Signer, Use
 from clouddev.models import Machine, MachineToken, WebhookToken
 from tests.accounts.browsing import Browser
 from tests.clouddev.builders import add_member, make_machine

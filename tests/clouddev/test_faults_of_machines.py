@@ -9,10 +9,10 @@ from psycopg import sql
 
 from clouddev.models import Machine
 from clouddev.services import provisioning
-from clouddev.services.provisioning import shape
-from deployments.clients.fly import Fly
-from deployments.clients.fly import client as fly_client
-from tests.clouddev.at_work import ENVIRONMENT, OWN_DATABASE, require_sentence
+from clouddev.services.provisioning import machine_config
+from fly.clients.machines_api import Fly
+from fly.clients.machines_api import client as fly_client
+from tests.clouddev.worker_harness import ENVIRONMENT, OWN_DATABASE, require_sentence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Machine.State
@@ -51,8 +51,8 @@ REGIONS = ("iad", "ewr", "yyz", "ord")
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     """Everything a tenth as long as usual."""
-    monkeypatch.setattr("config.core.attempts._PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("clouddev.services.provisioning.attempts._PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("core.leases._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("clouddev.services.provisioning.lease._PAUSE_SECONDS", 0.2)
     monkeypatch.setattr("clouddev.clients.data_database.errors._RETRY_SECONDS", 0.05)
 
     @lru_cache
@@ -72,7 +72,7 @@ def _impatient(monkeypatch):
 @pytest.fixture
 def hasty(monkeypatch):
     """Where every try fails, there is nothing to wait for."""
-    monkeypatch.setattr("config.core.attempts._PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr("core.leases._PAUSE_SECONDS", 0.005)
 
 
 def require_met(sandbox):
@@ -111,7 +111,11 @@ def leave_unfinished(workshop, machine, question):
         workshop.sandbox.fly_machine(machine.fly_machine_id, state="stopped")
     else:
         Fly.from_settings().create_volume(
-            machine.fly_app_id, name=shape.VOLUME_NAME, region="iad", size_gb=10, compute=shape.guest()
+            machine.fly_app_id,
+            name=machine_config.VOLUME_NAME,
+            region="iad",
+            size_gb=10,
+            compute=machine_config.guest(),
         )
     Machine.objects.filter(pk=machine.pk).update(state=State.CREATING, ready_at=None)
 

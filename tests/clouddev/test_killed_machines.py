@@ -6,12 +6,12 @@ import pytest
 
 from clouddev.models import Machine
 from clouddev.services import provisioning
-from tests.clouddev.at_work import require_sentence, wait_for
+from tests.clouddev.worker_harness import require_sentence, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Machine.State
 _WORK = "clouddev.services.provisioning"
-_FLY = "deployments.clients.fly"
+_FLY = "fly.clients.machines_api"
 _DATABASE = "clouddev.clients.data_database"
 NOT_TAKEN = [f"before {_WORK}.working:take"]
 MAKING = [
@@ -19,7 +19,7 @@ MAKING = [
     f"before {_FLY}.apps:AppCalls.create_app",
     f"after {_FLY}.apps:AppCalls.create_app",
     f"after {_FLY}.apps:AppCalls.assign_address",
-    "after deployments.services.fly_apps:ensure",
+    "after fly.services.fly_apps:ensure",
     f"before {_DATABASE}.client:DataDatabase.provision",
     f"before {_DATABASE}.making:_grant_database",
     f"after {_DATABASE}.client:DataDatabase.provision",
@@ -39,7 +39,7 @@ REMOVING = [
     f"before {_WORK}.working:remove_outside",
     f"before {_FLY}.apps:AppCalls.delete_app",
     f"after {_FLY}.apps:AppCalls.delete_app",
-    "after deployments.services.fly_apps:remove",
+    "after fly.services.fly_apps:remove",
     f"before {_DATABASE}.client:DataDatabase.drop",
     f"before {_DATABASE}.dropping:_drop_things",
     f"before {_DATABASE}.dropping:_drop_role",

@@ -14,8 +14,8 @@ from django.db import connection
 from accounts.models import AuditEvent
 from clouddev.models import Machine
 from clouddev.services import provisioning
-from tests.clouddev.at_work import wait_for
 from tests.clouddev.data_databases import superuser_url
+from tests.clouddev.worker_harness import wait_for
 from tests.conftest import token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,7 +24,7 @@ CREATE = ("/api/cloud-dev/create", {"appName": "studio", "envVars": {"MARKER": "
 DESTROY = ("/api/cloud-dev/destroy", {"appName": "studio"})
 # The tables that a request writes to, in its order; whoever has the lock keeps it waiting there.
 TABLES_OF_CREATE = [
-    "deployments_flyapp",
+    "fly_flyapp",
     "clouddev_machine",
     "clouddev_member",
     "accounts_auditevent",

@@ -9,8 +9,8 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from clouddev.dashboard import figures, machines_by_day, machines_by_state
 from clouddev.models import IdlePolicy, Machine, Member, Offer, WebhookToken
-from clouddev.services import at_fly, counting
-from deployments.models import Discrepancy
+from clouddev.services import fly_states, state_counts
+from fly.models import Discrepancy
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.deployments.builders import make_deployment, make_discrepancy
@@ -110,11 +110,11 @@ def test_what_differs_at_fly_says_which_machine_it_is_about(browser, alice):
     machine = make_machine(alice, "studio")
     make_discrepancy(machine.fly_app_id, Discrepancy.Kind.MISSING)
     make_discrepancy(make_deployment(alice, "shop").fly_app_id, Discrepancy.Kind.MISSING)
-    html = browser.get("/admin/deployments/discrepancy/").content.decode()
+    html = browser.get("/admin/fly/discrepancy/").content.decode()
     assert ("machine studio" in html, "deployment shop" in html) == (True, True)
     page = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()
-    assert f"/admin/deployments/discrepancy/?q={machine.fly_app_id}" in page
-    assert "machine studio" in browser.get("/admin/deployments/flyapp/").content.decode()
+    assert f"/admin/fly/discrepancy/?q={machine.fly_app_id}" in page
+    assert "machine studio" in browser.get("/admin/fly/flyapp/").content.decode()
 
 
 def test_cron_jobs_and_their_runs_are_there_to_be_read_without_what_they_are_given(browser, alice):
@@ -187,7 +187,7 @@ def test_one_selected_machine_is_destroyed_after_its_name_was_typed(browser, ali
 
 
 def test_more_machines_than_a_page_names_are_not_destroyed_at_once(browser, alice, monkeypatch):
-    monkeypatch.setattr("accounts.admin.deeds.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("core.admin_actions.MOST_AT_ONCE", 2)
     machines = [make_machine(alice, f"studio-{number}") for number in range(3)]
     form = {"action": "destroy_selected", "_selected_action": [str(machine.pk) for machine in machines]}
     for more in ({}, {"post": "yes", "name": "destroy 3"}):
@@ -369,10 +369,10 @@ def test_the_chart_shows_machines_by_state_as_they_were_last_counted_each_day(al
     make_in("stopped", alice, "one")
     for back, word in ((14, "started"), (1, "started"), (0, "stopped")):
         Machine.objects.update(fly_state=word)
-        counting.count_states(now=NOW - back * DAY)
+        state_counts.count_states(now=NOW - back * DAY)
     for number, state in enumerate([State.READY, State.CREATING, State.DESTROYING, State.UNDOING, State.FAILED]):
         make_in("started", bob, f"machine-{number}", state=state)
-    counting.count_states(now=NOW)
+    state_counts.count_states(now=NOW)
 
     chart = machines_by_state(now=NOW)
     assert chart.sentence == "Machines today: 1 running, 1 stopped, 2 being made or removed and 2 failed."
@@ -387,27 +387,27 @@ def test_what_fly_says_is_written_down_for_machines_that_are_ready(alice, sandbo
     gone = make_in("started", alice, "gone")
     failed = make_machine(alice, "failed", state=State.FAILED)
     sandbox.fly_machine(studio.fly_machine_id, state="stopped")
-    assert at_fly.note_states() == 2
-    assert at_fly.note_states() == 0
+    assert fly_states.note_states() == 2
+    assert fly_states.note_states() == 0
     words = dict(Machine.objects.values_list("pk", "fly_state"))
     assert words == {studio.pk: "stopped", gone.pk: "unknown", failed.pk: ""}
 
 
 def test_fly_is_not_asked_of_machines_when_none_is_ready(alice, sandbox):
     make_machine(alice, "failed", state=State.FAILED)
-    assert at_fly.note_states() == 0
+    assert fly_states.note_states() == 0
     assert sandbox.requests("fly") == []
 
 
 def test_without_a_token_for_fly_nothing_is_asked_nor_warned_of(alice, settings, caplog):
     make_machine(alice, "studio", fly_state="started")
     settings.FLY_API_TOKEN = ""
-    assert at_fly.note_states() == 0
+    assert fly_states.note_states() == 0
     assert caplog.text == ""
 
 
 def test_while_fly_cannot_be_asked_its_last_word_stays(alice, sandbox):
     make_machine(alice, "studio", sandbox=sandbox)
     sandbox.faults(target="fly", status=503)
-    assert at_fly.note_states() == 0
+    assert fly_states.note_states() == 0
     assert Machine.objects.get().fly_state == "started"

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from clouddev.models import Machine
-from deployments.models import FlyApp
+from fly.models import FlyApp
 from tests.clouddev.data_databases import query
 from tests.conftest import make_person, token_of
-from tests.deployments.at_fly import apps_at_fly, at_once, kinds_at_fly
+from tests.fly.fly_assertions import apps_at_fly, at_once, kinds_at_fly
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(150)]
 PEOPLE = 40

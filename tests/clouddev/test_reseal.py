@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from clouddev.models import Machine
 from clouddev.models.machines import KeyLost
 from clouddev.services import provisioning
-from config.core.crypto import keyring
-from tests.clouddev.api.asking import said
+from core.crypto import keyring
+from tests.clouddev.api.expectations import said
 from tests.clouddev.builders import PAIR, make_machine
 from tests.conftest import APIClient, token_of
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import urllib3
 
-from integrations.clients.nango import Nango, UnknownConnection
-from integrations.credentials import APIKeyCredentials
+from integrations.credential_types import APIKeyCredentials
+from integrations.sources.nango import Nango, UnknownConnection
 from tests.sandbox_process import SandboxProcess
 
 PROVIDER = "private-api-generic"

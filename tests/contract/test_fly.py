@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from deployments.clients.fly import (
+from dev.pytest_environment import CONTRACT_FLY
+from fly.clients.machines_api import (
     Fly,
     FlyRefusesToken,
     NameTaken,
@@ -29,7 +30,6 @@ from deployments.clients.fly import (
     UnknownMachine,
     UnknownVolume,
 )
-from dev.pytest_environment import CONTRACT_FLY
 
 # Kept apart from the settings, which point at the sandbox.
 REAL = tuple(os.environ.get(name, "") for name in CONTRACT_FLY.values())

@@ -20,7 +20,9 @@ import pytest
 import urllib3
 
 from dev.pytest_environment import CONTRACT_NANGO
-from integrations.clients.nango import (
+from integrations.credential_types import APIKeyCredentials, BasicCredentials
+from integrations.nango_ids import is_email_for_nango
+from integrations.sources.nango import (
     CredentialsNotAccepted,
     CredentialsRejected,
     ImportRefused,
@@ -32,8 +34,6 @@ from integrations.clients.nango import (
     UnknownConnection,
     UnknownIntegration,
 )
-from integrations.credentials import APIKeyCredentials, BasicCredentials
-from integrations.identifiers import is_email_for_nango
 from tests.contract.nango_stage import CALLS_A_MINUTE, CREDENTIALS, PROVIDER, REFUSED, Pace, PacedNango, Stage
 
 # Kept apart from the settings, which point at the sandbox.

@@ -5,7 +5,7 @@ import pickle
 import pytest
 from django.core.cache.backends.redis import RedisCache
 
-from config.core.cache import Serializer
+from core.cache import Serializer
 from dev.redis import ThrowawayRedis
 
 

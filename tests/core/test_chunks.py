@@ -9,8 +9,8 @@ import pytest
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import IterUnreader
 
-from config.connections import BodyTooLarge, Chunks, Unreader
-from config.core.bodies import SMALL_BODY
+from config.client_connections import BodyTooLarge, Chunks, Unreader
+from core.streamed_bodies import SMALL_BODY
 
 PARTS = [
     b"0",

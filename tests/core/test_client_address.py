@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from config.core.requests import client_address, networks_of
+from core.request_context import client_address, networks_of
 
 
 def address(peer="10.0.0.1", **headers):

@@ -1,13 +1,13 @@
-"""Bodies that are read as they come (`config/messages.py`): no more is waited for than the first byte."""
+"""Bodies that are read as they come (`config/http_messages.py`): no more is waited for than the first byte."""
 
 import socket
 
 import pytest
 from gunicorn.config import Config
 
-from config.connections import Unreader
-from config.messages import ComingRequest
-from tests.hostile.wire import request
+from config.client_connections import Unreader
+from config.http_messages import ComingRequest
+from tests.fuzz.wire import request
 
 
 @pytest.fixture

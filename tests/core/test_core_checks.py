@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.core.checks import one_way_to_the_client_address, public_address_is_https, shared_counts
+from core.checks import one_way_to_the_client_address, public_address_is_https, shared_counts
 
 
 def ids(messages):

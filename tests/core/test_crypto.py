@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.core.crypto import CannotOpen, Keyring, derived_keyring, digest, keyring, parse_keys, random_hex
+from core.crypto import CannotOpen, Keyring, derived_keyring, digest, keyring, parse_keys, random_hex
 
 OLD, NEW = b"o" * 32, b"n" * 32
 PLACE = "table.column:1"

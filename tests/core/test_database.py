@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from config.core.database import fetch_row
+from core.database import fetch_row
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import Client
 
-from config.core.sessions import SessionStore
-from config.core.worker_process import JobThreads
+from core.job_worker import JobThreads
+from core.sessions import SessionStore
 from tests.conftest import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from config.core.errors import Conflict, TooManyRequests, UpstreamFailed
+from core.errors import Conflict, TooManyRequests, UpstreamFailed
 
 pytestmark = pytest.mark.django_db
 

@@ -15,21 +15,21 @@ from procrastinate.contrib.django import app
 
 from accounts.models import User
 from accounts.services import cli_login, pruning
-from clouddev.services import cron, idle, offers, provisioning, variables, wishes
-from config.core import deleting
+from clouddev.services import cron, desired_state, idle_policy, kept_env, offers, provisioning
+from core import database
 from deployments.services import building
 from integrations.services import use_log
 from integrations.services.connect_links import forget_old
-from integrations.services.finishing import finish_left_behind
+from integrations.services.unfinished import finish_left_behind
 from tests.core.grown_tables import grow
 
 pytestmark = pytest.mark.django_db
 ROWS = 5000
 _DO: dict[str, Callable[[], object]] = {
     "accounts.prune": lambda: pruning.prune(now=timezone.now()),
-    "accounts.erase_sealed_tokens": lambda: cli_login.erase_what_is_over(now=timezone.now()),
+    "accounts.erase_sealed_tokens": lambda: cli_login.erase_expired_tokens(now=timezone.now()),
     "deployments.sweep": building.sweep,
-    "clouddev.sweep": lambda: (provisioning.sweep(), wishes.sweep(now=timezone.now())),
+    "clouddev.sweep": lambda: (provisioning.sweep(), desired_state.sweep(now=timezone.now())),
     "clouddev.tick": lambda: (cron.tick(now=timezone.now()), cron.sweep(now=timezone.now())),
     "clouddev.forget_cron_runs": lambda: (
         cron.forget_old_runs(now=timezone.now()),
@@ -38,8 +38,8 @@ _DO: dict[str, Callable[[], object]] = {
     "integrations.finish": lambda: finish_left_behind(now=timezone.now()),
     "integrations.forget_links": lambda: forget_old(now=timezone.now()),
     "integrations.prune_use_log": lambda: use_log.prune(now=timezone.now()),
-    "clouddev.forget_variables": lambda: variables.forget_over(now=timezone.now()),
-    "clouddev.look_for_idle": lambda: idle.look(now=timezone.now()),
+    "clouddev.forget_variables": lambda: kept_env.forget_over(now=timezone.now()),
+    "clouddev.look_for_idle": lambda: idle_policy.look(now=timezone.now()),
 }
 # These compare all that is here with all that is elsewhere, or count it, and read it from end to end for that. Of
 # what only ever grows, which is what is over, they read nothing.
@@ -47,7 +47,7 @@ _COMPARE = {
     "clouddev.note_states",
     "clouddev.reconcile",
     "deployments.machine_states",
-    "deployments.reconcile",
+    "fly.reconcile",
     "integrations.reconcile",
 }
 # procrastinate's own.
@@ -55,7 +55,7 @@ _LIBRARY = {"core.rescue_jobs", "core.forget_jobs"}
 
 
 def test_every_periodic_job_is_looked_at() -> None:
-    for module in ("config.core", "accounts", "integrations", "deployments", "clouddev"):
+    for module in ("core", "accounts", "fly", "integrations", "deployments", "clouddev"):
         importlib.import_module(f"{module}.tasks")
     assert {name for name, _ in app.periodic_registry.periodic_tasks} == {*_DO, *_COMPARE, *_LIBRARY}
 
@@ -69,7 +69,7 @@ def test_no_periodic_job_reads_a_table_from_end_to_end(alice: User) -> None:
 def test_pruning_goes_on_where_there_is_more_than_one_batch(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     grow(alice, ROWS)
     Session.objects.filter(session_key__startswith="a").delete()
-    monkeypatch.setattr(deleting, "_AT_ONCE", 50)
+    monkeypatch.setattr(database, "_DELETED_AT_ONCE", 50)
     pruned = pruning.prune(now=timezone.now())
     assert (pruned.logins, pruned.tokens) == (ROWS // 1000 + 1, 2 * ROWS // 1000)
     assert set(UserSession.objects.values_list("session_key", flat=True)) == set(
@@ -101,7 +101,7 @@ def _expensive(do: Callable[[], object]) -> Iterator[str]:
 _COMPARED_BY_NIGHT = {"django_session", "usersessions_usersession"}
 _GROW = {
     "accounts_accesstoken", "accounts_clilogin", "clouddev_cronjob", "clouddev_cronrun", "clouddev_machine",
-    "clouddev_offer", "deployments_build", "deployments_deployment", "deployments_flyapp", "integrations_connection",
+    "clouddev_offer", "deployments_build", "deployments_deployment", "fly_flyapp", "integrations_connection",
     *_COMPARED_BY_NIGHT,
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What `config/worker.py` takes from inside gunicorn, which promises none of it to stay.
+"""What `config/gunicorn_worker.py` takes from inside gunicorn, which promises none of it to stay.
 
 When one of these fails, gunicorn has a new version: read what it changed there, let the worker follow, run
-`tests/hostile` and `tests/bad_days`, then write the new value here.
+`tests/fuzz` and `tests/resilience`, then write the new value here.
 """
 
 import hashlib

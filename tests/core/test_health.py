@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
-from config.core import health
+from core import health
 from dev.redis import ThrowawayRedis
 
 UP = {"status": "UP", "database": "UP", "migrations": "UP", "cache": "UP"}

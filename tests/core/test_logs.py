@@ -8,8 +8,8 @@ import pytest
 from django.test import RequestFactory
 
 from accounts.services import cli_login
-from config.core.logs import JSONFormatter, TextFormatter, configuration
-from config.core.requests import begin_request, end_request
+from core.logs import JSONFormatter, TextFormatter, configuration
+from core.request_context import begin_request, end_request
 
 
 def record(message, *args, error=None):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from config.core.errors import TooManyRequests
-from config.core.network_limits import NetworkLimit, SharedLimit
-from config.core.ratelimits import RateLimit
-from config.core.requests import networks_of
+from core.errors import TooManyRequests
+from core.network_limits import NetworkLimit, SharedLimit
+from core.rate_limits import RateLimit
+from core.request_context import networks_of
 
 EACH = NetworkLimit("trying", 5, "minute")
 

@@ -7,13 +7,13 @@ import pytest
 from django.core.management import call_command
 from procrastinate.contrib.django import app
 
-from config.core import worker_process
+from core import job_worker
 
 SWEEPS = ["core.rescue_jobs", "deployments.sweep", "clouddev.sweep", "clouddev.tick"]
 
 
 def register():
-    for module in ("config.core.tasks", "deployments.tasks", "clouddev.tasks"):
+    for module in ("core.tasks", "fly.tasks", "deployments.tasks", "clouddev.tasks"):
         importlib.import_module(module)
 
 
@@ -32,7 +32,7 @@ def test_a_worker_serves_every_queue(monkeypatch, settings):
     async def serve(slots):
         served.append(slots)
 
-    monkeypatch.setattr(worker_process, "serve", serve)
+    monkeypatch.setattr(job_worker, "serve", serve)
     settings.WORKER_CONCURRENCY = 7
     call_command("worker")
     assert served == [{"builds": 7, "machines": 7, "cron": 3, "short": 3}]

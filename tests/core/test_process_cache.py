@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from django.core.cache import cache
 
-from config.core import process_cache
+from core import process_cache
 from tests.accounts.threads import at_once
 
 MEGABYTE = 1024 * 1024
@@ -20,7 +20,7 @@ def kept(numbers: range) -> list[int]:
 
 
 def test_it_is_what_this_server_keeps_things_in_without_redis(settings):
-    assert settings.CACHES["default"]["BACKEND"] == "config.core.process_cache.ProcessCache"
+    assert settings.CACHES["default"]["BACKEND"] == "core.process_cache.ProcessCache"
 
 
 def test_it_grows_no_further_than_so_many_bytes_whatever_is_put_in():

@@ -6,7 +6,7 @@ import os
 import tarfile
 import zlib
 
-from tests.deployments.packing import (
+from tests.deployments.archive_builder import (
     described,
     entry,
     folder,

@@ -7,8 +7,9 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from deployments.models import Build, BuildLogChunk, Deployment, Discrepancy, FlyApp
-from deployments.names import new_fly_name
+from deployments.models import Build, BuildLogChunk, Deployment
+from fly.models import Discrepancy, FlyApp
+from fly.names import new_fly_name
 
 State = Build.State
 IMAGE = "registry.fly.io/crayon-0000000000000000:deployment-1"

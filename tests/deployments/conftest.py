@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.deployments.at_work import WorkGround
+from tests.deployments.worker_harness import WorkGround
 from tests.gunicorn_process import GunicornProcess
+from tests.job_worker_process import Ground, Nursery
 from tests.sandbox_process import SandboxProcess
-from tests.worker_process import Ground, Nursery
 
 
 @pytest.fixture(scope="session")

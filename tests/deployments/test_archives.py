@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from deployments import archives
 from deployments.archives import Limits
-from tests.deployments.attacks import ATTACKS, TANGLED, TOO_LARGE
-from tests.deployments.packing import (
+from tests.deployments.archive_builder import (
     DOCKERFILE,
     described,
     entry,
@@ -29,6 +28,7 @@ from tests.deployments.packing import (
     symlink,
     tar,
 )
+from tests.deployments.attacks import ATTACKS, TANGLED, TOO_LARGE
 
 LIMITS = Limits(expanded=20 << 20, entries=200)
 WIDE = "名前/ﬁle \uff0f name.txt"

@@ -13,9 +13,9 @@ from django.core.files.temp import NamedTemporaryFile
 
 from config import storage
 from deployments.models import Build
-from deployments.services import stored_archives
+from deployments.services import archive_storage
+from tests.deployments.archive_builder import entry, packed
 from tests.deployments.builders import make_deployment
-from tests.deployments.packing import entry, packed
 from tests.deployments.s3 import Store, running_store
 
 MEGABYTE = 1 << 20
@@ -79,9 +79,9 @@ def test_one_that_is_gone_is_a_file_that_is_not_found(store):
 
 def test_removing_can_be_repeated(store):
     save(b"x")
-    stored_archives.remove(NAME)
+    archive_storage.remove(NAME)
     assert store.objects == {}
-    stored_archives.remove(NAME)
+    archive_storage.remove(NAME)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployments import archives
-from tests.deployments.packing import (
+from tests.deployments.archive_builder import (
     DOCKERFILE,
     described,
     entry,

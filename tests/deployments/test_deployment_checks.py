@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.checks import apps_answer_in_public, archives_reach_the_workers
+from deployments.checks import archives_reach_the_workers
 
 FOLDER, BUCKET = "django.core.files.storage.FileSystemStorage", "storages.backends.s3.S3Storage"
 TOKEN = "sandbox-fly-org-token"
@@ -39,39 +39,3 @@ def test_e032_says_what_to_set(settings):
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": FOLDER}}
     [message] = archives_reach_the_workers(None)
     assert message.hint == "Set S3_BUCKET and its key."
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://{app}.fly.dev",
-        "https://apps.example.com/{app}",
-        "https://203.0.114.7/{app}",
-        "https://[2a09:8280:1::1]/{app}",
-    ],
-)
-def test_e033_has_nothing_against_public_addresses(settings, address):
-    settings.DEBUG, settings.FLY_APP_URL = False, address
-    assert apps_answer_in_public(None) == []
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://{app}.fly.dev",
-        "https://localhost/{app}",
-        "https://{app}.localhost",
-        "https://LOCALHOST./{app}",
-        "https://127.0.0.1:8000/{app}",
-        "https://10.1.2.3/{app}",
-        "https://169.254.169.254/{app}",
-        "https://[::1]/{app}",
-        "https://[fdaa::3]/{app}",
-        "https://0.0.0.0/{app}",
-    ],
-)
-def test_e033_refuses_what_is_not_public_in_production_alone(settings, address):
-    settings.DEBUG, settings.FLY_APP_URL = False, address
-    assert [message.id for message in apps_answer_in_public(None)] == ["crayon.E033"]
-    settings.DEBUG = True
-    assert apps_answer_in_public(None) == []

@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from deployments.dashboard import builds_by_day
-from deployments.models import Build, Deployment, Discrepancy
+from deployments.models import Build, Deployment
+from fly.models import Discrepancy
 from tests.deployments.builders import IMAGE, make_build, make_deployment, make_discrepancy, make_worker
 from tests.operators import browser_of, make_operator
 
@@ -145,7 +146,7 @@ def test_the_list_of_apps_says_how_the_latest_build_of_each_stands(browser, alic
 
 
 @pytest.mark.parametrize(
-    "path", [BUILDS, APPS, "/admin/deployments/flyapp/", "/admin/deployments/discrepancy/"]
+    "path", [BUILDS, APPS, "/admin/fly/flyapp/", "/admin/fly/discrepancy/"]
 )  # fmt: skip
 def test_nothing_is_edited_added_or_deleted(browser, shop, path):
     make_build(shop)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from config.core import attempts
-from config.core.errors import ApplicationError
+from core import leases
+from core.errors import ApplicationError
 from deployments.models import Build
 from deployments.services import building
-from tests.deployments.at_work import archive_of
+from tests.deployments.worker_harness import archive_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARKER = "this-is-the-build-of-shop"
@@ -52,7 +52,7 @@ def shop(work, alice):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The second try comes at once."""
-    monkeypatch.setattr(attempts, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "_PAUSE_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize(("question", "fault"), FIRST_CASES, ids=str)

@@ -14,12 +14,14 @@ import pytest
 import urllib3
 from django.utils import timezone
 
-from deployments.models import Build, Deployment, FlyApp
-from deployments.services import pushing, reconciliation
+from deployments.models import Build, Deployment
+from deployments.services import pushes
+from fly.models import FlyApp
+from fly.services import reconciliation
 from tests.conftest import token_of
-from tests.deployments.at_fly import apps_at_fly, kinds_at_fly
-from tests.deployments.at_work import archive_of, wait_for, wait_until_held
-from tests.hostile.wire import read_answer, request
+from tests.deployments.worker_harness import archive_of, wait_for, wait_until_held
+from tests.fly.fly_assertions import apps_at_fly, kinds_at_fly
+from tests.fuzz.wire import read_answer, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARKER = "this-is-the-build-of-shop"
@@ -97,7 +99,7 @@ def test_after_a_push_that_was_killed_with_its_server_the_next_is_built(work, al
     build = Build.objects.get(pk=answer.json()["data"]["buildId"])
     work.nursery.start()
     work.wait_until_over(build)
-    pushing.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
+    pushes.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
 
     work.require_whole(build, MARKER)
     killed.refresh_from_db()
@@ -109,7 +111,7 @@ def test_what_a_killed_push_leaves_is_cleared_up_when_nobody_pushes_again(work, 
     kill_during(server, sandbox, PUSH, "POST */secrets", token_of(alice), master=False)
     assert work.ground.left_over()
 
-    pushing.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
+    pushes.sweep_unaccepted(now=timezone.now() + timedelta(minutes=11))
     counts = reconciliation.reconcile(now=timezone.now() + timedelta(minutes=11))
 
     assert (counts.abandoned, counts.missing, counts.unfinished) == (0, 0, 0)

@@ -9,15 +9,16 @@ import pytest
 from django.db import connection
 
 from accounts.models import AuditEvent
-from deployments.models import Build, Deployment, FlyApp
-from tests.deployments.at_fly import kinds_at_fly
-from tests.deployments.at_work import INTERRUPTED, archive_of, log_of, wait_for, wait_until_held
-from tests.worker_process import WorkerProcess
+from deployments.models import Build, Deployment
+from fly.models import FlyApp
+from tests.deployments.worker_harness import INTERRUPTED, archive_of, log_of, wait_for, wait_until_held
+from tests.fly.fly_assertions import kinds_at_fly
+from tests.job_worker_process import WorkerProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARKER = "this-is-the-build-of-shop"
 _BUILDING = "deployments.services.building"
-_FLY = "deployments.clients.fly.apps:AppCalls"
+_FLY = "fly.clients.machines_api.apps:AppCalls"
 WAITING = [f"before {_BUILDING}.running:take"]
 MAKING_THE_APP = [
     f"before {_FLY}.create_app",
@@ -34,7 +35,7 @@ BEFORE_FLYCTL = [
     f"after {_FLY}.deploy_token",
 ]
 WITH_FLYCTL = [
-    "after deployments.clients.flyctl.running:_GuardedProcess.__enter__",
+    "after fly.clients.flyctl.run:_GuardedProcess.__enter__",
     f"before {_BUILDING}.attempts:BuildAttempt.note_released",
 ]
 RELEASED = [
@@ -46,7 +47,7 @@ RELEASED = [
 OVER = [
     f"after {_BUILDING}.attempts:BuildAttempt.finish",
     f"before {_BUILDING}.ending:forget_archive",
-    "after deployments.services.stored_archives:remove",
+    "after deployments.services.archive_storage:remove",
 ]
 ASKING_LATER = [
     f"before {_BUILDING}:recheck",

@@ -7,9 +7,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from config.core.database import fetch_row
+from core.database import fetch_row
 from deployments.models import Build
-from deployments.services import builds, cancelation, logs, status
+from deployments.services import app_logs, builds, cancellation, status
 from tests.deployments.builders import make_build, make_deployment
 from tests.operators import make_operator
 
@@ -36,14 +36,14 @@ def expected(shop):
 
 def test_all_who_tell_it_mean_the_same(alice, shop, expected):
     assert status.status_of(caller=alice, app_name="shop", now=NOW).status == "running"
-    assert logs.logs_of(caller=alice, app_name="shop", offset=0).build_id == expected.pk
+    assert app_logs.logs_of(caller=alice, app_name="shop", offset=0).build_id == expected.pk
     assert builds.latest_builds([shop]) == {shop.pk: expected}
 
 
 def test_canceling_again_what_was_canceled_is_fine_though_another_push_never_came(alice, shop):
     make_build(shop, state=State.CANCELED, created_at=NOW - HOUR)
     make_build(shop, state=State.FAILED, created_at=NOW, accepted_at=None)
-    cancelation.cancel(caller=alice, app_name="shop", now=NOW)
+    cancellation.cancel(caller=alice, app_name="shop", now=NOW)
 
 
 def test_the_pages_show_it(alice, shop, expected):
@@ -68,7 +68,7 @@ def test_of_those_that_were_never_accepted_the_newest_counts_when_there_is_no_ot
     assert builds.latest_builds([shop]) == {shop.pk: newest}
 
 
-@pytest.mark.parametrize("statement", [status._FIND, logs._FIND], ids=["status", "logs"])
+@pytest.mark.parametrize("statement", [status._FIND, app_logs._FIND], ids=["status", "logs"])
 def test_an_index_leads_to_it_so_that_a_poll_reads_one_build(alice, shop, expected, statement):
     with connection.cursor() as cursor:
         # Few rows are read in a row otherwise.

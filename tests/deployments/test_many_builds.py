@@ -15,8 +15,8 @@ from django.utils import timezone
 from deployments.models import Build, Deployment
 from deployments.services import building
 from tests.conftest import make_person
-from tests.deployments.at_fly import apps_at_fly
-from tests.deployments.at_work import INTERRUPTED, archive_of, log_of
+from tests.deployments.worker_harness import INTERRUPTED, archive_of, log_of
+from tests.fly.fly_assertions import apps_at_fly
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 BUILDS, PEOPLE, APPS_OF_EACH, WORKERS, KILLS = 50, 6, 3, 2, 7

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dev import children
+from dev import subprocesses
 from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ class Dev:
         marks = (str(self.state), f"127.0.0.1:{self.port}", str(self.sandbox_port))
         found = set()
         for pid in all_processes():
-            words = children.command_line(pid)
+            words = subprocesses.command_line(pid)
             environment = environment_of(pid)
             if f"DEV_STATE={self.state}" in environment or any(mark in " ".join(words) for mark in marks):
                 found.add(pid)
@@ -74,7 +74,7 @@ class Dev:
 
     def running(self, word: str) -> set[int]:
         """Return those of them that have this word in their command line."""
-        return {pid for pid in self.processes() if word in children.command_line(pid)}
+        return {pid for pid in self.processes() if word in subprocesses.command_line(pid)}
 
 
 RunDev = Callable[..., Dev]

@@ -104,7 +104,7 @@ def table() -> dict[str, str]:
 
 
 def test_only_the_readers_touch_the_environment() -> None:
-    for folder in ("config", "accounts", "integrations", "deployments", "clouddev"):
+    for folder in ("config", "core", "accounts", "fly", "integrations", "deployments", "clouddev"):
         for path in (ROOT / folder).rglob("*.py"):
             used = set(re.findall(r"os\.(?:environ|getenv)[^\n]*?\"([A-Z_]+)\"", path.read_text(encoding="utf-8")))
             assert used <= NOT_SETTINGS, f"{path} reads {used} past config.env"

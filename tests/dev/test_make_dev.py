@@ -80,9 +80,9 @@ def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: 
     [
         (b"GET /_/ready 200 1.08 ms f7edb4a300912b95\n", True),
         (b"POST /auth/cli 302 187.67 ms f7edb4a300912b95\n", True),
-        (b"2026-11-28 05:00:00,000 INFO - config.core: compared with Fly\n", True),
+        (b"2026-11-28 05:00:00,000 INFO - core: compared with Fly\n", True),
         (b"[2026-11-28 05:00:00 +0000] [12] [INFO] Starting gunicorn\n", True),
-        (b"2026-11-28 05:00:00,000 WARNING f7edb4a3 accounts.signin: sign-in failed: SignInRefused\n", False),
+        (b"2026-11-28 05:00:00,000 WARNING f7edb4a3 accounts.allauth_adapters: sign-in failed: SignInRefused\n", False),
         (b"2026-11-28 05:00:00,000 ERROR - django: INFO is part of this\n", False),
         (b"[2026-11-28 05:00:00 +0000] [12] [ERROR] Worker failed\n", False),
         (b"Traceback (most recent call last):\n", False),

@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dev.beside import noted, with_noted
+from dev.default_env import server_environment
 from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.postgres import address_of_running
-from dev.presets import server_environment
+from dev.running_instance import noted, with_noted
 from dev.state import FolderLock
 from tests.dev.dev_process import KEPT_VARIABLES, ROOT, Dev, RunDev
 from tests.dev.newcomer import Browser, CommandLine

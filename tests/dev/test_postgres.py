@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from dev import children
-from dev.account import ServerAccount
+from dev import subprocesses
 from dev.binaries import available
 from dev.cluster import Cluster, server_environment
 from dev.errors import DevelopmentError, FolderInUseError
+from dev.os_account import ServerAccount
 from dev.postgres import EmbeddedPostgres
 from dev.state import FolderLock
 
@@ -135,7 +135,7 @@ def test_stopping_leaves_no_process_and_keeps_the_data(state: Path) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     server.stop()
-    assert children.command_line(pid) == []
+    assert subprocesses.command_line(pid) == []
     started = time.monotonic()
     with EmbeddedPostgres(state=state, fsync=False) as again:
         assert time.monotonic() - started < 3, "a second start is quick"
@@ -193,10 +193,10 @@ def test_killing_the_launcher_harms_nothing(state: Path) -> None:
     launcher.kill()
     launcher.wait()
     if sys.platform == "linux":
-        assert children.wait_until_gone(pid, patience=5), "the kernel shuts the server down"
+        assert subprocesses.wait_until_gone(pid, patience=5), "the kernel shuts the server down"
     with EmbeddedPostgres(state=state, fsync=False) as again:
         assert answer(again.url, "SELECT answer FROM kept") == (42,)
-    assert children.command_line(pid) == []
+    assert subprocesses.command_line(pid) == []
 
 
 def test_a_server_left_behind_is_stopped_by_the_next_start(state: Path) -> None:

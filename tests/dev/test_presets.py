@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from clouddev.devui import Signer
-from config.core.crypto import parse_keys
+from clouddev.machine_tokens import Signer
+from core.crypto import parse_keys
+from dev.default_env import kept_keys, server_environment
 from dev.errors import DevelopmentError
 from dev.options import Options
-from dev.presets import kept_keys, server_environment
 
 NAMES = {"SECRET_KEY", "ENCRYPTION_KEYS", "DEV_UI_JWT_PRIVATE_KEY"}
 

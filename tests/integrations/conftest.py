@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.callers import caller_of
+from accounts.bearer import caller_of
 from accounts.models import User
 from integrations.models import Connection
 from integrations.services import credential_cache

@@ -4,9 +4,9 @@ import pytest
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from integrations.clients.nango import Nango
 from integrations.models import Connection, StrangeConnection
 from integrations.services.reconciliation import reconcile_connections
+from integrations.sources.nango import Nango
 from tests.integrations.conftest import credentials, event, own
 from tests.operators import browser_of, make_operator
 

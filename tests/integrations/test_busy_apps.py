@@ -2,9 +2,9 @@
 
 import pytest
 
-from config.core import ratelimits
-from integrations.clients.nango import Nango
-from integrations.services.flights import Flights
+from core import rate_limits
+from integrations.services.single_flight import Flights
+from integrations.sources.nango import Nango
 from tests.accounts.threads import at_once
 from tests.integrations.conftest import credentials
 
@@ -60,7 +60,7 @@ def test_the_limit_is_what_nango_says_it_is(alice, alice_api, bob, bob_api, conn
     sandbox.settings(rate_limit_per_minute=40)
     credentials(alice_api, hers)
     assert Nango.from_settings().calls_a_minute == 40
-    ratelimits.forget_all()
+    rate_limits.forget_all()
 
     statuses = [credentials(alice_api, hers).status_code for _ in range(40)]
     assert statuses == [200] * 36 + [429] * 4

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AccessToken, AuditEvent, Membership
-from accounts.services import people
+from accounts.services import users
 from integrations.models import Connection, ConnectLink
 from integrations.services import connect_links
 from tests.accounts.threads import at_once
@@ -182,7 +182,7 @@ def test_it_ends_with_its_time_and_with_its_tools_access(alice, link, end):
 
 def test_a_suspended_person_gets_no_further(alice, link):
     browser = browser_of(alice)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
 
     for answer in (look(browser, link), press(browser, link)):
         assert answer.status_code == 302

@@ -3,8 +3,8 @@
 import pytest
 
 from accounts.models import AuditEvent
-from integrations.clients.nango import shapes
 from integrations.models import Connection
+from integrations.sources.nango import types
 from tests.integrations.conftest import at_nango, own
 
 PATH = "/api/nango/connect-session"
@@ -175,7 +175,7 @@ def test_what_bears_anothers_tags_gets_no_reconnect_session(alice, bob, alice_ap
 
 def _session(link):
     told = {"token": "visibly-fake", "connect_link": link, "expires_at": "2030-01-01T00:00:00.000Z"}
-    return shapes.connect_session({"data": told})
+    return types.connect_session({"data": told})
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def _session(link):
     ],
 )
 def test_a_link_that_would_break_the_pages_policy_or_lead_astray_is_none(link):
-    with pytest.raises(shapes.Unreadable):
+    with pytest.raises(types.Unreadable):
         _session(link)
 
 

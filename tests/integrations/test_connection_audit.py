@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from integrations.models import Connection
-from integrations.services.ownership import Claimant, Found, adopt
+from integrations.services.access import Claimant, Found, adopt
 from tests.accounts.threads import at_once
 from tests.integrations.conftest import event, own
 

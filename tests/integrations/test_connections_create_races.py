@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from integrations.clients.nango import Nango
 from integrations.models import Connection
+from integrations.sources.nango import Nango
 from tests.integrations.conftest import at_nango, own
 
 PATH = "/api/connections/create"

@@ -3,8 +3,8 @@
 import pytest
 import urllib3
 
-from integrations.clients.nango import Nango
 from integrations.models import Connection
+from integrations.sources.nango import Nango
 from tests.integrations.conftest import own
 
 State = Connection.State

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from config.core import crypto
+from core import crypto
 from tests.integrations.conftest import credentials, own, place_of
 
 NOT_FOUND = {"error": "Connection not found"}

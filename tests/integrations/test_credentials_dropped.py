@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from config.core import process_cache
+from core import process_cache
 from integrations.models import Connection
 from integrations.services import credential_cache
 from integrations.services.reconciliation import reconcile_connections

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from integrations.clients.nango import client
 from integrations.models import Connection
+from integrations.sources.nango import client
 from tests.integrations.conftest import own
 
 

@@ -7,9 +7,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from config.core.outgoing import Service
+from core.http_client import Service
 from integrations.models import Connection, Tombstone
-from integrations.services import ownership, tombstones
+from integrations.services import access, tombstones
 from integrations.services.reconciliation import reconcile_connections
 from integrations.tasks import forget_links
 from tests.integrations.conftest import at_nango, credentials, event, own
@@ -129,15 +129,15 @@ def test_what_is_made_at_nango_after_the_deletion_is_recorded_at_once(read, alic
 @pytest.mark.django_db(transaction=True)
 def test_who_records_while_the_deletion_is_being_written_waits_for_it(alice):
     row = own(alice, "main")
-    asked, counts = ownership.time.monotonic(), []
-    claimant = ownership.Claimant(alice.pk, alice.personal_organization.pk)
-    found = ownership.Found("acme", "main", "", needs_reconnect=False, claimant=claimant)
+    asked, counts = access.time.monotonic(), []
+    claimant = access.Claimant(alice.pk, alice.personal_organization.pk)
+    found = access.Found("acme", "main", "", needs_reconnect=False, claimant=claimant)
 
     def adopt():
         try:
             # As one that looked for rows before the deletion began would: none is known.
             counts.append(
-                ownership.adopt([found], asked=asked, found_by="list", actor=alice, now=timezone.now(), known={})
+                access.adopt([found], asked=asked, found_by="list", actor=alice, now=timezone.now(), known={})
             )
         finally:
             connection.close()

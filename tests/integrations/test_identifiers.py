@@ -3,8 +3,8 @@
 import pytest
 
 from accounts.models import AuditEvent
-from integrations.identifiers import cut_for_nango, is_connection_id
 from integrations.models import Connection
+from integrations.nango_ids import cut_for_nango, is_connection_id
 from tests.integrations.conftest import at_nango
 
 FOX = "\N{FOX FACE}"

@@ -97,7 +97,7 @@ def due(shared: None, alice_api: Any, sandbox: Any) -> None:
 
 
 def _key() -> str:
-    from integrations.clients.nango import Nango  # noqa: PLC0415 - after the settings are turned
+    from integrations.sources.nango import Nango  # noqa: PLC0415 - after the settings are turned
 
     return f"integrations-list:{Nango.from_settings().fingerprint}"
 

@@ -9,7 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from accounts.models import AuditEvent
 from integrations import tasks
 from integrations.models import Connection
-from integrations.services.finishing import finish_left_behind
+from integrations.services.unfinished import finish_left_behind
 from tests.integrations.conftest import at_nango, own
 from tests.operators import browser_of, make_operator
 

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from accounts.services import people
+from accounts.services import users
 from integrations.models import Connection
 from integrations.services import webhooks
 from tests.integrations.conftest import WEBHOOK_KEY as KEY
@@ -235,7 +235,7 @@ def test_what_a_suspended_person_connects_with_an_earlier_link_is_nobodys(alice,
     connect(alice, connection_id="main")
     if recorded:
         own(alice, "main", state=State.CLAIMING)
-    people.suspend(user=alice, by=None)
+    users.suspend(user=alice, by=None)
 
     assert send(event(alice)).json() == DONE
     assert not Connection.objects.filter(state=State.ACTIVE).exists()

@@ -8,8 +8,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from integrations.clients.nango import client
 from integrations.models import Connection
+from integrations.sources.nango import client
 from tests.integrations.conftest import at_nango, own
 
 State = Connection.State

@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.utils import timezone
 
-from accounts.callers import caller_of
+from accounts.bearer import caller_of
 from accounts.models import AccessToken
 from integrations.models import CredentialUse
 from integrations.services import use_log

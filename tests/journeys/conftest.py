@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from dev.browser import chromium_path
 from tests.accounts.threads import at_once
 from tests.gunicorn_process import GunicornProcess
+from tests.job_worker_process import Ground, WorkerProcess
 from tests.sandbox_process import SandboxProcess
-from tests.worker_process import Ground, WorkerProcess
 
 _FLAGS = [
     "--no-sandbox",

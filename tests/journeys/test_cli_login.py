@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from accounts.models import User
-from accounts.services import people
+from accounts.services import users
 from tests.accounts.threads import at_once
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
@@ -157,7 +157,7 @@ def test_every_other_state_has_its_own_page(server, sandbox, person, tool):
     alice.reads("Page not found")
     alice.shoot("13-not-found")
 
-    at_once(lambda: people.suspend(user=User.objects.get(), by=None))
+    at_once(lambda: users.suspend(user=User.objects.get(), by=None))
     again = person()
     again.page.goto(tool().link)
     again.sign_in_at_github("alice")

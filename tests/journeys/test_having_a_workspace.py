@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from clouddev.clients.data_database import DataDatabase
 from tests.clouddev.data_databases import data_database
 from tests.gunicorn_process import GunicornProcess
-from tests.worker_process import Ground
+from tests.job_worker_process import Ground
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 # A worker starts and works meanwhile; on a machine that has other things to do, too.

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.deployments.at_work import archive_of
+from tests.deployments.worker_harness import archive_of
 from tests.gunicorn_process import GunicornProcess
-from tests.worker_process import Ground
+from tests.job_worker_process import Ground
 
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 COMMIT = "4f2a91c0d7e8"

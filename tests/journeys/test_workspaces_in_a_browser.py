@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from accounts.models import AuditEvent, User
 from clouddev.models import IdlePolicy, Machine, Offer
 from clouddev.services import offers
-from deployments.models import Discrepancy
+from fly.models import Discrepancy
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token, put_at_fly
 from tests.clouddev.cron_jobs import make_job, make_run

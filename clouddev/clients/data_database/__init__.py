@@ -1,5 +1,6 @@
 """The data database: a role and two schemas in it for each machine that brings no database of its own."""
 
+from clouddev.clients.data_database.admin_owned import Stray
 from clouddev.clients.data_database.client import DataDatabase, Provisioned
 from clouddev.clients.data_database.errors import (
     DataDatabaseBusy,
@@ -8,7 +9,6 @@ from clouddev.clients.data_database.errors import (
     DataDatabaseTimeout,
     ForeignName,
 )
-from clouddev.clients.data_database.strays import Stray
 
 __all__ = [
     "DataDatabase",

@@ -26,8 +26,9 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from psycopg import Connection
 
+from clouddev.clients.data_database.admin_owned import Stray, databases_to_look_at, strays_in
 from clouddev.clients.data_database.catalog import find_role, is_of, names_in, owners_of_schemas
-from clouddev.clients.data_database.connecting import connected, read_url, repeated
+from clouddev.clients.data_database.connection import connected, read_url, repeated
 from clouddev.clients.data_database.databases import (
     Surroundings,
     find_database,
@@ -35,12 +36,11 @@ from clouddev.clients.data_database.databases import (
     surroundings_of,
     wants_database,
 )
-from clouddev.clients.data_database.dropping import drop_workspace
+from clouddev.clients.data_database.drop import drop_workspace
 from clouddev.clients.data_database.errors import ForeignName
-from clouddev.clients.data_database.making import make_extension, make_workspace
-from clouddev.clients.data_database.strays import Stray, databases_to_look_at, strays_in
+from clouddev.clients.data_database.provision import make_extension, make_workspace
 from clouddev.names import is_database_name
-from config.core.errors import ApplicationError
+from core.errors import ApplicationError
 
 _QUICK_SECONDS = 10
 _PATIENCE_SECONDS = 3

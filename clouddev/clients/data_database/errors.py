@@ -2,7 +2,7 @@
 
 import psycopg
 
-from config.core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamTimeout
+from core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamTimeout
 
 _RETRY_SECONDS = 5
 # https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from clouddev.services.data_database import find_strays
-from config.core.errors import ApplicationError
+from clouddev.services.data_database_check import find_strays
+from core.errors import ApplicationError
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from clouddev.services.resealing import reseal
+from clouddev.services.key_rotation import reseal
 
 
 class Command(BaseCommand):

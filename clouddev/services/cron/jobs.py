@@ -8,13 +8,13 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from accounts import audit
-from accounts.callers import Caller
-from accounts.services import standing
-from clouddev import schedules
+from accounts.bearer import Caller
+from accounts.models.users import Person
+from accounts.services import access
+from clouddev import cron_expressions
 from clouddev.models import CronJob, CronRun, Machine
-from clouddev.models.machines import Person
 from clouddev.services.access import NoSuchMachine, machine_by_fly_name
-from config.core.errors import Conflict, Malformed, NotFound
+from core.errors import Conflict, Malformed, NotFound
 
 PAGE = 50
 MOST_JOBS = 100
@@ -71,10 +71,10 @@ def create_job(  # noqa: PLR0913 - a job has this many parts
     Raises NoSuchMachine, BadSchedule, BadTimeZone, WorkflowHasJob, TooManyJobs and AccessEnded.
     """
     machine = machine_by_fly_name(person=caller, fly_name=fly_name)
-    parsed, zone = schedules.parse(expression), schedules.parse_timezone(timezone)
+    parsed, zone = cron_expressions.parse(expression), cron_expressions.parse_timezone(timezone)
     try:
         with transaction.atomic():
-            standing.hold(caller)
+            access.hold(caller)
             # Jobs are counted and made behind this lock, so that calls at once can't pass the limit.
             Machine.objects.select_for_update(no_key=True).filter(pk=machine.pk).first()
             if not _is_member(caller, machine):
@@ -88,7 +88,7 @@ def create_job(  # noqa: PLR0913 - a job has this many parts
                 cron_expression=parsed,
                 timezone=timezone,
                 input=given,
-                next_run_at=schedules.next_after(parsed, zone, now),
+                next_run_at=cron_expressions.next_after(parsed, zone, now),
                 created_at=now,
                 updated_at=now,
             )
@@ -114,16 +114,16 @@ def change_job(  # noqa: PLR0913 - the same
     it is, too. Raises NoSuchJob, BadSchedule, BadTimeZone and AccessEnded.
     """
     with transaction.atomic():
-        standing.hold(caller)
+        access.hold(caller)
         found = CronJob.objects.for_member(caller).filter(pk=job_id)
         job = found.select_for_update(of=("self",)).select_related("machine").first()
         if job is None or not _is_member(caller, job.machine):
             raise NoSuchJob
         before = _settings_of(job)
         if expression is not None:
-            job.cron_expression = schedules.parse(expression)
+            job.cron_expression = cron_expressions.parse(expression)
         if timezone is not None:
-            schedules.parse_timezone(timezone)
+            cron_expressions.parse_timezone(timezone)
             job.timezone = timezone
         if not isinstance(given, Keep):
             job.input = given
@@ -198,4 +198,4 @@ def _settings_of(job: CronJob) -> tuple[object, ...]:
 
 
 def _next_time(job: CronJob, now: datetime) -> datetime:
-    return schedules.next_after(job.cron_expression, schedules.parse_timezone(job.timezone), now)
+    return cron_expressions.next_after(job.cron_expression, cron_expressions.parse_timezone(job.timezone), now)

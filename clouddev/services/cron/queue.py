@@ -12,7 +12,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from clouddev.models import CronRun
-from config.core.jobs import CRON, CRON_AT_ONCE, nudge, under_way, worker_processes
+from core.queues import CRON, CRON_AT_ONCE, defer, under_way, worker_processes
 
 CARRY_ON = "clouddev.carry_on_cron_run"
 _LOOKS_AGAIN_AFTER = timedelta(seconds=3)
@@ -29,7 +29,7 @@ def enqueue(run_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
     if place is None:
         return
     organization, person, machine = place
-    nudge(
+    defer(
         CARRY_ON,
         queue=CRON,
         lock=f"cron-run:{run_id}",

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from config.core.outgoing import Service, ServiceFailed, ServiceTimeout
+from core.http_client import Service, ServiceFailed, ServiceTimeout
 
 _PAUSES = (1.0, 1.0, 2.0, 4.0, 8.0)
 _PATIENCE_SECONDS = 90.0

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from config.core.errors import ApplicationError
+from core.errors import ApplicationError
 from integrations.services.reconciliation import reconcile_connections
 
 

@@ -10,12 +10,12 @@ from django.db import connection
 from accounts.models import AuditEvent
 from clouddev.models import Machine, Member
 from clouddev.names import database_name_of, is_fly_name, linux_user_of
-from clouddev.services import beginning, creation, destruction
-from deployments.models import FlyApp
-from tests.clouddev.api.asking import BAD_NAMES, SUSPENDED, jobs_of, said
+from clouddev.services import admission, creation, destruction
+from fly.models import FlyApp
+from tests.clouddev.api.expectations import BAD_NAMES, SUSPENDED, jobs_of, said
 from tests.clouddev.builders import PAIR, make_machine
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 PATH = "/api/cloud-dev/create"
 STUDIO = {"appName": "studio"}
@@ -252,7 +252,7 @@ def test_an_organization_has_a_quota(alice_api, alice, bob, sandbox, settings):
 
 def test_asking_without_end_is_limited(alice_api, alice, sandbox):
     for _ in range(30):
-        beginning.CREATIONS.spend(str(alice.pk))
+        admission.CREATIONS.spend(str(alice.pk))
     answer = alice_api.post(PATH, STUDIO)
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) >= 1

@@ -11,11 +11,11 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from clouddev.models import CronJob, CronRun, Member
 from clouddev.services.cron.jobs import MOST_JOBS
-from tests.clouddev.api.asking import NO_MACHINE, SUSPENDED, said
+from tests.clouddev.api.expectations import NO_MACHINE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, make_job, make_run
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/cron/jobs"

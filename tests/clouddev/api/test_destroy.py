@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine, Member
-from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, SUSPENDED, jobs_of, said
+from tests.clouddev.api.expectations import BAD_NAMES, NO_MACHINE, SUSPENDED, jobs_of, said
 from tests.clouddev.builders import add_member, make_machine
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from clouddev.models import Machine
 from clouddev.services.access import NoSuchMachine
-from clouddev.services.keeping import keep_alive
-from clouddev.services.running import NotReady
-from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
+from clouddev.services.keep_alive import keep_alive
+from clouddev.services.power import NotReady
+from tests.clouddev.api.expectations import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from clouddev.devui import Signer
+from clouddev.machine_tokens import Signer
 from clouddev.models import Machine, WebhookToken
 from clouddev.names import linux_user_of
 from clouddev.services import tokens
-from tests.clouddev.api.asking import BAD_NAMES, BAD_QUERIES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
+from tests.clouddev.api.expectations import BAD_NAMES, BAD_QUERIES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import PAIR, make_machine
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from clouddev.models import IdlePolicy, Machine
 from clouddev.names import linux_user_of
-from tests.clouddev.api.asking import SUSPENDED, asked_at_fly, said
+from tests.clouddev.api.expectations import SUSPENDED, asked_at_fly, said
 from tests.clouddev.builders import add_member, make_machine, put_at_fly
 
 pytestmark = pytest.mark.django_db

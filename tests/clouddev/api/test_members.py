@@ -11,10 +11,10 @@ from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import linux_user_of
 from clouddev.services import members
 from clouddev.services.access import NoSuchMachine
-from tests.clouddev.api.asking import BAD_NAMES, BAD_QUERIES, NO_MACHINE, SUSPENDED, said
+from tests.clouddev.api.expectations import BAD_NAMES, BAD_QUERIES, NO_MACHINE, SUSPENDED, said
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.conftest import APIClient, make_person, token_of
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 pytestmark = pytest.mark.django_db
 PATH, TRANSFER = "/api/cloud-dev/members", "/api/cloud-dev/transfer"

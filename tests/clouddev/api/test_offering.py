@@ -6,11 +6,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from accounts.services import people
-from accounts.services.standing import AccessEnded
+from accounts.services import users
+from accounts.services.access import AccessEnded
 from clouddev.models import Machine, Member, Offer
 from clouddev.services import destruction, members, offers
-from tests.clouddev.api.asking import said
+from tests.clouddev.api.expectations import said
 from tests.clouddev.api.offering import BEFORE, NONE, Role, add, decide, roles, trail, transfer
 from tests.clouddev.builders import make_machine, make_offer
 from tests.conftest import make_person
@@ -76,7 +76,7 @@ def test_whoever_was_an_owner_a_moment_ago_offers_nothing(alice, bob, charlie, s
 
 
 def test_a_request_whose_person_was_signed_out_meanwhile_offers_nothing(alice, charlie, studio):
-    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
+    users.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
     with pytest.raises(AccessEnded):
         members.add_member(machine=studio, login="charlie", role=None, actor=alice, now=timezone.now())
     with pytest.raises(AccessEnded):
@@ -85,7 +85,7 @@ def test_a_request_whose_person_was_signed_out_meanwhile_offers_nothing(alice, c
 
 
 def test_a_request_whose_person_was_signed_out_meanwhile_gives_up_no_role(alice, bob, studio):
-    people.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
+    users.revoke_everything(user=User.objects.get(pk=alice.pk), by=None, now=timezone.now())
     with pytest.raises(AccessEnded):
         members.add_member(machine=studio, login="alice", role="owner", actor=alice, now=timezone.now())
     assert roles(studio) == BEFORE

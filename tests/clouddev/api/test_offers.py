@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Membership, User
-from accounts.services import people
-from accounts.services.standing import AccessEnded
+from accounts.services import users
+from accounts.services.access import AccessEnded
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import linux_user_of
 from clouddev.services import members, offers
-from tests.clouddev.api.asking import NO_MACHINE, said
+from tests.clouddev.api.expectations import NO_MACHINE, said
 from tests.clouddev.api.offering import (
     BEFORE,
     KINDS,
@@ -69,11 +69,11 @@ def _gone(alice_api, offer):
 
 
 def _suspended(alice_api, offer):
-    people.suspend(user=offer.made_by, by=None)
+    users.suspend(user=offer.made_by, by=None)
 
 
 def _signed_out(alice_api, offer):
-    people.revoke_everything(user=offer.made_by, by=None, now=timezone.now())
+    users.revoke_everything(user=offer.made_by, by=None, now=timezone.now())
 
 
 def _organization_suspended(alice_api, offer):
@@ -128,7 +128,7 @@ def test_what_is_over_is_as_absent(alice_api, charlie_api, charlie, studio, kind
 @KINDS
 def test_a_request_whose_person_was_signed_out_meanwhile_accepts_nothing(charlie, studio, kind):
     offer = make_offer(studio, charlie, kind)
-    people.revoke_everything(user=User.objects.get(pk=charlie.pk), by=None, now=timezone.now())
+    users.revoke_everything(user=User.objects.get(pk=charlie.pk), by=None, now=timezone.now())
     with pytest.raises(AccessEnded):
         offers.accept(offer_id=offer.pk, person=charlie, now=timezone.now())
     assert (roles(studio), Offer.objects.count()) == (BEFORE, 1)

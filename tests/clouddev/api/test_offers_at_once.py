@@ -6,14 +6,14 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.services import people
+from accounts.services import users
 from clouddev.models import Machine, Member, Offer
 from clouddev.services import destruction, members, offers
 from tests.clouddev.api.offering import KINDS, Kind, Role, add, decide, trail
-from tests.clouddev.at_work import is_somebody_blocked, wait_for
 from tests.clouddev.builders import add_member, make_machine, make_offer
+from tests.clouddev.worker_harness import is_somebody_blocked, wait_for
 from tests.conftest import APIClient, make_person, token_of
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 
 @pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ def test_accepting_and_ending_it_at_once_is_one_of_the_two(alice, charlie, kind,
         "withdraw": lambda: decide(alices, offer, "withdraw"),
         "destroy": lambda: destruction.destroy(machine=studio, actor=alice),
         "decline": lambda: decide(api, offer, "decline"),
-        "suspend": lambda: people.suspend(user=second, by=None),
+        "suspend": lambda: users.suspend(user=second, by=None),
         "remove": lambda: members.remove_member(machine=studio, login="second", actor=alice),
     }
     accepted, ended = at_once(2, lambda number: (lambda: decide(api, offer), ends[other])[number]())

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from clouddev.services import members, tokens
 from clouddev.services.tokens import LOOKS
-from tests.clouddev.api.asking import said
+from tests.clouddev.api.expectations import said
 from tests.clouddev.builders import make_machine, make_webhook_token
 
 pytestmark = pytest.mark.django_db

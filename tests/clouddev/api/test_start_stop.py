@@ -7,12 +7,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
-from clouddev.services import running
+from clouddev.services import power
 from clouddev.services.access import NoSuchMachine
-from clouddev.services.running import CHANGES
-from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
+from clouddev.services.power import CHANGES
+from tests.clouddev.api.expectations import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
-from tests.deployments.at_fly import changes_at_fly
+from tests.fly.fly_assertions import changes_at_fly
 
 pytestmark = pytest.mark.django_db
 START, STOP = "/api/cloud-dev/start", "/api/cloud-dev/stop"
@@ -241,7 +241,7 @@ def test_using_it_takes_a_warning_back(alice_api, stopped):
     assert (stopped.warned_at, stopped.last_active_at is None) == (None, False)
 
 
-@pytest.mark.parametrize("ask", [running.start, running.stop])
+@pytest.mark.parametrize("ask", [power.start, power.stop])
 def test_a_machine_that_goes_while_it_is_asked_for_is_as_absent(alice, studio, ask, sandbox):
     looked_up = Machine.objects.get(pk=studio.pk)
     studio.delete()

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import IdlePolicy, Machine
-from clouddev.services import at_fly, stalled, status
-from config.core import cache
-from tests.clouddev.api.asking import BAD_QUERIES, SUSPENDED, asked_at_fly, jobs_of, said
+from clouddev.services import fly_states, stalled, status
+from core import cache
+from tests.clouddev.api.expectations import BAD_QUERIES, SUSPENDED, asked_at_fly, jobs_of, said
 from tests.clouddev.builders import add_member, make_machine
 from tests.deployments.builders import make_worker
 
@@ -163,13 +163,13 @@ def test_while_fly_cannot_be_asked_the_status_is_unknown(alice_api, studio_at_fl
 
 
 def test_while_fly_hangs_one_thread_waits_and_others_are_told_what_was_heard_last(studio_at_fly, sandbox):
-    heard = at_fly.states()
+    heard = fly_states.states()
     assert heard == {studio_at_fly.fly_app_id: "started"}
-    cache.drop(at_fly._key())
+    cache.drop(fly_states._key())
     sandbox.clear_requests()
     with fly_hanging(sandbox):
         began = time.monotonic()
-        assert [at_fly.states() for _ in range(20)] == [heard] * 20
+        assert [fly_states.states() for _ in range(20)] == [heard] * 20
         assert time.monotonic() - began < 2
     assert asked_at_fly(sandbox) == [ASKS_ALL]
 
@@ -182,47 +182,47 @@ def test_of_what_fly_tells_machines_that_are_there_and_may_be_ours_are_kept(stud
         for number, (name, state) in enumerate(told)
     ]
     sandbox.faults(target="fly", match="GET /v1/orgs/*", body={"machines": machines, "next_cursor": ""})
-    assert at_fly.states() == {app: "stopped"}
+    assert fly_states.states() == {app: "stopped"}
 
 
 def test_while_fly_hangs_and_nothing_was_heard_others_wait_for_a_second(studio_at_fly, sandbox):
     with fly_hanging(sandbox):
         began = time.monotonic()
-        assert at_fly.states() == {}
+        assert fly_states.states() == {}
         assert 0.8 < time.monotonic() - began < 2.5
 
 
 def test_after_a_failure_fly_is_left_alone_for_a_while_and_the_last_words_hold(studio_at_fly, sandbox):
-    heard = at_fly.states()
-    cache.drop(at_fly._key())
+    heard = fly_states.states()
+    cache.drop(fly_states._key())
     sandbox.clear_requests()
     sandbox.faults(target="fly", match="GET /v1/orgs/*", status=500)
-    assert [at_fly.states() for _ in range(3)] == [heard] * 3
+    assert [fly_states.states() for _ in range(3)] == [heard] * 3
     time.sleep(2.5)
-    assert at_fly.states() == heard
+    assert fly_states.states() == heard
     assert asked_at_fly(sandbox) == [ASKS_ALL]
 
 
 def test_after_something_was_started_or_stopped_the_last_words_are_forgotten(studio_at_fly, sandbox):
-    at_fly.states()
-    at_fly.forget_states()
+    fly_states.states()
+    fly_states.forget_states()
     sandbox.faults(target="fly", match="GET /v1/orgs/*", status=500)
-    assert at_fly.states() == {}
+    assert fly_states.states() == {}
 
 
 def test_pages_without_end_are_given_up(studio_at_fly, monkeypatch):
-    monkeypatch.setattr(at_fly, "_BUDGET_SECONDS", 0.0)
-    assert at_fly.states() == {}
+    monkeypatch.setattr(fly_states, "_BUDGET_SECONDS", 0.0)
+    assert fly_states.states() == {}
 
 
 @contextmanager
 def fly_hanging(sandbox):
     """While a thread asks Fly for the states, and Fly doesn't answer for three seconds."""
     sandbox.faults(target="fly", match="GET /v1/orgs/*", delay=3)
-    first = threading.Thread(target=at_fly.states)
+    first = threading.Thread(target=fly_states.states)
     first.start()
     until = time.monotonic() + 20
-    while not at_fly._asking.locked() and time.monotonic() < until:
+    while not fly_states._asking.locked() and time.monotonic() < until:
         time.sleep(0.02)
     yield
     first.join()

@@ -7,7 +7,7 @@ import pytest
 from clouddev.models import Machine
 from clouddev.services import provisioning
 from tests.clouddev.builders import add_member
-from tests.clouddev.in_node import verified
+from tests.clouddev.node_runner import verified
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_node_packages]
 DAY = 24 * 3600

@@ -9,13 +9,13 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Organization, User
 from clouddev.models import Machine, Member
 from clouddev.names import database_name_of
-from clouddev.services import beginning, destruction, variables
-from clouddev.services.trying_again import NoDatabaseLeft, VariablesErased
-from deployments.models import FlyApp
-from tests.clouddev.api.asking import BAD_NAMES, NO_MACHINE, jobs_of, said
+from clouddev.services import admission, destruction, kept_env
+from clouddev.services.retry import NoDatabaseLeft, VariablesErased
+from fly.models import FlyApp
+from tests.clouddev.api.expectations import BAD_NAMES, NO_MACHINE, jobs_of, said
 from tests.clouddev.builders import add_member, make_failed, make_machine
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 PATH = "/api/cloud-dev/try-again"
 STUDIO = {"appName": "studio"}
@@ -86,7 +86,7 @@ def test_after_an_hour_it_has_to_be_created_anew_though_nobody_has_erased_anythi
     machine = Machine.objects.get(pk=make_failed(alice, kept_for=kept_for).pk)
     assert said(alice_api.post(PATH, STUDIO)) == (409, ERASED)
     require_untouched(machine)
-    variables.forget_over(now=timezone.now())
+    kept_env.forget_over(now=timezone.now())
     assert said(alice_api.post(PATH, STUDIO)) == (409, ERASED)
     assert alice_api.post("/api/cloud-dev/create", STUDIO).status_code == 200
 
@@ -189,7 +189,7 @@ def test_variables_of_a_suspended_person_are_of_use_to_nobody(bob_api, bob, fail
 
 def test_asking_without_end_is_limited(alice_api, alice, failed, sandbox):
     for _ in range(30):
-        beginning.CREATIONS.spend(str(alice.pk))
+        admission.CREATIONS.spend(str(alice.pk))
     assert alice_api.post(PATH, STUDIO).status_code == 429
     require_untouched(failed)
 
@@ -204,7 +204,7 @@ def test_erasing_what_is_over_leaves_the_rest(alice, failed):
     over = make_failed(alice, "over", kept_for=timedelta(0))
     making = make_failed(alice, "making", kept_for=timedelta(0))
     Machine.objects.filter(pk=making.pk).update(state=State.CREATING)
-    assert variables.forget_over(now=timezone.now()) == 1
+    assert kept_env.forget_over(now=timezone.now()) == 1
     assert set(Machine.objects.filter(sealed_environment=None)) == {over}
 
 
@@ -212,7 +212,7 @@ def test_what_failed_in_the_moment_in_which_its_owner_was_suspended_is_erased_wi
     """The failure saw the owner as they were before, and suspending them saw no failure yet."""
     theirs = make_failed(bob, "blog")
     User.objects.filter(pk=failed.owner_id).update(is_active=False)
-    assert variables.forget_over(now=timezone.now()) == 1
+    assert kept_env.forget_over(now=timezone.now()) == 1
     failed.refresh_from_db()
     assert (failed.sealed_environment, failed.variables_kept_until) == (None, None)
     assert list(Machine.objects.exclude(sealed_environment=None)) == [theirs]

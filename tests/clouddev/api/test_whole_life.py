@@ -4,8 +4,8 @@ import pytest
 
 from clouddev.models import Machine
 from clouddev.services import provisioning
-from deployments.models import FlyApp
-from tests.clouddev.api.asking import said
+from fly.models import FlyApp
+from tests.clouddev.api.expectations import said
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STUDIO = {"appName": "studio"}

@@ -179,7 +179,7 @@ def test_a_role_whose_database_is_dropped_is_listed_until_it_is_gone(
     database: DataDatabase, url: str, ours: Provisioned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dropped up to there: the role is locked out and its database gone."""
-    monkeypatch.setattr("clouddev.clients.data_database.dropping.drop_possessions", _die)
+    monkeypatch.setattr("clouddev.clients.data_database.drop.drop_possessions", _die)
     with pytest.raises(RuntimeError):
         database.drop(ours.schema)
     assert left_of(ours.schema) == [("role",)]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from clouddev.devui import Signer, Use
+from clouddev.machine_tokens import Signer, Use
 from tests.clouddev.image.booted_machine import IMAGE
 
 pytestmark = pytest.mark.needs_node

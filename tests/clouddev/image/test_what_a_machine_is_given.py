@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.clouddev.at_work import ENVIRONMENT, OWN_DATABASE
+from tests.clouddev.worker_harness import ENVIRONMENT, OWN_DATABASE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DUMP = 'env -0 > "$HOME/dumping" && mv "$HOME/dumping" "$HOME/environment"; exec sleep 600'

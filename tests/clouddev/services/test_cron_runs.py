@@ -7,10 +7,10 @@ import pytest
 
 from accounts.models import AuditEvent, Organization, User
 from clouddev.clients import dev_server
-from clouddev.devui import Use
+from clouddev.machine_tokens import Use
 from clouddev.models import Machine, Member
 from clouddev.services import cron
-from clouddev.services.cron import carrying
+from clouddev.services.cron import run_steps
 from tests.clouddev.builders import add_member, make_machine
 from tests.clouddev.cron_jobs import NOON, START, go_on, make_job, make_run, outcome, started, starts_asked
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 ASK = "GET /apps/*/dev/api/runs/*"
 HEALTH = "GET /apps/*/dev/__health"
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-MAYBE = carrying.MAYBE_STARTED
+MAYBE = run_steps.MAYBE_STARTED
 
 
 # --- what goes well -------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_what_fly_says_against_waking_is_told(alice, sandbox):
     machine = make_machine(alice, sandbox=sandbox, fly_state="stopped")
     sandbox.fly_room(machine.region, machines=0)
     sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
-    run = make_run(make_job(machine), tries=carrying.MOST_TRIES - 1)
+    run = make_run(make_job(machine), tries=run_steps.MOST_TRIES - 1)
     go_on(run, NOON)
     sentence = f"Fly has no room for the machine in {machine.region} right now. Try again in a few minutes."
     assert outcome(run) == ("failed", sentence)
@@ -186,18 +186,18 @@ def test_a_machine_that_is_gone_at_fly_is_not_waited_for(run, studio, sandbox):
 
 def _removed(bob, machine):
     Member.objects.filter(machine=machine, user=bob).delete()
-    return carrying.LOST_ACCESS
+    return run_steps.LOST_ACCESS
 
 
 def _suspended(bob, _machine):
     bob.is_active = False
     bob.save()
-    return carrying.LOST_ACCESS
+    return run_steps.LOST_ACCESS
 
 
 def _organization_suspended(_bob, machine):
     Organization.objects.filter(pk=machine.organization_id).update(suspended_at=NOON)
-    return carrying.SUSPENDED
+    return run_steps.SUSPENDED
 
 
 @pytest.mark.parametrize("lose", [_removed, _suspended, _organization_suspended])
@@ -296,8 +296,8 @@ def test_a_start_that_surely_did_nothing_is_tried_again(run, sandbox, status):
 
 
 def test_a_machine_that_refuses_connections_is_tried_again_and_given_up_on(run, settings, monkeypatch):
-    monkeypatch.setattr(carrying.status, "is_healthy", lambda _machine: True)
+    monkeypatch.setattr(run_steps.status, "is_healthy", lambda _machine: True)
     settings.FLY_APP_URL = "http://127.0.0.1:9/{app}"
     go_on(run, NOON)
     assert outcome(run) == ("failed", "The machine can't be reached right now. Please try again in a moment.")
-    assert (run.tries, run.sent_at) == (carrying.MOST_TRIES, None)
+    assert (run.tries, run.sent_at) == (run_steps.MOST_TRIES, None)

@@ -7,16 +7,16 @@ from django.core.cache import cache
 
 from clouddev.models import CronRun
 from clouddev.services import cron
-from clouddev.services.cron import carrying
-from clouddev.services.cron.turns import LASTS, take
+from clouddev.services.cron import run_steps
+from clouddev.services.cron.lease import LASTS, take
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, START, enqueued, go_on, make_job, make_run, outcome, started, starts_asked
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 pytestmark = pytest.mark.django_db
 ASK = "GET /apps/*/dev/api/runs/*"
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-MAYBE = carrying.MAYBE_STARTED
+MAYBE = run_steps.MAYBE_STARTED
 
 
 # --- what goes wrong later ------------------------------------------------------------------------
@@ -111,14 +111,14 @@ def test_a_worker_that_died_while_it_asked_is_followed_by_none_that_asks(run, sa
 
 def test_a_worker_that_wakes_up_late_starts_nothing(run, sandbox, monkeypatch):
     """It sleeps between taking the step and asking; another one has started the workflow meanwhile."""
-    healthy = carrying.status.is_healthy
+    healthy = run_steps.status.is_healthy
 
     def sleep(machine):
         monkeypatch.undo()
         go_on(run, NOON + LASTS)
         return healthy(machine)
 
-    monkeypatch.setattr(carrying.status, "is_healthy", sleep)
+    monkeypatch.setattr(run_steps.status, "is_healthy", sleep)
     cron.carry_on(run.pk, now=NOON)
     assert outcome(run) == ("succeeded", "")
     assert len(starts_asked(sandbox)) == 1
@@ -134,7 +134,7 @@ def test_of_several_workers_at_once_one_starts_the_workflow(alice, sandbox):
 
 
 def test_a_job_that_is_deleted_while_its_run_starts_is_no_trouble(run, sandbox, monkeypatch):
-    monkeypatch.setattr(carrying.status, "is_healthy", lambda _machine: bool(run.job.delete()))
+    monkeypatch.setattr(run_steps.status, "is_healthy", lambda _machine: bool(run.job.delete()))
     cron.carry_on(run.pk, now=NOON)
     assert not CronRun.objects.exists()
     assert starts_asked(sandbox) == []

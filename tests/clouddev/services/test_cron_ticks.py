@@ -8,14 +8,14 @@ from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
-from clouddev import schedules
+from clouddev import cron_expressions
 from clouddev.models import CronJob, CronRun, Machine
 from clouddev.services import cron
 from clouddev.services.cron import jobs, queue
-from clouddev.services.cron.ticking import KEPT, MOST_UNDER_WAY
+from clouddev.services.cron.scheduler import KEPT, MOST_UNDER_WAY
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, enqueued, make_job, make_run
-from tests.deployments.at_fly import at_once
+from tests.fly.fly_assertions import at_once
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -120,7 +120,7 @@ def test_the_runs_of_all_jobs_of_a_machine_count_and_those_of_others_do_not(stud
         make_run(make_job(studio, f"stuck-{number}", next_run_at=NOON + HOUR), NOON - HOUR)
     make_job(studio, "late", next_run_at=NOON - HOUR)
     others = make_job(make_machine(bob, "others"))
-    monkeypatch.setattr("clouddev.services.cron.ticking._AT_ONCE", 1)
+    monkeypatch.setattr("clouddev.services.cron.scheduler._AT_ONCE", 1)
     cron.tick(now=NOON)
     assert CronRun.objects.get(due_at__gte=NOON - HOUR, job__workflow_name__in=["late", "nightly"]).job == others
     assert len(enqueued()) == 1
@@ -162,13 +162,13 @@ def test_a_run_that_another_worker_is_just_recording_counts(alice):
 
 def test_a_job_that_is_changed_while_it_is_looked_at_waits_for_its_new_time(studio, monkeypatch):
     job = make_job(studio)
-    real = schedules.next_after
+    real = cron_expressions.next_after
 
     def change_meanwhile(*args):
         CronJob.objects.filter(pk=job.pk).update(next_run_at=NOON + 5 * HOUR, updated_at=NOON)
         return real(*args)
 
-    monkeypatch.setattr(schedules, "next_after", change_meanwhile)
+    monkeypatch.setattr(cron_expressions, "next_after", change_meanwhile)
     cron.tick(now=NOON)
     job.refresh_from_db()
     assert job.next_run_at == NOON + 5 * HOUR
@@ -178,13 +178,13 @@ def test_a_job_that_is_changed_while_it_is_looked_at_waits_for_its_new_time(stud
 def test_a_job_that_gets_another_schedule_meanwhile_goes_on_by_that_one(studio, monkeypatch):
     """Though it is due at the same time under both."""
     job = make_job(studio)
-    real = schedules.next_after
+    real = cron_expressions.next_after
 
     def change_meanwhile(*args):
         CronJob.objects.filter(pk=job.pk).update(cron_expression="0 12 * * *", updated_at=NOON)
         return real(*args)
 
-    monkeypatch.setattr(schedules, "next_after", change_meanwhile)
+    monkeypatch.setattr(cron_expressions, "next_after", change_meanwhile)
     cron.tick(now=NOON)
     assert not CronRun.objects.exists()
     monkeypatch.undo()

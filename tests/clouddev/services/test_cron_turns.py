@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from accounts.models import Organization, User
 from clouddev.models import CronRun, Machine
 from clouddev.services.cron import queue
-from config.core.jobs import CRON_AT_ONCE
+from core.queues import CRON_AT_ONCE
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, make_job, make_run
 

@@ -10,8 +10,8 @@ from clouddev.clients.data_database import DataDatabase
 from clouddev.models import Machine
 from clouddev.services import provisioning, reconciliation
 from clouddev.services.reconciliation import SETTLES_AFTER, Counts
-from deployments.models import Discrepancy, FlyApp
-from deployments.services import reconciliation as reconciliation_with_fly
+from fly.models import Discrepancy, FlyApp
+from fly.services import reconciliation as reconciliation_with_fly
 from tests.clouddev.builders import make_machine
 from tests.clouddev.data_databases import new_name
 

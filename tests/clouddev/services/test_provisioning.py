@@ -4,16 +4,16 @@ import pytest
 from django.db import OperationalError, connection
 
 from accounts.models import AuditEvent
-from clouddev.devui import Signer
+from clouddev.machine_tokens import Signer
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
 from clouddev.services import provisioning
-from clouddev.services.provisioning.attempts import take
-from deployments.clients.fly import Fly
-from deployments.models import FlyApp
-from tests.clouddev.at_work import MULTI_LINE, OWN_DATABASE, at_fly, everything_in_the_database
+from clouddev.services.provisioning.lease import take
+from fly.clients.machines_api import Fly
+from fly.models import FlyApp
 from tests.clouddev.builders import make_machine
-from tests.deployments.at_fly import apps_at_fly, at_once
+from tests.clouddev.worker_harness import MULTI_LINE, OWN_DATABASE, at_fly, everything_in_the_database
+from tests.fly.fly_assertions import apps_at_fly, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Machine.State
@@ -23,8 +23,8 @@ NO_ROOM = "Fly has no room for the machine right now, neither in iad, ewr, yyz n
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     """What is asked again is asked at once."""
-    monkeypatch.setattr("config.core.attempts._PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("clouddev.services.provisioning.attempts._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("core.leases._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("clouddev.services.provisioning.lease._PAUSE_SECONDS", 0.05)
 
 
 def test_a_machine_is_ready_with_everything_in_its_place(workshop, alice):

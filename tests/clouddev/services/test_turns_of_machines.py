@@ -10,7 +10,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from accounts.models import Organization, User
 from clouddev.models import Machine
 from clouddev.services import queue
-from config.core.jobs import QUEUES
+from core.queues import QUEUES
 from tests.clouddev.builders import make_machine
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_what_a_killed_worker_was_at_keeps_nobody_waiting_for_long(alice: User) 
 def test_starting_and_stopping_takes_no_turn_from_making(alice: User) -> None:
     """It takes seconds, and somebody waits for it."""
     for number in range(2):
-        queue.enqueue_wish(make_machine(alice, f"asleep-{number}").pk)
+        queue.enqueue_desired_state(make_machine(alice, f"asleep-{number}").pk)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE procrastinate_jobs SET status = 'doing', queueing_lock = NULL,"

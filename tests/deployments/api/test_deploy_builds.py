@@ -8,7 +8,7 @@ import pytest
 from accounts.models import AuditEvent
 from deployments.models import Build, Deployment
 from deployments.services import builds
-from deployments.services.ownership import NoSuchApp
+from deployments.services.access import NoSuchApp
 from tests.accounts.threads import at_once
 from tests.deployments.builders import IMAGE, make_build, make_deployment
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from deployments.models import Build, Deployment
-from deployments.services import cancelation
+from deployments.services import cancellation
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
 from tests.deployments.builders import make_build, make_deployment
@@ -114,8 +114,8 @@ def test_a_running_build_is_asked_to_stop(alice_api, alice, shop):
 def test_a_version_that_fly_runs_is_not_canceled_any_more(alice_api, alice, shop):
     build = make_build(shop, state=State.RELEASED)
     assert ask(alice_api) == (409, RELEASED)
-    with pytest.raises(cancelation.AlreadyReleased):
-        cancelation.cancel_build(build.pk, alice)
+    with pytest.raises(cancellation.AlreadyReleased):
+        cancellation.cancel_build(build.pk, alice)
     build.refresh_from_db()
     assert (build.state, build.cancel_requested_at, build.is_over) == (State.RELEASED, None, False)
     assert not AuditEvent.objects.filter(action__startswith="build.cancel").exists()
@@ -204,11 +204,11 @@ def test_without_a_token_nothing_is_canceled(nobody_api, shop):
 
 def test_an_ended_build_cannot_be_canceled_by_its_id(alice, shop):
     build = make_build(shop, state=State.LIVE)
-    with pytest.raises(cancelation.AlreadyOver):
-        cancelation.cancel_build(build.pk, alice)
+    with pytest.raises(cancellation.AlreadyOver):
+        cancellation.cancel_build(build.pk, alice)
     # As after its app was destroyed.
-    with pytest.raises(cancelation.AlreadyOver):
-        cancelation.cancel_build(uuid.uuid4(), alice)
+    with pytest.raises(cancellation.AlreadyOver):
+        cancellation.cancel_build(uuid.uuid4(), alice)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from config.core import cache
+from core import cache
 from deployments.models import Build, BuildLogChunk, Deployment
 from tests.deployments.builders import append_log, make_build, make_deployment
-from tests.hostile.pumping import processor_time
+from tests.fuzz.pumping import processor_time
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/deploy/logs"

@@ -11,11 +11,11 @@ import pytest
 
 from deployments.models import Build
 from tests.conftest import make_person, token_of
+from tests.deployments.archive_builder import entry, tar
 from tests.deployments.builders import make_deployment
-from tests.deployments.packing import entry, tar
+from tests.fuzz.wire import read_answer, request, send
 from tests.gunicorn_process import GunicornProcess
-from tests.hostile.wire import read_answer, request, send
-from tests.worker_process import Ground
+from tests.job_worker_process import Ground
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 FILES, FILE_BYTES = 40_000, 1500

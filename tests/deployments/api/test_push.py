@@ -10,12 +10,12 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from config.core.crypto import keyring
-from deployments.models import Build, Deployment, FlyApp
-from deployments.services import checking, pushing
-from tests.deployments.at_fly import changes_at_fly
+from core.crypto import keyring
+from deployments.models import Build, Deployment
+from deployments.services import archive_check, pushes
+from fly.models import FlyApp
 from tests.deployments.builders import make_build, make_deployment
-from tests.deployments.pushing import (
+from tests.deployments.push_client import (
     ARCHIVE,
     NO_APP,
     PATH,
@@ -27,6 +27,7 @@ from tests.deployments.pushing import (
     secrets_at_fly,
     stored,
 )
+from tests.fly.fly_assertions import changes_at_fly
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("folder")]
 RELEASED = "This app was released a moment ago, and is still being checked. Try again in a minute."
@@ -195,8 +196,8 @@ def test_on_a_server_without_fly_the_missing_setting_is_named(alice_api, shop, s
 def test_while_another_archive_is_checked_a_push_waits_a_little_and_is_asked_to_come_again(
     alice_api, shop, folder, monkeypatch
 ):
-    monkeypatch.setattr(checking, "_PATIENCE_SECONDS", 0.1)
-    with checking._turn:
+    monkeypatch.setattr(archive_check, "_PATIENCE_SECONDS", 0.1)
+    with archive_check._turn:
         answer = alice_api.post(PATH, body_of())
     assert refusal(answer) == (503, "Other archives are being checked right now. Push again in a few seconds.")
     assert answer["Retry-After"] == "10"
@@ -206,7 +207,7 @@ def test_while_another_archive_is_checked_a_push_waits_a_little_and_is_asked_to_
 
 def test_pushing_without_end_is_limited(alice_api, alice, shop):
     for _ in range(10):
-        pushing.PUSHES.spend(str(alice.pk))
+        pushes.PUSHES.spend(str(alice.pk))
     answer = alice_api.post(PATH, body_of())
     assert answer.status_code == 429
     assert int(answer["Retry-After"]) >= 1
@@ -217,10 +218,10 @@ def test_a_push_is_counted_once_and_before_its_archive_is_looked_at(alice_api, a
     body = dict(reversed(body_of(b"no archive").items())) if form == "its archive first" else body_of(b"no archive")
     answer = push_raw(alice_api, b"no archive") if form == "raw" else alice_api.post(PATH, body)
     assert answer.status_code == 400
-    assert pushing.PUSHES.used(str(alice.pk)) == 1
+    assert pushes.PUSHES.used(str(alice.pk)) == 1
     answer = push_raw(alice_api) if form == "raw" else alice_api.post(PATH, body_of())
     assert answer.status_code == 200
-    assert pushing.PUSHES.used(str(alice.pk)) == 2
+    assert pushes.PUSHES.used(str(alice.pk)) == 2
 
 
 def test_a_push_that_is_refused_before_its_archive_counts_nothing(alice_api, alice, shop):
@@ -228,7 +229,7 @@ def test_a_push_that_is_refused_before_its_archive_counts_nothing(alice_api, ali
     for body in (body_of(), body_of() | {"appName": "blog"}, body_of() | {"appName": 7}, {"appName": "shop"}):
         assert alice_api.post(PATH, body).status_code in {400, 404, 409}
     assert push_raw(alice_api).status_code == 409
-    assert pushing.PUSHES.used(str(alice.pk)) == 0
+    assert pushes.PUSHES.used(str(alice.pk)) == 0
 
 
 # --- when something fails on the way ------------------------------------------------------------
@@ -275,8 +276,8 @@ def test_a_push_that_a_crash_left_behind_is_ended_and_its_archive_removed(alice,
     )
     for build in (left, young):
         storages["default"].save(build.archive, ContentFile(ARCHIVE))
-    pushing.sweep_unaccepted(now=now)
-    pushing.sweep_unaccepted(now=now)
+    pushes.sweep_unaccepted(now=now)
+    pushes.sweep_unaccepted(now=now)
     left.refresh_from_db()
     young.refresh_from_db()
     assert (left.state, left.archive) == (State.INTERRUPTED, "")

@@ -10,13 +10,13 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from deployments.models import Build
-from deployments.services import builds, cancelation
+from deployments.services import builds, cancellation
 from tests.accounts.threads import at_once
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import caller
+from tests.deployments.archive_builder import entry, packed
 from tests.deployments.builders import make_build
-from tests.deployments.packing import entry, packed
-from tests.deployments.pushing import PATH, stored
+from tests.deployments.push_client import PATH, stored
+from tests.fly.fly_assertions import caller
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("folder")]
 State = Build.State
@@ -159,7 +159,7 @@ def test_a_push_that_still_arrives_when_an_image_is_deployed_again_takes_its_pla
 
 def test_a_push_that_is_canceled_meanwhile_is_not_built(alice, alice_api, shop, sandbox):
     def cancel() -> None:
-        cancelation.cancel(caller=caller(alice), app_name="shop", now=timezone.now())
+        cancellation.cancel(caller=caller(alice), app_name="shop", now=timezone.now())
 
     answer = while_fly_takes_the_secrets(sandbox, shop, alice_api, cancel)
 

@@ -8,19 +8,10 @@ import orjson
 import pytest
 
 from deployments.models import Build
+from tests.deployments.archive_builder import entry, packed
 from tests.deployments.attacks import ATTACKS
 from tests.deployments.builders import make_deployment
-from tests.deployments.packing import entry, packed
-from tests.deployments.pushing import (
-    ARCHIVE,
-    NAME_RULE,
-    NO_APP,
-    PATH,
-    body_of,
-    nothing_is_left,
-    push_raw,
-    refusal,
-)
+from tests.deployments.push_client import ARCHIVE, NAME_RULE, NO_APP, PATH, body_of, nothing_is_left, push_raw, refusal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("folder")]
 OTHER_APP = "appName: The address names another app than the body. Name it in the body alone, or the same in both."

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from config.worker import REQUEST_SECONDS, Unreader
+from config.gunicorn_worker import REQUEST_SECONDS, Unreader
 from deployments.models import Build
 from tests.conftest import make_person, token_of
+from tests.deployments.archive_builder import entry, packed, tar
 from tests.deployments.builders import make_deployment
-from tests.deployments.packing import entry, packed, tar
+from tests.fuzz.wire import WireAnswer, chunks, read_answer, request, send
 from tests.gunicorn_process import GunicornProcess
-from tests.hostile.wire import WireAnswer, chunks, read_answer, request, send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 RAW = "/api/deploy/push?appName=shop&commitHash=abc"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from deployments.models import Build, Deployment
-from deployments.services import pushing
+from deployments.services import pushes
 from tests.conftest import make_person, token_of
+from tests.deployments.archive_builder import entry, packed
 from tests.deployments.builders import make_build, make_deployment
-from tests.deployments.packing import entry, packed
+from tests.fuzz.wire import WireAnswer, read_answer, request
 from tests.gunicorn_process import GunicornProcess
-from tests.hostile.wire import WireAnswer, read_answer, request
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 PATH = "/api/deploy/push"
@@ -117,7 +117,7 @@ def test_who_has_no_app_is_not_listened_to_even_when_the_archive_comes_first(ear
 
 def test_who_has_pushed_too_often_is_not_listened_to(early, alice, running_push_server):
     token = token_of(alice)
-    for number in range(pushing.PUSHES.number):
+    for number in range(pushes.PUSHES.number):
         how = {"json": {"appName": "shop", "archive": ""}}
         if number % 2:
             how = {"body": b"", "headers": {"Content-Type": GZIP}}

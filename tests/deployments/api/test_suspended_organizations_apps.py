@@ -4,7 +4,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Membership, Organization
-from deployments.models import Build, Deployment, FlyApp
+from deployments.models import Build, Deployment
+from fly.models import FlyApp
 from tests.deployments.builders import make_build, make_deployment
 
 pytestmark = pytest.mark.django_db

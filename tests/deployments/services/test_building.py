@@ -11,15 +11,15 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from config.core.attempts import CutOff
-from deployments.clients.flyctl import Limits
+from core.leases import CutOff
 from deployments.models import Build
-from deployments.services import building, builds, cancelation
-from deployments.services.building import readiness, release
-from deployments.services.building.attempts import take
-from deployments.services.building.logbook import Logbook
-from tests.deployments.at_work import WorkGround, archive_of, log_of
-from tests.deployments.packing import entry, folder, hard_link, packed, symlink
+from deployments.services import building, builds, cancellation
+from deployments.services.building import deploy, readiness
+from deployments.services.building.lease import take
+from deployments.services.building.log_writer import Logbook
+from fly.clients.flyctl import Limits
+from tests.deployments.archive_builder import entry, folder, hard_link, packed, symlink
+from tests.deployments.worker_harness import WorkGround, archive_of, log_of
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -76,7 +76,7 @@ def test_a_deployment_that_still_holds_the_app_is_waited_for(
     pushed: Any, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built(pushed(archive_of("one")))
-    monkeypatch.setattr(release, "_LEASE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(deploy, "_LEASE_PAUSE_SECONDS", 0.0)
     sandbox.faults(target="fly", match="POST */lease", status=423, body={"error": "lease currently held by another"})
     build = built(pushed(archive_of("two")))
     assert "lease currently held" in log_of(build.pk)
@@ -303,7 +303,7 @@ def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGro
     while "sleep 60" not in Build.objects.get(pk=build.pk).step and time.monotonic() < until:
         time.sleep(0.1)
     asked = time.monotonic()
-    cancelation.cancel_build(build.pk, alice)
+    cancellation.cancel_build(build.pk, alice)
     thread.join(40)
     assert time.monotonic() - asked < 20
     build.refresh_from_db()
@@ -312,7 +312,7 @@ def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGro
 
 
 def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
+    monkeypatch.setattr(deploy, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
     build = built(pushed(archive_of("x", "silence 30")))
     assert (build.state, build.error) == (
         State.FAILED,
@@ -321,7 +321,7 @@ def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_taking_too_long_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "Limits", lambda **_: Limits(total=4, silence=60, grace=2))
+    monkeypatch.setattr(deploy, "Limits", lambda **_: Limits(total=4, silence=60, grace=2))
     build = built(pushed(archive_of("x", "sleep 30")))
     assert (build.state, build.error) == (
         State.FAILED,

@@ -11,10 +11,12 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from deployments.clients.fly import Fly
-from deployments.models import Build, Deployment, Discrepancy
-from deployments.services import building, builds, cancelation, destroying, reconciliation, standing
-from tests.deployments.at_work import WorkGround, archive_of, log_of, wait_for
+from deployments.models import Build, Deployment
+from deployments.services import building, builds, cancellation, destruction, display
+from fly.clients.machines_api import Fly
+from fly.models import Discrepancy
+from fly.services import reconciliation
+from tests.deployments.worker_harness import WorkGround, archive_of, log_of, wait_for
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -65,7 +67,7 @@ def cancel_while_updating(build: Build, alice: User, sandbox: SandboxProcess) ->
     sandbox.fly_clock(factor=1)
     with being_built(build):
         wait_for(lambda: runs(sandbox, build), "the machine is changed")
-        assert cancelation.cancel_build(build.pk, alice)
+        assert cancellation.cancel_build(build.pk, alice)
         wait_for(lambda: Build.objects.get(pk=build.pk).state != State.BUILDING, "the worker has heard of it")
         sandbox.fly_clock(factor=1_000_000)
     build.refresh_from_db()
@@ -89,7 +91,7 @@ def test_the_same_holds_for_the_first_version_of_an_app(
 ) -> None:
     build = cancel_while_updating(work.push(alice, archive_of("one")), alice, sandbox)
     assert (build.state, build.image.rpartition(":")[2]) == (State.LIVE, f"build-{build.pk.hex}")
-    assert standing.current_release(shop) == build
+    assert display.current_release(shop) == build
 
 
 def test_the_same_holds_for_a_redeployment(
@@ -100,7 +102,7 @@ def test_the_same_holds_for_a_redeployment(
     sandbox.fly_clock(factor=1)
     with being_built(again):
         wait_for(lambda: runs(sandbox, first), "the machine is changed")
-        cancelation.cancel_build(again.pk, alice)
+        cancellation.cancel_build(again.pk, alice)
         wait_for(lambda: Build.objects.get(pk=again.pk).state != State.BUILDING, "the worker has heard of it")
         sandbox.fly_clock(factor=1_000_000)
     again.refresh_from_db()
@@ -145,10 +147,10 @@ def test_a_build_that_never_came_so_far_is_canceled(
     build = work.push(alice, archive_of("two", "sleep 30"))
     with being_built(build):
         wait_for(lambda: "sleep 30" in Build.objects.get(pk=build.pk).step, "it is being built")
-        cancelation.cancel_build(build.pk, alice)
+        cancellation.cancel_build(build.pk, alice)
     build.refresh_from_db()
     assert (build.state, build.error, build.image) == (State.CANCELED, "This build was canceled.", "")
-    assert standing.current_release(first.deployment) == first
+    assert display.current_release(first.deployment) == first
 
 
 def test_when_fly_cannot_be_asked_the_log_says_so_and_the_comparison_finds_it(
@@ -159,7 +161,7 @@ def test_when_fly_cannot_be_asked_the_log_says_so_and_the_comparison_finds_it(
     with being_built(build):
         wait_for(lambda: runs(sandbox, build), "the machine is changed")
         sandbox.faults(target="fly", match=f"GET /v1/apps/{first.deployment.fly_app_id}/machines$", status=500, times=0)
-        cancelation.cancel_build(build.pk, alice)
+        cancellation.cancel_build(build.pk, alice)
     sandbox.clear_faults()
     sandbox.fly_clock(factor=1_000_000)
     build.refresh_from_db()
@@ -182,7 +184,7 @@ def test_a_failed_version_that_fly_runs_is_shown_as_what_runs(
     build.refresh_from_db()
     assert (build.state, runs(sandbox, build)) == (State.FAILED, True)
     assert "To go back, deploy an earlier build again." in log_of(build.pk)
-    assert standing.current_release(first.deployment) == build
+    assert display.current_release(first.deployment) == build
     assert reconciliation.reconcile(now=timezone.now() + timedelta(minutes=10)).other == 0
     building.run_build(builds.redeploy(build=first, actor=alice, now=timezone.now()).pk)
     assert runs(sandbox, first)
@@ -195,7 +197,7 @@ def test_an_app_that_is_being_destroyed_is_not_waited_for(
     sandbox.fly_clock(factor=1)
     with being_built(build) as thread:
         wait_for(lambda: runs(sandbox, build), "the machine is changed")
-        destroying.destroy(owner=alice, app_name="shop", now=timezone.now())
+        destruction.destroy(owner=alice, app_name="shop", now=timezone.now())
         thread.join(30)
         assert not thread.is_alive()
     sandbox.fly_clock(factor=1_000_000)

@@ -7,15 +7,16 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from config.core.errors import ApplicationError
-from deployments.clients.fly import Fly
-from deployments.models import Build, Deployment, FlyApp
-from deployments.models.fly_apps import CLAIM_LASTS
-from deployments.names import new_fly_name
-from deployments.services import fly_apps, preparation, reconciliation
-from deployments.services.ownership import NoSuchApp
+from core.errors import ApplicationError
+from deployments.models import Build, Deployment
+from deployments.services import preparation
+from deployments.services.access import NoSuchApp
+from fly.clients.machines_api import Fly
+from fly.models import CLAIM_LASTS, FlyApp
+from fly.names import new_fly_name
+from fly.services import fly_apps, reconciliation
 from tests.conftest import APIClient, token_of
-from tests.deployments.at_fly import age, apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
+from tests.fly.fly_assertions import age, apps_at_fly, at_once, caller, changes_at_fly, kinds_at_fly
 
 PATH = "/api/deploy/prepare"
 State = Deployment.State

@@ -10,10 +10,11 @@ import pytest
 import urllib3
 from django.utils import timezone
 
-from deployments.models import Deployment, FlyApp
-from deployments.services import reconciliation
+from deployments.models import Deployment
+from fly.models import FlyApp
+from fly.services import reconciliation
 from tests.conftest import token_of
-from tests.deployments.at_fly import apps_at_fly, kinds_at_fly
+from tests.fly.fly_assertions import apps_at_fly, kinds_at_fly
 
 PATH = "/api/deploy/prepare"
 QUESTIONS = [

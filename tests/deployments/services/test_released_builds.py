@@ -13,11 +13,11 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent, User
 from deployments.models import Build, Deployment
-from deployments.services import building, builds, cancelation, destroying
+from deployments.services import building, builds, cancellation, destruction
 from deployments.services.building import readiness
-from deployments.services.building.attempts import take
-from tests.deployments.at_work import WorkGround, archive_of, log_of, wait_for
+from deployments.services.building.lease import take
 from tests.deployments.builders import make_build, make_deployment
+from tests.deployments.worker_harness import WorkGround, archive_of, log_of, wait_for
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -149,8 +149,8 @@ def test_canceling_it_is_refused_and_the_app_is_still_waited_for(
 ) -> None:
     sandbox.fly_app(build.deployment.fly_app_id, status=500)
     with somebody_working_on(build) as thread:
-        with pytest.raises(cancelation.AlreadyReleased):
-            cancelation.cancel_build(build.pk, alice)
+        with pytest.raises(cancellation.AlreadyReleased):
+            cancellation.cancel_build(build.pk, alice)
         thread.join(3)
         assert thread.is_alive()
         sandbox.fly_app(build.deployment.fly_app_id, status=200)
@@ -161,7 +161,7 @@ def test_canceling_it_is_refused_and_the_app_is_still_waited_for(
 def test_a_cancel_that_flyctl_has_overtaken_changes_nothing(build: Build, alice: User) -> None:
     attempt = take(build.pk)
     assert attempt is not None
-    assert cancelation.cancel_build(build.pk, alice)
+    assert cancellation.cancel_build(build.pk, alice)
     attempt.listen()
     assert attempt.note_released(image="registry.fly.io/shop:build-1")
     attempt.listen()
@@ -175,7 +175,7 @@ def test_destroying_the_app_ends_it_at_once(
 ) -> None:
     sandbox.fly_app(build.deployment.fly_app_id, status=500)
     with somebody_working_on(build) as thread:
-        assert not destroying.destroy(owner=alice, app_name="shop", now=timezone.now())
+        assert not destruction.destroy(owner=alice, app_name="shop", now=timezone.now())
         thread.join(10)
         assert not thread.is_alive()
     building.sweep()

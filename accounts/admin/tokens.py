@@ -1,0 +1,142 @@
+"""Access tokens and CLI logins, for operators. Digests, codes and sealed values are never shown."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from accounts.models import AccessToken, CLILogin
+from accounts.operators import operator_of
+from accounts.services import operators
+from accounts.services.operator_power import has_power
+from core.admin import OperatorAdmin
+from core.admin_actions import AdminAction, bulk_action, row_action
+
+_REVOKE = AdminAction(
+    title="Revoke",
+    icon="key_off",
+    variant=ActionVariant.DANGER,
+    is_grave=True,
+    question="Revoke the token of {}?",
+    named=lambda token: f"{token.label}, {token.user.get_short_name()}'s",
+    explanation="The tool that holds it is signed out with its next request. This can't be undone.",
+    explanation_of_many="The tools that hold them are signed out with their next requests. This can't be undone.",
+    do=lambda token, by: operators.revoke_token(token=token, by=by, now=timezone.now()),
+    done="{} is signed out.",
+    not_done="{} was revoked before.",
+)
+_CLIENT_FIELDS = ("client_name", "hostname", "address", "user_agent")
+
+
+class TokenStateFilter(admin.SimpleListFilter):
+    """Working, revoked or expired."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002
+        """The states."""
+        return [("working", "Working"), ("revoked", "Revoked"), ("expired", "Expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> QuerySet[AccessToken]:  # noqa: ARG002
+        """The tokens in the chosen state."""
+        now = timezone.now()
+        states = {
+            "working": Q(revoked_at=None, expires_at__gt=now),
+            "revoked": Q(revoked_at__isnull=False),
+            "expired": Q(revoked_at=None, expires_at__lte=now),
+        }
+        state = states.get(self.value() or "")
+        return queryset.filter(state) if state is not None else queryset
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(OperatorAdmin):
+    """The tools that are signed in, and those that were."""
+
+    empty_list_text: ClassVar[str] = "No token matches. A token is made when somebody approves a tool's login."
+    list_display = ("tool", "user", "state", "address", "created_at", "last_used_at", "expires_at")
+    list_filter = (TokenStateFilter, ("user", AutocompleteSelectFilter), "created_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("user__github_login", "user__username", "user__email", "hostname", "client_name", "id__exact")
+    search_help_text = "Person, host, tool or id"
+    fieldsets = (
+        (None, {"fields": ("state", "user", "organization", "id")}),
+        ("Tool", {"fields": _CLIENT_FIELDS}),
+        ("Times", {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
+    )
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke_one",)
+    revoke_one, revoke_selected = row_action(_REVOKE), bulk_action(_REVOKE)
+
+    @display(description="Tool", ordering="client_name")  # type: ignore[untyped-decorator]  # unfold is untyped
+    def tool(self, token: AccessToken) -> str:
+        """What the tool said of itself."""
+        return token.label
+
+    @display(  # type: ignore[untyped-decorator]
+        description="State", label={"working": "success", "revoked": "danger", "expired": "warning"}
+    )
+    def state(self, token: AccessToken) -> str:
+        """Working, revoked or expired."""
+        if token.revoked_at:
+            return "revoked"
+        return "working" if token.expires_at > timezone.now() else "expired"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessToken]:
+        """All tokens, without what must not be shown."""
+        queryset: QuerySet[AccessToken] = super().get_queryset(request)
+        return queryset.defer("digest")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Revoking, as long as it isn't revoked."""
+        token = self.get_object(request, str(object_id))
+        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        if token is None or token.revoked_at is not None:
+            return []
+        return offered if has_power(by=operator_of(request), over=[token.user_id]) else []
+
+
+@admin.register(CLILogin)
+class CLILoginAdmin(OperatorAdmin):
+    """Who asked to be let in from a terminal, and what became of it."""
+
+    empty_list_text: ClassVar[str] = "No login matches. Logins are kept for a day after their end."
+    list_display = ("tool", "outcome", "decided_by", "address", "created_at", "decided_at")
+    list_filter = ("state", ("decided_by", AutocompleteSelectFilter), "created_at")
+    list_select_related = ("decided_by",)
+    # A code can be looked for, when somebody reads one out; it is not shown.
+    search_fields = ("code__exact", "decided_by__github_login", "decided_by__email", "hostname", "address__startswith")
+    search_help_text = "Code, person, host or address"
+    fieldsets = (
+        (None, {"fields": ("outcome", "decided_by", "decided_at", "id")}),
+        ("Tool", {"fields": _CLIENT_FIELDS}),
+        ("Times", {"fields": ("created_at", "expires_at")}),
+    )
+
+    @display(description="Tool", ordering="client_name")  # type: ignore[untyped-decorator]
+    def tool(self, login: CLILogin) -> str:
+        """What the tool said of itself."""
+        return login.label
+
+    @display(  # type: ignore[untyped-decorator]
+        description="Outcome",
+        ordering="state",
+        label={"collected": "success", "approved": "info", "denied": "danger", "pending": "warning"},
+    )
+    def outcome(self, login: CLILogin) -> str:
+        """The state; what nobody decided or picked up in time says so."""
+        if login.expires_at > timezone.now():
+            return str(login.state)
+        return {"pending": "expired", "approved": "not collected"}.get(login.state, str(login.state))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CLILogin]:
+        """All logins, without what must not be shown."""
+        queryset: QuerySet[CLILogin] = super().get_queryset(request)
+        return queryset.defer("code", "secret_digest", "sealed_token")

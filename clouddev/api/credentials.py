@@ -1,0 +1,89 @@
+"""The cloud dev API, about what opens a machine: its SSH key and the tokens it verifies."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from clouddev.api import serializers
+from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.services import tokens
+from clouddev.services.access import machine_of_member
+from core.api import Endpoint, json_body, query, success, validated
+from core.database import undone
+from core.openapi import documented
+
+
+class SSHKeyView(Endpoint):
+    """GET /api/cloud-dev/ssh-key."""
+
+    @documented(
+        summary="Tell the way into a machine by SSH",
+        data=serializers.SSHAccessSerializer(),
+        tag=TAG,
+        parameters=[APP_NAME],
+        errors=[404, 409],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Give the private key and where to use it; for members."""
+        caller = caller_of(request)
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        access = tokens.ssh_access(machine=machine, actor=caller, now=timezone.now())
+        return success(
+            {
+                "privateKey": access.private_key,
+                "linuxUser": access.linux_user,
+                "host": access.host,
+                "port": access.port,
+            }
+        )
+
+    def head(self, request: Request) -> HttpResponse:
+        """Hand no key out, so none is in the audit trail."""
+        with undone():
+            return self.get(request)
+
+
+class MCPTokenView(Endpoint):
+    """GET /api/cloud-dev/mcp-token."""
+
+    @documented(
+        summary="Issue an MCP token",
+        data=serializers.TokenSerializer(),
+        tag=TAG,
+        parameters=[APP_NAME],
+        errors=[404, 409],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Sign a dev-UI token in the name of the caller's user on the machine; for members."""
+        caller = caller_of(request)
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        return success({"token": tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())})
+
+    def head(self, request: Request) -> HttpResponse:
+        """Hand no token out, so none is kept."""
+        with undone():
+            return self.get(request)
+
+
+class WebhookTokenView(Endpoint):
+    """POST /api/cloud-dev/webhook-token."""
+
+    @documented(
+        summary="Issue a webhook token",
+        data=serializers.WebhookTokenSerializer(),
+        tag=TAG,
+        request=serializers.AskWebhookTokenSerializer,
+        errors=[404, 409],
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Sign a token for whoever calls the machine's webhooks, for 30 days unless said otherwise; for members."""
+        caller = caller_of(request)
+        asked = validated(serializers.AskWebhookTokenSerializer, json_body(request))
+        issued = tokens.issue_webhook_token(
+            machine=machine_of_member(person=caller, app_name=asked["appName"]),
+            person=caller,
+            actor=caller,
+            expires_in=asked.get("expiresIn", tokens.USUAL_LIFETIME),
+            now=timezone.now(),
+        )
+        return success({"token": issued.token, "expiresAt": issued.expires_at})

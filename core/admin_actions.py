@@ -1,0 +1,166 @@
+"""What operators do to rows: each deed as a button of one row's page and as an action on selected rows.
+
+A deed calls a service, which guards it and writes the audit trail; here is only how it is asked for. A button opens
+a page, as a dialog where scripts run, that names what it is about; its form is what acts: a deed is never done by a
+link. A grave deed on selected rows is asked for in the same way, with all of them named.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from core.admin import back_to
+from core.errors import ApplicationError
+
+# As many as people read before they press a button.
+MOST_AT_ONCE = 50
+_TEMPLATE = "admin/deed.html"
+
+
+class AdminActionForm(forms.Form):
+    """What is typed before a deed is done; `name` is there where `expected` has to be typed."""
+
+    name = forms.CharField(
+        max_length=300, required=False, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, expected: str = "", **kwargs: Any) -> None:
+        """`expected` is what has to be typed; nothing where pressing the button is enough."""
+        super().__init__(*args, **kwargs)
+        self.expected = expected
+        if expected:
+            self.fields["name"].label = f"Type “{expected}”"
+        else:
+            del self.fields["name"]
+
+    def clean_name(self) -> str:
+        """Refuse anything else."""
+        if self.cleaned_data["name"].strip() != self.expected:
+            raise forms.ValidationError(f"That is not “{self.expected}”. Nothing was done.")
+        return self.expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminAction:
+    """`do` is the service: it gets the row, the operator and what was typed, and says whether anything changed.
+
+    `named` says which row, and whose, and stands for "{}" in `question`. In `done` and `not_done`, which the operator
+    reads then, "{}" is the row's short name. `explanation_of_many` is for several rows. A grave deed is asked for in
+    red, also for selected rows. What `typed` says of a row has to be typed.
+    """
+
+    title: str
+    icon: str
+    variant: ActionVariant
+    question: str
+    explanation: str
+    named: Callable[[Any], str]
+    do: Callable[..., bool]
+    done: str
+    not_done: str
+    is_grave: bool = False
+    explanation_of_many: str = ""
+    typed: Callable[[Any], str] | None = None
+    form: type[AdminActionForm] = AdminActionForm
+
+    def expected_of(self, rows: Sequence[Any]) -> str:
+        """What has to be typed before it is done to these rows."""
+        if self.typed is None:
+            return ""
+        return self.typed(rows[0]) if len(rows) == 1 else f"{self.title.lower()} {len(rows)}"
+
+
+def row_action(deed: AdminAction) -> Any:
+    """The deed as a button of one row's page."""
+
+    @action(description=deed.title, icon=deed.icon, variant=deed.variant)  # type: ignore[untyped-decorator]  # unfold is untyped
+    def act(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        path = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=(row.pk,))
+        is_pressed = request.method == "POST"
+        form = deed.form(request.POST if is_pressed else None, expected=deed.expected_of([row]))
+        if is_pressed and form.is_valid():
+            _do(deed, request, row, form.cleaned_data)
+            return back_to(request, path)
+        question = deed.question.format(deed.named(row))
+        return _asked(
+            self, request, deed, {"question": question, "explanation": deed.explanation, "form": form, "back": path}
+        )
+
+    # The button opens what is answered as a dialog; unfold's own dialogs can't name the row.
+    act.dialog = {"title": deed.title}
+    return act
+
+
+def bulk_action(deed: AdminAction) -> Any:
+    """The deed as an action on the list's selected rows, each in a transaction of its own."""
+
+    @admin.action(description=deed.title)
+    def act(self: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        if not deed.is_grave:
+            for row in queryset:
+                _do(deed, request, row, {})
+            return None
+        rows = list(queryset[: MOST_AT_ONCE + 1])
+        if len(rows) > MOST_AT_ONCE:
+            messages.error(
+                request, f"Select {MOST_AT_ONCE} at most, so that all of them can be named. Nothing was done."
+            )
+            return None
+        is_pressed = request.POST.get("post") == "yes"
+        form = deed.form(request.POST if is_pressed else None, expected=deed.expected_of(rows))
+        if is_pressed and form.is_valid():
+            for row in rows:
+                _do(deed, request, row, {})
+            return None
+        context = {
+            "question": _of_many(deed, rows),
+            "explanation": (len(rows) > 1 and deed.explanation_of_many) or deed.explanation,
+            "names": [deed.named(row) for row in rows] if len(rows) > 1 else [],
+            "form": form,
+            "back": request.get_full_path(),
+            "action": request.POST["action"],
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "keys": [str(row.pk) for row in rows],
+        }
+        return _asked(self, request, deed, context)
+
+    return act
+
+
+def _of_many(deed: AdminAction, rows: Sequence[Any]) -> str:
+    if len(rows) == 1:
+        return deed.question.format(deed.named(rows[0]))
+    return f"{deed.title}: these {len(rows)}?"
+
+
+def _asked(self: Any, request: HttpRequest, deed: AdminAction, context: Mapping[str, Any]) -> HttpResponse:
+    """The page that asks, with what was wrong with what was typed."""
+    whole = {**self.admin_site.each_context(request), "title": deed.title, "opts": self.opts, "deed": deed, **context}
+    return TemplateResponse(request, _TEMPLATE, whole)
+
+
+def _do(deed: AdminAction, request: HttpRequest, row: Any, typed: Mapping[str, str]) -> None:
+    """Do it and say what became of it."""
+    more = {name: value for name, value in typed.items() if name != "name"}
+    try:
+        changed = deed.do(row, request.user, **more)
+    except ApplicationError as error:
+        messages.error(request, f"{row}: {error.sentence}")
+        return
+    if changed:
+        messages.success(request, deed.done.format(row, **more))
+    else:
+        messages.info(request, deed.not_done.format(row, **more))

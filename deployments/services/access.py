@@ -1,0 +1,62 @@
+"""Whose an app and a build are: looked up with their owner, so that absent and another's look the same."""
+
+import uuid
+
+from django.db.models import QuerySet
+
+from accounts.models.users import Person
+from core.errors import NotFound
+from deployments.models import Build, Deployment
+from fly.models import called
+
+
+class NoSuchApp(NotFound):
+    """404: the person has no app of that name, or it is being destroyed."""
+
+    default = "You have no app of this name. Prepare it first."
+
+
+class NoSuchBuild(NotFound):
+    """404: the person's app has no such build."""
+
+    default = "There is no such build."
+
+
+def own_app(*, person: Person, app_name: str) -> Deployment:
+    """The person's app. Raises NoSuchApp."""
+    found = _own_apps(person).filter(called(app_name)).first()
+    if found is None:
+        raise NoSuchApp
+    return found
+
+
+def require_an_app(*, person: Person) -> None:
+    """Return if the person has any app. Raises NoSuchApp."""
+    if not _own_apps(person).exists():
+        raise NoSuchApp
+
+
+def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
+    """The person's app, be it on its way out. Raises NoSuchApp."""
+    found = Deployment.objects.usable_by(person).filter(pk=deployment_id).first()
+    if found is None:
+        raise NoSuchApp("There is no such app.")
+    return found
+
+
+def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
+    """A build of the person's app, with its app and who pushed it. Raises NoSuchBuild."""
+    builds = Build.objects.usable_by(person).select_related("deployment", "pushed_by")
+    found = builds.filter(pk=build_id, deployment=deployment_id).first()
+    if found is None:
+        raise NoSuchBuild
+    return found
+
+
+def owners_of(deployment_id: uuid.UUID) -> set[uuid.UUID]:
+    """Whom a deed on an app, or on a build of it, concerns; nobody when there is no such app."""
+    return set(Deployment.objects.filter(pk=deployment_id).values_list("owner_id", flat=True))
+
+
+def _own_apps(person: Person) -> QuerySet[Deployment]:
+    return Deployment.objects.usable_by(person).exclude(state=Deployment.State.DESTROYING)

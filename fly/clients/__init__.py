@@ -1,0 +1,1 @@
+"""Clients of Fly: its Machines API, and flyctl."""

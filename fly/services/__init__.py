@@ -1,0 +1,1 @@
+"""Making, deleting and comparing what this server has at Fly."""
