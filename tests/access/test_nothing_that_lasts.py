@@ -165,13 +165,13 @@ def test_whoever_comes_back_is_given_it(ask, it, bob):
 
 @pytest.mark.parametrize("ask", [_cron_job, _resumed_job])
 def test_no_job_is_made_by_whoever_is_removed_in_that_moment(ask, it, monkeypatch):
-    found = jobs.standing.hold
+    found = jobs.access.hold
 
     def held(person: Caller) -> None:
         found(person)
         members.remove_member(machine=it.machine, login="bob", actor=it.alice)
 
-    monkeypatch.setattr(jobs.standing, "hold", held)
+    monkeypatch.setattr(jobs.access, "hold", held)
     with pytest.raises((NoSuchMachine, jobs.NoSuchJob)):
         ask(it)
 

@@ -14,21 +14,21 @@ from tests.clouddev.cron_jobs import make_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 _CRON = "clouddev.services.cron"
-_SERVER = f"{_CRON}.carrying:DevServer"
+_SERVER = f"{_CRON}.run_steps:DevServer"
 # Where the machine was not asked yet, so that it can be asked by another worker; and where it may have been.
 BEFORE = [
-    f"before {_CRON}.ticking:_fire",
-    f"after {_CRON}.ticking:_fire",
-    f"before {_CRON}.carrying:take",
-    f"after {_CRON}.carrying:take",
+    f"before {_CRON}.scheduler:_fire",
+    f"after {_CRON}.scheduler:_fire",
+    f"before {_CRON}.run_steps:take",
+    f"after {_CRON}.run_steps:take",
     "after clouddev.services.status:is_healthy",
 ]
 WHILE = [f"before {_SERVER}.start_workflow", f"after {_SERVER}.start_workflow"]
 AFTER = [
-    f"after {_CRON}.carrying:_start",
+    f"after {_CRON}.run_steps:_start",
     f"before {_SERVER}.run",
     f"after {_SERVER}.run",
-    f"before {_CRON}.turns:Turn.end",
+    f"before {_CRON}.lease:StepLease.end",
 ]
 
 

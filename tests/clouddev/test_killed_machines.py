@@ -13,50 +13,50 @@ State = Machine.State
 _WORK = "clouddev.services.provisioning"
 _FLY = "fly.clients.machines_api"
 _DATABASE = "clouddev.clients.data_database"
-NOT_TAKEN = [f"before {_WORK}.working:take"]
+NOT_TAKEN = [f"before {_WORK}.run:take"]
 MAKING = [
-    f"after {_WORK}.working:take",
+    f"after {_WORK}.run:take",
     f"before {_FLY}.apps:AppCalls.create_app",
     f"after {_FLY}.apps:AppCalls.create_app",
     f"after {_FLY}.apps:AppCalls.assign_address",
     "after fly.services.fly_apps:ensure",
     f"before {_DATABASE}.client:DataDatabase.provision",
-    f"before {_DATABASE}.making:_grant_database",
+    f"before {_DATABASE}.provision:_grant_database",
     f"after {_DATABASE}.client:DataDatabase.provision",
     f"before {_FLY}.apps:AppCalls.set_secrets",
     f"after {_FLY}.apps:AppCalls.set_secrets",
-    f"after {_WORK}.making:_set_secrets",
+    f"after {_WORK}.create:_set_secrets",
     f"before {_FLY}.volumes:VolumeCalls.create_volume",
     f"after {_FLY}.volumes:VolumeCalls.create_volume",
     f"before {_FLY}.machines:MachineCalls.create_machine",
     f"after {_FLY}.machines:MachineCalls.create_machine",
-    f"after {_WORK}.making:place",
+    f"after {_WORK}.create:place",
     f"before {_FLY}.machines:MachineCalls.get_machine",
-    f"before {_WORK}.attempts:MachineAttempt.end",
+    f"before {_WORK}.lease:MachineAttempt.end",
 ]
-MADE = [f"after {_WORK}.attempts:MachineAttempt.end"]
+MADE = [f"after {_WORK}.lease:MachineAttempt.end"]
 REMOVING = [
-    f"before {_WORK}.working:remove_outside",
+    f"before {_WORK}.run:remove_outside",
     f"before {_FLY}.apps:AppCalls.delete_app",
     f"after {_FLY}.apps:AppCalls.delete_app",
     "after fly.services.fly_apps:remove",
     f"before {_DATABASE}.client:DataDatabase.drop",
-    f"before {_DATABASE}.dropping:_drop_things",
-    f"before {_DATABASE}.dropping:_drop_role",
+    f"before {_DATABASE}.drop:_drop_things",
+    f"before {_DATABASE}.drop:_drop_role",
     f"after {_DATABASE}.client:DataDatabase.drop",
-    f"after {_WORK}.working:remove_outside",
+    f"after {_WORK}.run:remove_outside",
 ]
 DESTROYING = [
     *NOT_TAKEN,
-    f"after {_WORK}.working:take",
+    f"after {_WORK}.run:take",
     *REMOVING,
-    f"before {_WORK}.working:_forget",
-    f"after {_WORK}.working:_forget",
+    f"before {_WORK}.run:_forget",
+    f"after {_WORK}.run:_forget",
 ]
 UNDOING = [
     f"after {_FLY}.volumes:VolumeCalls.delete_volume",
-    f"before {_WORK}.working:_give_up",
-    f"after {_WORK}.working:_give_up",
+    f"before {_WORK}.run:_give_up",
+    f"after {_WORK}.run:_give_up",
     *REMOVING[2::2],
 ]
 INTERRUPTED = "Making the machine was interrupted several times. Create it again."
@@ -160,7 +160,7 @@ def test_a_worker_that_is_told_to_end_hands_its_machine_over_at_once(workshop, w
 
 @pytest.mark.parametrize(
     "point",
-    [f"before {_DATABASE}.dropping:_drop_all", "before clouddev.nowhere:make", f"within {_WORK}.working:take"],
+    [f"before {_DATABASE}.drop:_drop_all", "before clouddev.nowhere:make", f"within {_WORK}.run:take"],
     ids=["no function", "no module", "no moment"],
 )
 def test_a_point_that_is_not_there_fails_the_test(workers, point):

@@ -1,4 +1,4 @@
-"""Runs flyctl once, behind a guard, and reports line by line."""
+"""Runs flyctl once, behind a supervisor, and reports line by line."""
 
 import contextlib
 import os
@@ -16,15 +16,15 @@ from fly.clients.flyctl.output_lines import LineSplitter, parts_of_token
 from fly.clients.flyctl.progress import StepReader
 from fly.clients.flyctl.types import Limits, Order, Outcome, StopReason
 
-_GUARD = Path(__file__).with_name("guard.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _CHECK_SECONDS = 0.4
 _READ_BYTES = 16_384
 _MOST_LEFT_BYTES = 1 << 20
-# What the guard needs beyond its own limits, on a busy machine, before it is killed itself.
+# What the supervisor needs beyond its own limits, on a busy machine, before it is killed itself.
 _SPARE_SECONDS = 5.0
 _GRACE_OF_THE_DESERTED = 5.0
-# The guard counts from when it heard of us, which is a little after we spoke.
-_EARLIER_THAN_GUARD = 0.9
+# The supervisor counts from when it heard of us, which is a little after we spoke.
+_EARLIER_THAN_SUPERVISOR = 0.9
 _NOT_BEGUN, _KILLED_BY = 125, 128
 
 
@@ -47,11 +47,11 @@ def run(
     process_env.prepare_folders(order)
     reader = reader or StepReader()
     splitter = LineSplitter([*parts_of_token(order.deploy_token), *process_env.secrets_within()])
-    # Before the question: however long we are frozen between its answer and flyctl's beginning, the guard knows.
+    # Before the question: however long we are frozen between its answer and flyctl's beginning, the supervisor knows.
     asked_at = time.monotonic()
     if reason := should_stop():
         return _outcome(order, _NOT_BEGUN, reader, reason)
-    with _GuardedProcess(order, command, limits, since=asked_at) as process:
+    with _SupervisedProcess(order, command, limits, since=asked_at) as process:
         watch = _Watch(process, should_stop, limits, since=asked_at)
         for data in process.output():
             for line in splitter.feed(data):
@@ -84,7 +84,12 @@ class _Watch:
     """Asks in time whether to go on, and stops the process where not."""
 
     def __init__(
-        self, process: "_GuardedProcess", should_stop: Callable[[], StopReason | None], limits: Limits, *, since: float
+        self,
+        process: "_SupervisedProcess",
+        should_stop: Callable[[], StopReason | None],
+        limits: Limits,
+        *,
+        since: float,
     ) -> None:
         self.reason: StopReason | None = None
         self._process = process
@@ -108,7 +113,7 @@ class _Watch:
 
     def _decide(self, now: float) -> None:
         self.reason = self._exceeded(now) or self._should_stop()
-        # Taken once, and before the guard hears it: however long we are frozen from here on, it shows as lateness.
+        # Taken once, and before the supervisor hears it: however long we are frozen from here on, it shows as lateness.
         spoke_at = time.monotonic()
         self.reason = self.reason or self.lateness(spoke_at)
         if self.reason is None:
@@ -120,8 +125,8 @@ class _Watch:
             self._process.stop()
 
     def lateness(self, now: float) -> StopReason | None:
-        """Cut off, when we were frozen or kept busy for so long that the guard has given us up, or is about to."""
-        late = now - self._beat_at > self._limits.patience * _EARLIER_THAN_GUARD
+        """Cut off, when we were frozen or kept busy for so long that the supervisor has given us up, or is about to."""
+        late = now - self._beat_at > self._limits.patience * _EARLIER_THAN_SUPERVISOR
         return StopReason.CUT_OFF if late else None
 
     def _exceeded(self, now: float) -> StopReason | None:
@@ -132,8 +137,8 @@ class _Watch:
         return None
 
 
-class _GuardedProcess:
-    """flyctl behind its guard. However the block is left, neither runs any more."""
+class _SupervisedProcess:
+    """flyctl behind its supervisor. However the block is left, neither runs any more."""
 
     def __init__(self, order: Order, command: list[str], limits: Limits, *, since: float) -> None:
         self._limits = limits
@@ -143,9 +148,9 @@ class _GuardedProcess:
         times = [str(limits.grace), str(limits.patience), str(since)]
         arguments = [*times, str(self._output), str(order.folder)]
         try:
-            self._guard = subprocess.Popen(  # noqa: S603 - no shell, arguments of our own
+            self._supervisor = subprocess.Popen(  # noqa: S603 - no shell, arguments of our own
                 # Isolated and without site-packages: it starts in a few milliseconds and imports nothing of ours.
-                [sys.executable, "-I", "-S", str(_GUARD), *arguments, *command],
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), *arguments, *command],
                 stdin=subprocess.PIPE,
                 stdout=written,
                 stderr=written,
@@ -159,8 +164,8 @@ class _GuardedProcess:
             raise
         finally:
             os.close(written)
-        if self._guard.stdin is not None:  # it is a pipe
-            os.set_blocking(self._guard.stdin.fileno(), False)
+        if self._supervisor.stdin is not None:  # it is a pipe
+            os.set_blocking(self._supervisor.stdin.fileno(), False)
 
     def __enter__(self) -> Self:
         return self
@@ -170,31 +175,31 @@ class _GuardedProcess:
     ) -> None:
         self.desert()
         try:
-            self._guard.wait(timeout=_GRACE_OF_THE_DESERTED + _SPARE_SECONDS)
+            self._supervisor.wait(timeout=_GRACE_OF_THE_DESERTED + _SPARE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
+            self._supervisor.kill()
+            self._supervisor.wait()
         os.close(self._output)
 
     def output(self) -> Iterator[bytes]:
         """Give what is written, and b"" now and then while nothing is, until the process has ended."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
-            while self._guard.poll() is None:
+            while self._supervisor.poll() is None:
                 if not selector.select(_CHECK_SECONDS):
                     yield b""
                 elif data := self._read():
                     yield data
                 else:
                     break
-        while self._guard.poll() is None:
+        while self._supervisor.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._guard.wait(timeout=_CHECK_SECONDS)
+                self._supervisor.wait(timeout=_CHECK_SECONDS)
             yield b""
         yield from self._left()
 
     def beat(self) -> None:
-        """Tell the guard that all is well."""
+        """Tell the supervisor that all is well."""
         self._say(b".")
 
     def stop(self) -> None:
@@ -203,33 +208,33 @@ class _GuardedProcess:
         self._overdue_at = time.monotonic() + self._limits.grace + _SPARE_SECONDS
 
     def desert(self) -> None:
-        """Leave the end to the guard: it comes within seconds, and the job's folder goes with it."""
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
+        """Leave the end to the supervisor: it comes within seconds, and the job's folder goes with it."""
+        if self._supervisor.stdin is not None and not self._supervisor.stdin.closed:
             with contextlib.suppress(OSError):
-                self._guard.stdin.close()
+                self._supervisor.stdin.close()
         if self._overdue_at is None:
             self._overdue_at = time.monotonic() + _GRACE_OF_THE_DESERTED + _SPARE_SECONDS
 
     def kill_when_overdue(self) -> None:
-        """Kill a guard that doesn't get its work done; the kernel then kills flyctl."""
+        """Kill a supervisor that doesn't get its work done; the kernel then kills flyctl."""
         if self._overdue_at is not None and time.monotonic() > self._overdue_at:
-            self._guard.kill()
+            self._supervisor.kill()
 
     def end(self) -> int:
         """Give the exit code, 128 and the signal's number after a kill."""
-        code = self._guard.wait()
+        code = self._supervisor.wait()
         return code if code >= 0 else _KILLED_BY - code
 
     def _say(self, word: bytes) -> None:
         with contextlib.suppress(OSError):
-            if self._guard.stdin is not None and not self._guard.stdin.closed:
-                os.write(self._guard.stdin.fileno(), word)
+            if self._supervisor.stdin is not None and not self._supervisor.stdin.closed:
+                os.write(self._supervisor.stdin.fileno(), word)
 
     def _read(self) -> bytes:
         try:
             return os.read(self._output, _READ_BYTES)
         except BlockingIOError:
-            # The guard reads along once it has given us up.
+            # The supervisor reads along once it has given us up.
             return b""
 
     def _left(self) -> Iterator[bytes]:

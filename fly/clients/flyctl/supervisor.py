@@ -1,6 +1,6 @@
 """Runs one command for a worker, and sees to it that the command ends when the worker does.
 
-`python -I -S guard.py GRACE PATIENCE SINCE OUTPUT FOLDER COMMAND…`, standard library only.
+`python -I -S supervisor.py GRACE PATIENCE SINCE OUTPUT FOLDER COMMAND…`, standard library only.
 
 A worker may be killed at any moment, and nobody else would know of its flyctl. So this small process
 stands between them. Its standard input is the lifeline, a pipe that only the worker holds open:
@@ -12,9 +12,9 @@ stands between them. Its standard input is the lifeline, a pipe that only the wo
   SINCE, by the clock that all processes share (`time.monotonic`): that is when the worker last saw that it may do
   this work. Where they are over already, since it was frozen on its way here, the command isn't begun at all.
 
-SIGTERM, SIGINT and SIGHUP to the guard count as `s`. The exit code is the command's, 128 and the number of
+SIGTERM, SIGINT and SIGHUP to the supervisor count as `s`. The exit code is the command's, 128 and the number of
 the signal that killed it, 126 when it can't be started, or 125 when it isn't begun. OUTPUT is the number of
-the file that the worker reads the command's output from. The guard keeps it open, so that the command isn't
+the file that the worker reads the command's output from. The supervisor keeps it open, so that the command isn't
 killed by SIGPIPE before it has given back its leases, and reads it once nobody else does.
 """
 
@@ -135,9 +135,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"Error: flyctl can't be started: {error.strerror}\n")
         return _CANT_START
     _let_go_of_output()
-    guard = Guard(process, grace=float(grace), patience=float(patience), since=float(since), output=int(output))
-    code = guard.watch(wakeup)
-    if guard.deserted:
+    supervisor = Guard(process, grace=float(grace), patience=float(patience), since=float(since), output=int(output))
+    code = supervisor.watch(wakeup)
+    if supervisor.deserted:
         shutil.rmtree(folder, ignore_errors=True)
     return code
 
@@ -156,17 +156,17 @@ def _asks_to_stop(signals: bytes) -> bool:
     return any(number != signal.SIGCHLD for number in signals)
 
 
-def _die_with(guard: int) -> None:
-    """Between fork and exec: have the kernel kill the command when the guard is killed (Linux only)."""
+def _die_with(supervisor: int) -> None:
+    """Between fork and exec: have the kernel kill the command when the supervisor is killed (Linux only)."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != guard:
+    if os.getppid() != supervisor:
         os._exit(_KILLED_BY + signal.SIGKILL)
 
 
 def _let_go_of_output() -> None:
-    """The worker sees the end of the output when the command ends, not when the guard does."""
+    """The worker sees the end of the output when the command ends, not when the supervisor does."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for target in (1, 2):
         os.dup2(nothing, target)

@@ -30,7 +30,7 @@ class StopReason(StrEnum):
 class Limits:
     """All in seconds.
 
-    `grace` lies between asking flyctl to stop and killing it. `patience` is how long the guard waits for a
+    `grace` lies between asking flyctl to stop and killing it. `patience` is how long the supervisor waits for a
     sign of the worker: with the five seconds of its own grace, that must be less than what it takes until
     another worker begins (`TAKEOVER_AFTER` in `deployments.models.builds`).
     """
@@ -45,7 +45,7 @@ class Limits:
 class Order:
     """One deployment.
 
-    `folder` is the job's own: home and temporary files of flyctl are made in it, and the guard removes it
+    `folder` is the job's own: home and temporary files of flyctl are made in it, and the supervisor removes it
     when the worker dies. Keep its path short, since Unix sockets in it may have 108 bytes. `context` (the
     unpacked archive) and `config` (our fly.toml) lie in it too. With `image`, that is deployed and nothing built.
     `secrets_version` is Fly's number of the last change of the app's secrets; machines wait for it.

@@ -69,7 +69,7 @@ def _worker(order: Order, flyctl: str, *, patience: float = 20) -> Iterator[subp
             process.kill()
 
 
-def _guard_of(process: subprocess.Popen[str]) -> int:
+def _supervisor_of(process: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
     return int(children[0])
@@ -114,22 +114,22 @@ def test_a_frozen_worker_loses_flyctl_and_knows_it_afterwards(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
-def test_flyctl_does_not_outlive_a_killed_guard(order: Order, program: Program, settings) -> None:
+def test_flyctl_does_not_outlive_a_killed_supervisor(order: Order, program: Program, settings) -> None:
     program(_STUBBORN)
     with _worker(order, settings.FLYCTL) as worker:
-        os.kill(_guard_of(worker), signal.SIGKILL)
+        os.kill(_supervisor_of(worker), signal.SIGKILL)
         assert worker.stdout is not None
         assert worker.stdout.read() == "None\n"
         assert wait_until(lambda: processes_in(order.folder / "context") == [])
 
 
-def test_a_guard_that_is_terminated_stops_flyctl_first(
+def test_a_supervisor_that_is_terminated_stops_flyctl_first(
     order: Order, program: Program, settings, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
     program(_LONG.format(mark=str(mark)))
     with _worker(order, settings.FLYCTL) as worker:
-        os.kill(_guard_of(worker), signal.SIGTERM)
+        os.kill(_supervisor_of(worker), signal.SIGTERM)
         assert worker.stdout is not None
         assert worker.stdout.read().splitlines()[-1] == "None"
     assert mark.read_text() == "tidied"
