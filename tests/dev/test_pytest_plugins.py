@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,9 +16,21 @@ import pytest
 from dev.cluster import Cluster
 from dev.pytest_browser import _NEEDS
 from dev.pytest_environment import CONTRACT_NANGO
+from dev.pytest_order import nearness, shared_out
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING_ON_PATH = {"PATH": "/nonexistent", "CHROMIUM": "/nonexistent/chromium"}
+ORDER = """
+import pytest
+
+def test_plain(): pass
+
+@pytest.mark.slow(5)
+def test_five(): pass
+
+@pytest.mark.slow(60)
+def test_sixty(): pass
+"""
 ASKING = """
 import pytest
 
@@ -51,7 +65,9 @@ def project() -> Iterator[Path]:
         Path(above).chmod(0o711)
         folder = Path(above) / "project"
         folder.mkdir(mode=0o711)
-        (folder / "pytest.ini").write_text("[pytest]\nmarkers =" + "".join(f"\n  {marker}" for marker in _NEEDS))
+        (folder / "pytest.ini").write_text(
+            "[pytest]\nmarkers =" + "".join(f"\n  {marker}" for marker in [*_NEEDS, "slow(seconds)"])
+        )
         yield folder
         for state in (folder / "state" / "test").glob("*"):
             Cluster.remove(state)
@@ -155,3 +171,56 @@ def test_a_damaged_test_database_is_made_anew(project: Path) -> None:
     (state / "postgres" / "data" / "global" / "pg_control").unlink()
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1"))
     assert status == 0, said
+
+
+def order_of(project: Path, *words: str) -> list[str]:
+    status, said = outcome(run_pytest(project, "-p", "dev.pytest_order", "-v", "-n", "0", *words))
+    assert status == 0, said
+    return re.findall(r"(test_\w+\.py::test_\w+) PASSED", said)
+
+
+def test_what_takes_long_is_begun_first(project: Path) -> None:
+    (project / "test_order.py").write_text(ORDER)
+    assert order_of(project) == [f"test_order.py::test_{name}" for name in ("sixty", "five", "plain")]
+
+
+def test_what_was_changed_comes_before_that(project: Path) -> None:
+    (project / "test_order.py").write_text(ORDER)
+    git(project, "init", "--initial-branch=main")
+    git(project, "add", ".")
+    git(project, "commit", "--message=dev: Begin.")
+    (project / "test_new.py").write_text("def test_new(): pass\n")
+    assert order_of(project, "--changed")[:2] == ["test_new.py::test_new", "test_order.py::test_sixty"]
+
+
+def git(project: Path, *words: str) -> None:
+    who = ("-c", "user.name=alice", "-c", "user.email=alice@example.com")
+    subprocess.run(["git", *who, *words], cwd=project, capture_output=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "near"),
+    [
+        ("tests/clouddev/services/test_retry.py", 0),
+        ("clouddev/services/retry.py", 1),
+        ("tests/clouddev/conftest.py", 1),
+        ("clouddev/names.py", 2),
+        ("deployments/services/retry.py", 3),
+        ("tests/clouddev/test_regions.py", 3),
+        ("README.md", 3),
+    ],
+)
+def test_a_test_is_as_near_to_a_change_as_their_names_are(changed: str, near: int) -> None:
+    assert nearness(PurePosixPath("tests/clouddev/services/test_retry.py"), PurePosixPath(changed)) == near
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+def test_each_worker_begins_with_the_longest_of_its_share(workers: int) -> None:
+    ordered: list[Any] = shared_out([*"ABCDE"], [*"vwxyz"], workers)
+    assert sorted(ordered) == sorted("ABCDEvwxyz")
+    # As pytest-xdist cuts them.
+    left, starts = list(ordered), []
+    for number in range(workers):
+        starts.append(left[0])
+        del left[: len(left) // (workers - number)]
+    assert starts == [*"ABCD"[:workers]]

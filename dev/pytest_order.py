@@ -1,0 +1,89 @@
+"""A pytest plugin: in which order the tests run, and on how many workers.
+
+Tests that take long say how many seconds (`@pytest.mark.slow(20)`) and come first: begun last, one would keep a worker
+busy when the others have nothing left. With --changed, what belongs to the files that git calls changed comes before.
+"""
+
+import os
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+_WORKERS_PER_CORE = 2
+_ELSEWHERE = 3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --changed."""
+    parser.addoption(
+        "--changed",
+        action="store_true",
+        help="run first the tests of what git calls changed since main, then all others",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` starts: more than there are cores, since tests often wait for others."""
+    return _WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put those that come first at the front of every worker's share."""
+    changed = changed_files(config.rootpath) if config.getoption("--changed") else []
+    ranks = {item: (_nearness(config, item, changed), -_seconds(item)) for item in items}
+    first = sorted((item for item in items if ranks[item] < (_ELSEWHERE, 0)), key=ranks.__getitem__)
+    items[:] = shared_out(first, [item for item in items if item not in set(first)], _workers(config))
+
+
+def shared_out(first: list[pytest.Item], rest: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return all items, as many for each worker one after another, as `--dist worksteal` cuts them."""
+    ordered: list[pytest.Item] = []
+    left, rest = len(first) + len(rest), list(rest)
+    for number in range(workers):
+        own = first[number::workers]
+        share = left // (workers - number)
+        left -= share
+        others = max(share - len(own), 0)
+        ordered += own + rest[:others]
+        del rest[:others]
+    return ordered + rest
+
+
+def changed_files(root: Path) -> list[PurePosixPath]:
+    """Return the files that differ from where this branch left main, new ones too, relative to the root."""
+    base = _git(root, "merge-base", "HEAD", "main") or ["HEAD"]
+    named = _git(root, "diff", "--name-only", *base) + _git(root, "ls-files", "--others", "--exclude-standard")
+    return [PurePosixPath(name) for name in named]
+
+
+def nearness(test: PurePosixPath, changed: PurePosixPath) -> int:
+    """Say how likely a test file is about a changed one: it is that (0), its name says so (1), its folder does (2)."""
+    if test == changed:
+        return 0
+    if changed.parts[0] == "tests":
+        return 1 if test.is_relative_to(changed.parent) and not changed.name.startswith("test_") else _ELSEWHERE
+    if not test.is_relative_to(PurePosixPath("tests", changed.parts[0])):
+        return _ELSEWHERE
+    return 1 if changed.stem in test.stem else 2
+
+
+def _nearness(config: pytest.Config, item: pytest.Item, changed: list[PurePosixPath]) -> int:
+    test = PurePosixPath(item.path.relative_to(config.rootpath).as_posix())
+    return min((nearness(test, each) for each in changed), default=_ELSEWHERE)
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return float(marker.args[0]) if marker else 0
+
+
+def _workers(config: pytest.Config) -> int:
+    return int(getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def _git(root: Path, *words: str) -> list[str]:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
