@@ -38,9 +38,9 @@ worker: install ## Run one more worker beside `make dev`, in the same state fold
 manage: install ## Run manage.py on the development database (ARGS="changepassword operator")
 	@$(BIN)/python -m dev.manage $(ARGS)
 
-test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it)
+test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it, ARGS=--changed begins with what you changed)
 	@$(BIN)/python -m dev.node_packages
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal --durations=10 $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
 	@$(BIN)/python -m dev.node_packages

@@ -15,9 +15,8 @@ from pathlib import Path
 from dev.default_env import is_set
 
 _MANAGE = (sys.executable, "manage.py")
-_PYTEST = (sys.executable, "-m", "pytest", "-n", "auto", "--dist", "worksteal")
-# What these steps run with brings its own settings and its own database.
-_TESTS = {"tests": {}, "hostile": {"HOSTILE_EXAMPLES": "40"}}
+# The tests bring their own settings and their own database, and ask more of what is hostile than `make test` does.
+_TESTS = {"HOSTILE_EXAMPLES": "40"}
 _STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "format": ("the formatting", (sys.executable, "-m", "ruff", "format", "--check", ".")),
     "lint": ("the lint rules", (sys.executable, "-m", "ruff", "check", ".")),
@@ -39,11 +38,10 @@ _STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the OpenAPI document",
         (*_MANAGE, "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull),
     ),
-    "hostile": (
-        "forty requests of each kind that the OpenAPI document allows or forbids",
-        (*_PYTEST, "tests/fuzz/test_schemathesis.py"),
+    "tests": (
+        "everything else: the tests, with forty requests of each kind that the OpenAPI document allows or forbids",
+        (sys.executable, "-m", "pytest", "-n", "auto", "--dist", "worksteal", "--durations=10"),
     ),
-    "tests": ("everything else: the tests", _PYTEST),
 }
 
 
@@ -58,7 +56,7 @@ def main(names: list[str]) -> int:
         sys.stdout.write(f"\n==> {name}: {subject}\n")
         sys.stdout.flush()
         started = time.monotonic()
-        environment = {**os.environ, **_TESTS[name]} if name in _TESTS else production_like_environment()
+        environment = {**os.environ, **_TESTS} if name == "tests" else production_like_environment()
         status = subprocess.run(command, env=environment, check=False).returncode
         if status != 0:
             sys.stderr.write(f"\nmake check stopped at: {name} ({' '.join(command)})\n")

@@ -37,7 +37,7 @@ CHECKS: list[Any] = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Each run of the tests asks a few things; `make check` has a step of its own that asks more.
+# `make test` asks a few things of each kind, `make check` more.
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "10"))
 # They have no parameters, or one that may be anything.
 NOTHING_TO_GET_WRONG = {
