@@ -8,6 +8,7 @@ import psycopg
 from dev.state import write_private
 
 _STAMP = "migrated"
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 def are_done(state: Path, *, database_url: str) -> bool:
@@ -22,9 +23,14 @@ def note_done(state: Path, *, database_url: str) -> None:
 
 
 def _fingerprint(database_url: str) -> str:
-    """Changes with the cluster, every own migration, and every dependency, which may bring migrations of its own."""
+    """Changes with the cluster as well."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
-    files = [*Path().glob("*/migrations/*.py"), Path("requirements/development.txt")]
-    contents = (f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(files))
-    return hashlib.sha256("\n".join([str(row), *contents]).encode()).hexdigest()
+    return f"{row} {fingerprint()}"
+
+
+def fingerprint() -> str:
+    """Return what changes with every own migration, and every dependency, which may bring migrations of its own."""
+    files = [*_ROOT.glob("*/migrations/*.py"), _ROOT / "requirements" / "development.txt"]
+    contents = (f"{path.relative_to(_ROOT)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(files))
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 Loaded with `-p dev.pytest_postgres`. The process the person started (not the parallel workers,
 which inherit DATABASE_URL) starts the server before any settings are read, and stops it at the end.
+TEST_CLUSTER_IS_OURS says that it is this one: what a run leaves there saves the next one time.
 """
 
 import atexit
@@ -35,9 +36,10 @@ def _serve(config: pytest.Config) -> None:
 
     def stop() -> None:
         os.environ.pop("DATABASE_URL", None)
+        os.environ.pop("TEST_CLUSTER_IS_OURS", None)
         server.stop()
 
-    os.environ["DATABASE_URL"] = server.url
+    os.environ |= {"DATABASE_URL": server.url, "TEST_CLUSTER_IS_OURS": "true"}
     # Runs after a failed collection and after Ctrl-C too; atexit is for errors before that point.
     config.add_cleanup(stop)
     atexit.register(server.stop)

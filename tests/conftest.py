@@ -4,6 +4,7 @@ alice owns things, bob is a member, charlie must see nothing; nobody has no toke
 talks to a sandbox process of its own, which begins every test as new.
 """
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts.models import User
 from accounts.models.tokens import CLILogin
@@ -19,7 +21,7 @@ from accounts.services import tokens, users
 from core import rate_limits
 from fly.clients.machines_api import client as fly_client
 from integrations.sources.nango import client
-from tests import emptying
+from tests import emptying, template_database
 from tests.gunicorn_process import GunicornProcess
 from tests.sandbox_process import SandboxProcess
 
@@ -69,9 +71,32 @@ def token_of(user: User, **client: str) -> str:
     return tokens.issue(user=user, organization=organization, client=described, now=timezone.now())[1]
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Each worker's database is a copy of one that was migrated once; pytest-django has this for us to override."""
+    if os.environ.get("TEST_CLUSTER_IS_OURS"):
+        connection.settings_dict["TEST"]["TEMPLATE"] = template_database.ensure(os.environ["DATABASE_URL"])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tables_are_emptied_quickly() -> Iterator[None]:
     with emptying.by_deleting():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> Iterator[None]:
+    """Each test client makes a middleware of its own, and WhiteNoise's looks at a hundred files to be made."""
+    find, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def add_files(self: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
         yield
 
 
