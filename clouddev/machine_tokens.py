@@ -6,8 +6,7 @@ and by `jti` at the list of revoked ones, as its image's README says. Nothing he
 
 import hashlib
 import uuid
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Self
@@ -21,15 +20,12 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from jwt.utils import base64url_encode
 
-from core.errors import Unauthenticated, Unavailable
+from core.errors import Unavailable
 
 LIFETIME = timedelta(days=1)
 # What a webhook token may ask for, by the contract's words.
 LIFETIMES = {f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}
 _ALGORITHM = "EdDSA"
-_LONGEST = max(LIFETIMES.values())
-# How far the clocks of two of our servers may be apart.
-_SKEW = timedelta(minutes=1)
 
 
 class Use(StrEnum):
@@ -41,33 +37,14 @@ class Use(StrEnum):
     CRON = "cron"
 
 
-class InvalidToken(Unauthenticated):
-    """401: not signed by us, for another machine, or over."""
-
-    default = "This token is not valid for this machine or has expired. Get a new one."
-
-
 class NotConfigured(Unavailable):
     """503: there is no key to sign with, or none that can be read."""
 
     default = "This server can't sign tokens for machines: its DEV_UI_JWT_PRIVATE_KEY is not set. Ask an operator."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What a token says. `login` is a GitHub login or a Linux user; only webhook tokens are kept by `jti`."""
-
-    user_id: uuid.UUID
-    app: str
-    login: str
-    use: Use
-    issued_at: datetime
-    expires_at: datetime
-    jti: uuid.UUID | None
-
-
 class Signer:
-    """Signs tokens with one key, and verifies those that this key signed."""
+    """Signs tokens with one key."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._private, self._public = key, key.public_key()
@@ -117,7 +94,10 @@ class Signer:
         lifetime: timedelta = LIFETIME,
         jti: uuid.UUID | None = None,
     ) -> str:
-        """A token for one person on one machine; `app` is the machine's name at Fly. `exp` is `now` and `lifetime`."""
+        """A token for one person on one machine; `app` is the machine's name at Fly, `exp` is `now` and `lifetime`.
+
+        `login` is a GitHub login or a Linux user; only webhook tokens are kept by `jti`.
+        """
         issued = int(now.timestamp())
         claims: dict[str, Any] = {
             "sub": str(user_id),
@@ -130,58 +110,6 @@ class Signer:
         if jti is not None:
             claims["jti"] = str(jti)
         return jwt.encode(claims, self._private, algorithm=_ALGORITHM, headers={"kid": self.kid})
-
-    def verify(self, token: str, *, app: str, now: datetime) -> Claims:
-        """What one of our tokens says to the machine `app`. Raises InvalidToken, never saying why."""
-        try:
-            # The clock is the caller's, so times are looked at below.
-            read = jwt.decode_complete(
-                token,
-                self._public,
-                algorithms=[_ALGORITHM],
-                options={
-                    "require": ["sub", "app", "login", "use", "iat", "exp"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                    "verify_jti": False,
-                },
-            )
-            claims = _claims_of(read["payload"])
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            # The library lets an error of the JSON parser through, for which no signature is needed.
-            raise InvalidToken from error
-        lasts = claims.expires_at - claims.issued_at
-        if (
-            read["header"].get("kid") != self.kid
-            or claims.app != app
-            or not claims.issued_at - _SKEW <= now < claims.expires_at
-            or lasts > _LONGEST
-        ):
-            raise InvalidToken
-        return claims
-
-
-def _claims_of(payload: dict[str, Any]) -> Claims:
-    """Read claims of exactly the types that `sign` writes. Raises ValueError or TypeError."""
-    jti = payload.get("jti")
-    words = [payload["sub"], payload["app"], payload["login"], payload["use"], *([jti] if "jti" in payload else [])]
-    times = [payload["iat"], payload["exp"]]
-    if not all(isinstance(word, str) for word in words) or not all(type(time) is int for time in times):
-        raise TypeError("A claim is of another type.")
-    try:
-        issued_at, expires_at = (datetime.fromtimestamp(time, UTC) for time in times)
-    except (OverflowError, OSError) as error:
-        raise ValueError("A time is beyond the calendar.") from error
-    return Claims(
-        user_id=uuid.UUID(payload["sub"]),
-        app=payload["app"],
-        login=payload["login"],
-        use=Use(payload["use"]),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        jti=None if jti is None else uuid.UUID(jti),
-    )
 
 
 def _thumbprint(public: bytes) -> str:

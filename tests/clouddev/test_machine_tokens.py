@@ -1,11 +1,8 @@
-"""Dev-UI tokens: what is signed, what a machine makes of it, and what we refuse."""
+"""Dev-UI tokens: what is signed, with which key, and what a machine makes of it."""
 
 import base64
-import hashlib
-import hmac
-import json
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -21,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from clouddev.machine_tokens import LIFETIMES, Claims, InvalidToken, NotConfigured, Signer, Use
+from clouddev.machine_tokens import LIFETIMES, NotConfigured, Signer, Use
 from tests.clouddev.node_runner import verified
 
 APP, OTHER_APP = "crayon-dev-01234567", "crayon-dev-76543210"
@@ -49,15 +46,6 @@ def signed(signer: Signer = SIGNER, **changes: object) -> str:
     return signer.sign(**asked)  # type: ignore[arg-type]
 
 
-def forged(claims: dict[str, object], **header: object) -> str:
-    """A token with our key's true signature over whatever is asked for."""
-    return jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": SIGNER.kid} | header)
-
-
-def encoded(part: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
-
-
 def test_a_token_says_who_may_use_which_machine_for_a_day():
     token = signed()
     assert jwt.get_unverified_header(token) == {"alg": "EdDSA", "typ": "JWT", "kid": SIGNER.kid}
@@ -72,137 +60,11 @@ def test_a_webhook_token_lasts_as_asked_and_can_be_named(words, days):
         "exp": ISSUED + days * DAY,
         "jti": str(JTI),
     }
-    assert SIGNER.verify(token, app=APP, now=NOW + timedelta(days=days - 1)).jti == JTI
-
-
-def test_what_was_signed_is_read_again():
-    assert SIGNER.verify(signed(), app=APP, now=NOW) == Claims(
-        user_id=ALICE,
-        app=APP,
-        login="alice",
-        use=Use.MCP,
-        issued_at=NOW.replace(microsecond=0),
-        expires_at=NOW.replace(microsecond=0) + timedelta(days=1),
-        jti=None,
-    )
 
 
 def test_the_key_is_named_as_rfc_8037_says():
     seed = base64.urlsafe_b64decode(f"{RFC_PRIVATE}=")
     assert Signer(Ed25519PrivateKey.from_private_bytes(seed)).kid == RFC_THUMBPRINT
-
-
-@pytest.mark.parametrize(
-    ("at", "is_good"),
-    [(-3600, False), (-30, True), (0, True), (DAY - 1, True), (DAY, False), (DAY + 1, False), (400 * DAY, False)],
-)
-def test_a_token_is_good_from_its_making_until_a_day_later(at, is_good):
-    now = datetime.fromtimestamp(ISSUED + at, UTC)
-    if is_good:
-        assert SIGNER.verify(signed(), app=APP, now=now).user_id == ALICE
-    else:
-        with pytest.raises(InvalidToken):
-            SIGNER.verify(signed(), app=APP, now=now)
-
-
-def test_a_token_opens_one_machine_only():
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(signed(), app=OTHER_APP, now=NOW)
-
-
-def test_another_servers_token_is_refused():
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(signed(Signer(Ed25519PrivateKey.generate())), app=APP, now=NOW)
-
-
-def test_a_changed_claim_is_refused():
-    head, _, signature = signed().split(".")
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(f"{head}.{encoded(CLAIMS | {'login': 'bob'})}.{signature}", app=APP, now=NOW)
-
-
-def test_an_unsigned_token_is_refused():
-    for algorithm in ("none", "None", "NONE", "nOnE", ""):
-        unsigned = f"{encoded({'alg': algorithm, 'kid': SIGNER.kid})}.{encoded(CLAIMS)}."
-        with pytest.raises(InvalidToken):
-            SIGNER.verify(unsigned, app=APP, now=NOW)
-
-
-@pytest.mark.parametrize("escaped", [True, False])
-def test_the_public_key_is_no_password_to_sign_with(escaped):
-    secret = SIGNER.public_key_pem(escaped=escaped).encode()
-    for key in (secret, secret.strip(), KEY.public_key().public_bytes_raw()):
-        begin = f"{encoded({'alg': 'HS256', 'kid': SIGNER.kid})}.{encoded(CLAIMS)}"
-        mac = base64.urlsafe_b64encode(hmac.digest(key, begin.encode(), hashlib.sha256)).rstrip(b"=").decode()
-        with pytest.raises(InvalidToken):
-            SIGNER.verify(f"{begin}.{mac}", app=APP, now=NOW)
-
-
-def test_another_algorithm_with_a_key_of_its_own_is_refused():
-    token = jwt.encode(CLAIMS, generate_private_key(SECP256R1()), algorithm="ES256", headers={"kid": SIGNER.kid})
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(token, app=APP, now=NOW)
-
-
-def test_a_key_that_comes_with_the_token_is_not_used():
-    own = Ed25519PrivateKey.generate()
-    x = base64.urlsafe_b64encode(own.public_key().public_bytes_raw()).rstrip(b"=").decode()
-    jwk = {"kty": "OKP", "crv": "Ed25519", "x": x}
-    token = jwt.encode(CLAIMS, own, algorithm="EdDSA", headers={"kid": SIGNER.kid, "jwk": jwk})
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(token, app=APP, now=NOW)
-
-
-@pytest.mark.parametrize("missing", sorted(CLAIMS))
-def test_a_claim_that_is_missing_is_refused(missing):
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(forged({name: value for name, value in CLAIMS.items() if name != missing}), app=APP, now=NOW)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"sub": "alice"},
-        {"app": [APP]},
-        {"login": None},
-        {"login": 7},
-        {"use": "access"},
-        {"use": True},
-        {"iat": True},
-        {"iat": float(ISSUED)},
-        {"exp": ISSUED + 0.5},
-        {"exp": True},
-        {"exp": 10**30},
-        {"exp": ISSUED + 366 * DAY},
-        {"jti": 7},
-        {"jti": "seven"},
-        {"jti": None},
-    ],
-)
-def test_a_claim_of_another_kind_is_refused(change):
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(forged(CLAIMS | change), app=APP, now=NOW)
-
-
-@pytest.mark.parametrize("header", [{"kid": "another"}, {"kid": ""}, {"crit": ["exp"]}])
-def test_a_header_that_is_not_ours_is_refused(header):
-    with pytest.raises(InvalidToken):
-        SIGNER.verify(forged(CLAIMS, **header), app=APP, now=NOW)
-
-
-@pytest.mark.parametrize(
-    "token",
-    [
-        *("", ".", "..", "a.b", "a.b.c", "\u00fc.\u00fc.\u00fc", "\ud800", "\0", "x" * 100_000),
-        f"{encoded([])}.{encoded([])}.AA",
-        f"{base64.urlsafe_b64encode(b'[' * 100_000).decode()}.AA.AA",
-    ],
-    ids=range(11),
-)
-def test_what_is_no_token_is_refused_like_one(token):
-    with pytest.raises(InvalidToken) as caught:
-        SIGNER.verify(token, app=APP, now=NOW)
-    assert (caught.value.status, caught.value.sentence) == (401, InvalidToken.default)
 
 
 def test_the_public_key_is_told_as_pem_on_one_line_and_on_several():
