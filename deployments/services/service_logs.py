@@ -33,11 +33,11 @@ def service_logs(*, fly_name: str) -> str | None:
 
 def _ask(fly_name: str) -> str | None:
     try:
-        page = Fly.from_settings().logs(app=fly_name, next_token="")
+        entries = Fly.from_settings().logs(fly_name)
     except ApplicationError as error:
         logger.warning("no logs of %s: %s", fly_name, type(error).__name__)
         return None
-    return "".join(f"{_line(entry)}\n" for entry in page.entries)
+    return "".join(f"{_line(entry)}\n" for entry in entries)
 
 
 def _line(entry: LogEntry) -> str:

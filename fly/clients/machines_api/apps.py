@@ -16,7 +16,7 @@ AddressKind = Literal["v4", "v6", "shared_v4", "private_v6"]
 
 
 class AppCalls(Calls):
-    """Apps, their addresses and secrets, the tokens to deploy them, their logs, and the regions there are."""
+    """Apps, their addresses and secrets, the tokens to deploy them, and their logs."""
 
     # https://docs.machines.dev/#tag/apps/post/apps
     def create_app(self, *, name: str, network: str, idempotency_key: uuid.UUID) -> None:
@@ -101,19 +101,10 @@ class AppCalls(Calls):
             raise responses.failure(answer)
         return responses.read(answer, types.token)
 
-    # https://docs.machines.dev/#tag/platform/get/platform/regions
-    def list_regions(self) -> tuple[types.Region, ...]:
-        """Where machines can run."""
-        answer = self._call("GET", "/v1/platform/regions")
-        if not answer.ok:
-            raise responses.failure(answer)
-        return responses.read(answer, types.regions)
-
     # What flyctl polls (superfly/fly-go, resource_logs.go); Fly documents no other way to past lines.
-    def logs(self, app: str, *, next_token: str = "", instance: str = "") -> types.LogPage:
-        """Lines that came after `next_token`; without it about the last 100 of a day. Raises UnknownApp."""
-        query = [(name, value) for name, value in (("next_token", next_token), ("instance", instance)) if value]
-        answer = self._platform.call("GET", f"/api/v1/apps/{segment(app)}/logs", query=query)
+    def logs(self, app: str) -> tuple[types.LogEntry, ...]:
+        """About the last 100 lines of a day, oldest first. Raises UnknownApp."""
+        answer = self._platform.call("GET", f"/api/v1/apps/{segment(app)}/logs")
         if not answer.ok:
             raise responses.failure(answer)
-        return responses.read(answer, types.log_page)
+        return responses.read(answer, types.log_entries)

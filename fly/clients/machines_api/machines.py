@@ -1,7 +1,7 @@
 """The calls about machines."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from core.http_client import Response, segment
 from fly.clients.machines_api import machine_types, responses
@@ -16,22 +16,17 @@ class MachineCalls(Calls):
     """Machines of an app, and of the whole organization."""
 
     # https://docs.machines.dev/#tag/machines/get/apps/{app_name}/machines
-    def list_machines(
-        self, app: str, *, metadata: Mapping[str, str] | None = None
-    ) -> tuple[machine_types.Machine, ...]:
-        """The app's machines that bear all of the metadata, without destroyed ones. Raises UnknownApp."""
-        query = [(f"metadata.{name}", value) for name, value in (metadata or {}).items()]
-        answer = self._call("GET", app_path(app, "machines"), app=app, query=query)
+    def list_machines(self, app: str) -> tuple[machine_types.Machine, ...]:
+        """The app's machines, without destroyed ones. Raises UnknownApp."""
+        answer = self._call("GET", app_path(app, "machines"), app=app)
         if not answer.ok:
             raise responses.failure(answer)
         return responses.read(answer, machine_types.machines)
 
     # https://docs.machines.dev/#tag/machines/get/orgs/{org_slug}/machines
-    def pages_of_machines(self, *, updated_after: datetime | None = None) -> Iterator[machine_types.MachinePage]:
+    def pages_of_machines(self) -> Iterator[machine_types.MachinePage]:
         """The organization's machines, page by page as they are asked for."""
         query = [("limit", str(_PAGE_SIZE))]
-        if updated_after is not None:
-            query.append(("updated_after", updated_after.isoformat()))
         cursor, seen = "", set[str]()
         while True:
             answer = self._call(
@@ -49,7 +44,7 @@ class MachineCalls(Calls):
             seen.add(cursor)
 
     # https://docs.machines.dev/#tag/machines/post/apps/{app_name}/machines
-    def create_machine(  # noqa: PLR0913 - a machine has this many parts
+    def create_machine(
         self,
         app: str,
         *,
@@ -57,14 +52,13 @@ class MachineCalls(Calls):
         region: str,
         config: Mapping[str, object],
         min_secrets_version: int | None = None,
-        skip_launch: bool = False,
     ) -> machine_types.Machine:
         """Make a machine, usually `created` at first. `region` may list several, the first with room is taken.
 
         After a cut connection look for its name before asking again. Raises InsufficientCapacity,
         QuotaExceeded, PreconditionFailed, UnknownApp.
         """
-        body: dict[str, object] = {"name": name, "region": region, "config": dict(config), "skip_launch": skip_launch}
+        body: dict[str, object] = {"name": name, "region": region, "config": dict(config)}
         if min_secrets_version is not None:
             body["min_secrets_version"] = min_secrets_version
         answer = self._call("POST", app_path(app, "machines"), app=app, json=body)
@@ -94,30 +88,18 @@ class MachineCalls(Calls):
         self._require_done(self._call("POST", path, app=app, json={}, repeatable=True))
 
     # https://docs.machines.dev/#tag/machines/get/apps/{app_name}/machines/{machine_id}/wait
-    def wait_for_machine(
-        self, app: str, machine_id: str, *, state: str, version: str = "", timeout: timedelta = _LONGEST_WAIT
-    ) -> bool:
-        """Wait up to a minute until the machine, in this version, is `state`; says whether it is.
+    def wait_for_machine(self, app: str, machine_id: str, *, state: str, timeout: timedelta = _LONGEST_WAIT) -> bool:
+        """Wait up to a minute until the machine is `state` (not `stopped`); says whether it is.
 
         For jobs only: it keeps its thread. Raises UnknownMachine.
         """
         seconds = min(max(int(timeout.total_seconds()), 1), int(_LONGEST_WAIT.total_seconds()))
         query = [("state", state), ("timeout", str(seconds))]
-        if version:
-            # Fly's older name of `version`, which waiting for `stopped` demands.
-            query.append(("instance_id", version))
         answer = self._call("GET", app_path(app, "machines", machine_id, "wait"), app=app, query=query, wait=True)
         if answer.status == responses.REQUEST_TIMEOUT:
             return False
         self._require_done(answer)
         return True
-
-    # https://docs.machines.dev/#tag/machines/delete/apps/{app_name}/machines/{machine_id}
-    def delete_machine(self, app: str, machine_id: str) -> None:
-        """Delete a machine, running or not. Its volume stays bound for up to 2 minutes. Raises UnknownMachine."""
-        path = app_path(app, "machines", machine_id)
-        query = [("force", "true")]
-        self._require_done(self._call("DELETE", path, app=app, query=query, repeatable=True))
 
     def _machine(self, answer: Response) -> machine_types.Machine:
         if not answer.ok:

@@ -1,4 +1,4 @@
-"""What is used of Fly's answers about apps, addresses, secrets, regions, volumes and logs."""
+"""What is used of Fly's answers about apps, addresses, secrets, volumes and logs."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,15 +40,6 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A place where machines run; `is_open` unless it is being given up or wants another plan."""
-
-    code: str
-    name: str
-    is_open: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Volume:
     """A disk on one host. `machine_id` is "" when it is free."""
 
@@ -75,14 +66,6 @@ class LogEntry:
     instance: str
     region: str
     message: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """Lines, oldest first, and the mark to ask for later ones with."""
-
-    entries: tuple[LogEntry, ...]
-    next_token: str
 
 
 def app(body: object) -> App:
@@ -131,12 +114,6 @@ def token(body: object) -> str:
     return text(an_object(body, "body"), "token")
 
 
-def regions(body: object) -> tuple[Region, ...]:
-    """The answer of `GET /v1/platform/regions`, whose names are spelt in two ways."""
-    found = _plain_names(an_object(body, "body"))
-    return tuple(_region(_plain_names(an_object(item, "regions"))) for item in items(found, "regions"))
-
-
 def volumes(body: object) -> tuple[Volume, ...]:
     """The answer of `GET /v1/apps/{app}/volumes`."""
     return tuple(volume(item) for item in a_list(body, "volumes"))
@@ -155,14 +132,9 @@ def volume(body: object) -> Volume:
     )
 
 
-def log_page(body: object) -> LogPage:
+def log_entries(body: object) -> tuple[LogEntry, ...]:
     """The answer of `GET /api/v1/apps/{app}/logs`."""
-    found = an_object(body, "body")
-    token_field = optional_object(found, "meta").get("next_token")
-    return LogPage(
-        entries=tuple(_log_entry(an_object(item, "data")) for item in items(found, "data")),
-        next_token="" if token_field is None else str(token_field),
-    )
+    return tuple(_log_entry(an_object(item, "data")) for item in items(an_object(body, "body"), "data"))
 
 
 def _log_entry(item: Fields) -> LogEntry:
@@ -175,12 +147,3 @@ def _log_entry(item: Fields) -> LogEntry:
         region=optional_text(found, "region"),
         message=optional_text(found, "message"),
     )
-
-
-def _region(found: Fields) -> Region:
-    closed = found.get("deprecated") is True or found.get("requirespaidplan") is True
-    return Region(text(found, "code"), optional_text(found, "name"), not closed)
-
-
-def _plain_names(found: Fields) -> Fields:
-    return {name.replace("_", "").lower(): value for name, value in found.items()}

@@ -13,6 +13,7 @@ from fly.clients.machines_api import Fly
 from fly.models import FlyApp
 from tests.clouddev.builders import make_machine
 from tests.clouddev.worker_harness import MULTI_LINE, OWN_DATABASE, at_fly, everything_in_the_database
+from tests.fly.deleting import delete_machine
 from tests.fly.fly_assertions import apps_at_fly, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -243,7 +244,7 @@ def test_a_volume_that_a_machine_was_on_is_never_deleted_for_want_of_room(worksh
     """Whoever takes the machine away meanwhile, its volume is only ever removed with everything else."""
     machine = workshop.make(alice)
     fly, volume = Fly.from_settings(), machine.volume_id
-    fly.delete_machine(machine.fly_app_id, machine.fly_machine_id)
+    delete_machine(fly, machine.fly_app_id, machine.fly_machine_id)
     Machine.objects.update(state=State.CREATING)
     workshop.sandbox.fly_room("iad", machines=0)
     workshop.sandbox.clear_requests()
@@ -257,7 +258,7 @@ def test_a_volume_that_a_machine_was_on_is_never_deleted_for_want_of_room(worksh
 
 def test_one_that_was_taken_away_while_it_was_made_is_made_again_on_its_volume(workshop, alice):
     machine = workshop.make(alice)
-    Fly.from_settings().delete_machine(machine.fly_app_id, machine.fly_machine_id)
+    delete_machine(Fly.from_settings(), machine.fly_app_id, machine.fly_machine_id)
     Machine.objects.update(state=State.CREATING)
     provisioning.work(machine.pk)
     again = workshop.require_whole(machine)

@@ -17,6 +17,7 @@ from fly.clients.machines_api import Fly
 from fly.models import Discrepancy
 from fly.services import reconciliation
 from tests.deployments.worker_harness import WorkGround, archive_of, log_of, wait_for
+from tests.fly.deleting import delete_machine
 from tests.sandbox_process import SandboxProcess
 
 State = Build.State
@@ -137,7 +138,7 @@ def set_image(deployment: Deployment, machine: dict[str, Any], image: str) -> No
     """As flyctl leaves a machine."""
     fly = Fly.from_settings()
     config = {**machine["config"], "image": image}
-    fly.delete_machine(deployment.fly_app_id, machine["id"])
+    delete_machine(fly, deployment.fly_app_id, machine["id"])
     fly.create_machine(deployment.fly_app_id, name="app-2", region="iad", config=config)
 
 

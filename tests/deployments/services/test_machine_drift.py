@@ -14,6 +14,7 @@ from fly.models import Discrepancy, FlyApp
 from fly.services import reconciliation
 from tests.deployments.builders import IMAGE, make_build, make_deployment
 from tests.deployments.worker_harness import archive_of
+from tests.fly.deleting import delete_machine
 from tests.fly.fly_assertions import age, changes_at_fly
 from tests.operators import PASSWORD, make_operator
 
@@ -57,13 +58,9 @@ def machines_of(deployment):
     return [machine.id for machine in Fly.from_settings().list_machines(deployment.fly_app_id)]
 
 
-def delete_machine(deployment, machine_id):
-    Fly.from_settings().delete_machine(deployment.fly_app_id, machine_id)
-
-
 def delete_machines(deployment):
     for machine_id in machines_of(deployment):
-        delete_machine(deployment, machine_id)
+        delete_machine(Fly.from_settings(), deployment.fly_app_id, machine_id)
 
 
 def reconcile(*, after=timedelta()):
@@ -225,13 +222,13 @@ def test_what_is_resolved_is_forgotten_and_what_stays_keeps_its_beginning(shop, 
     strange, second = add_machine(shop, made_by="hand"), add_machine(shop)
     assert reconcile() == {"seen": 1, "surplus": 1, "unknown": 1}
     began = Discrepancy.objects.get(kind=Kind.SURPLUS).first_seen_at
-    delete_machine(shop, strange)
+    delete_machine(Fly.from_settings(), shop.fly_app_id, strange)
 
     assert reconcile(after=timedelta(minutes=5)) == {"seen": 1, "surplus": 1}
 
     kept = Discrepancy.objects.get()
     assert (kept.kind, kept.first_seen_at) == (Kind.SURPLUS, began)
-    delete_machine(shop, second)
+    delete_machine(Fly.from_settings(), shop.fly_app_id, second)
     assert reconcile(after=timedelta(minutes=10)) == {"seen": 1}
     assert found() == {}
 

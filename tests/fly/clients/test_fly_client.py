@@ -140,7 +140,6 @@ def test_a_412_says_what_it_is_about(fly, sandbox, text, kind):
         (lambda fly: fly.get_app("a"), UnknownApp),
         (lambda fly: fly.logs("a"), UnknownApp),
         (lambda fly: fly.get_machine("a", "1"), UnknownMachine),
-        (lambda fly: fly.delete_machine("a", "1"), UnknownMachine),
         (lambda fly: fly.delete_volume("a", "1"), UnknownVolume),
     ],
 )
@@ -187,7 +186,6 @@ def test_how_long_to_wait_is_passed_on(fly, sandbox, header, seconds):
         ("GET */machines", lambda fly: fly.list_machines("a"), [{"id": "1"}]),
         ("GET /v1/orgs/sandbox/machines", lambda fly: list(fly.pages_of_machines()), {"machines": [{"id": "1"}]}),
         ("GET */volumes", lambda fly: fly.list_volumes("a"), [{"id": "1"}]),
-        ("GET /v1/platform/regions", lambda fly: fly.list_regions(), {"Regions": [{}]}),
         ("GET */logs", lambda fly: fly.logs("a"), {"data": [{"attributes": {"timestamp": "yesterday"}}]}),
     ],
 )
@@ -204,13 +202,6 @@ def test_an_empty_list_may_be_null_and_unknown_fields_are_ignored(fly, sandbox):
 
     assert fly.list_apps() == ()
     assert [address.kind for address in fly.list_addresses("a")] == ["private_v6"]
-
-
-@pytest.mark.parametrize("in_pascal_case", [True, False])
-def test_regions_are_read_in_both_spellings(fly, sandbox, in_pascal_case):
-    sandbox.fly_settings(regions_in_pascal_case=in_pascal_case)
-
-    assert {region.code for region in fly.list_regions()} >= {"ams", "iad"}
 
 
 def test_a_machine_tells_how_it_ended(fly, sandbox):
@@ -246,13 +237,11 @@ def test_machines_of_the_organization_come_page_by_page(fly, sandbox):
     for page in pages:
         sandbox.faults(target="fly", match="GET /v1/orgs/sandbox/machines", body=page)
 
-    found = list(fly.pages_of_machines(updated_after=datetime(2026, 1, 1, tzinfo=UTC)))
+    found = list(fly.pages_of_machines())
 
     assert [[machine.id for machine in page.machines] for page in found] == [["1"], ["2"]]
     assert found[0].error_regions == ("gru",)
-    asked = [entry["query"] for entry in sandbox.requests("fly")]
-    assert "cursor" not in str(asked[0])
-    assert "2026-01-01" in str(asked[0])
+    assert "cursor" not in str(sandbox.requests("fly")[0]["query"])
 
 
 def test_a_cursor_that_leads_in_a_circle_ends(fly, sandbox):
@@ -262,18 +251,14 @@ def test_a_cursor_that_leads_in_a_circle_ends(fly, sandbox):
     assert len(list(fly.pages_of_machines())) == 2
 
 
-def test_log_lines_come_from_where_the_last_ones_ended(fly, sandbox):
+def test_log_lines_tell_of_whom_they_are_and_are_not_shown_by_accident(fly, sandbox):
     sandbox.add_fly_app("crayon-a")
     sandbox.fly_lines("crayon-a", "first", {"message": "second", "level": "error", "instance": "m1", "region": "ams"})
 
-    page = fly.logs("crayon-a")
-    assert [(entry.message, entry.level) for entry in page.entries] == [("first", "info"), ("second", "error")]
-    assert (page.entries[1].instance, page.entries[1].region) == ("m1", "ams")
-    assert "second" not in repr(page)
-    sandbox.fly_lines("crayon-a", "third")
-    later = fly.logs("crayon-a", next_token=page.next_token)
-    assert [entry.message for entry in later.entries] == ["third"]
-    assert [entry.message for entry in fly.logs("crayon-a", instance="m1").entries] == ["second"]
+    entries = fly.logs("crayon-a")
+    assert [(entry.message, entry.level) for entry in entries] == [("first", "info"), ("second", "error")]
+    assert (entries[1].instance, entries[1].region) == ("m1", "ams")
+    assert "second" not in repr(entries)
 
 
 def test_what_may_not_be_repeated_is_sent_once(fly, sandbox):
