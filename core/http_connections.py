@@ -6,7 +6,6 @@ own, which may be left alone with it; the addresses share what is left, and the 
 """
 
 import io
-import ipaddress
 import socket
 import threading
 import time
@@ -20,14 +19,12 @@ from django.conf import settings
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import is_ipaddress
 
 _POOL_SIZE = 64
 # Look-ups at once, those that nobody waits for any more among them.
 _MOST_LOOK_UPS = 16
 _look_ups = threading.BoundedSemaphore(_MOST_LOOK_UPS)
-
-# What getaddrinfo tells of one address: family, type, protocol, canonical name and the address itself.
-Address = tuple[Any, Any, int, str, Any]
 
 
 def connection_pool(base_url: str) -> HTTPConnectionPool:
@@ -110,11 +107,13 @@ def connect(host: str, port: int, *, seconds: float, options: Sequence[tuple[int
     addresses = _addresses(host.strip("[]"), port, deadline=deadline)
     for untried in range(len(addresses), 0, -1):
         try:
-            sock = _connect(addresses[-untried], seconds=_left(deadline) / untried, options=options)
+            sock = socket.create_connection(addresses[-untried], timeout=_left(deadline) / untried)
         except OSError:
             if untried == 1:
                 raise
         else:
+            for option in options:
+                sock.setsockopt(*option)
             sock.settimeout(_left(deadline))
             return sock
     raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
@@ -125,26 +124,12 @@ def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.001)
 
 
-def _connect(address: Address, *, seconds: float, options: Sequence[tuple[int, int, int | bytes]]) -> socket.socket:
-    family, kind, protocol, _, place = address
-    sock = socket.socket(family, kind, protocol)
-    try:
-        for option in options:
-            sock.setsockopt(*option)
-        sock.settimeout(seconds)
-        sock.connect(place)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _addresses(host: str, port: int, *, deadline: float) -> list[Address]:
-    if _is_address(host):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+def _addresses(host: str, port: int, *, deadline: float) -> list[tuple[str, int]]:
+    if is_ipaddress(host):
+        return [(host, port)]
     if not _look_ups.acquire(timeout=_left(deadline)):
         raise TimeoutError("too many look-ups of names are under way")
-    found: Future[list[Address]] = Future()
+    found: Future[list[Any]] = Future()
     # A daemon: one that hangs must not keep the process from ending.
     look_up = threading.Thread(target=_look_up, args=[host, port, found], daemon=True, name="name look-up")
     try:
@@ -152,21 +137,13 @@ def _addresses(host: str, port: int, *, deadline: float) -> list[Address]:
     except RuntimeError as error:
         _look_ups.release()
         raise OSError("there are no more threads") from error
-    return found.result(timeout=_left(deadline))
+    return [place[:2] for *_, place in found.result(timeout=_left(deadline))]
 
 
-def _look_up(host: str, port: int, found: "Future[list[Address]]") -> None:
+def _look_up(host: str, port: int, found: "Future[list[Any]]") -> None:
     try:
         found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except Exception as error:  # noqa: BLE001 - raised where the result is asked for
         found.set_exception(error)
     finally:
         _look_ups.release()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
