@@ -11,4 +11,4 @@ class IntegrationsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and what ends with somebody's access."""
         from integrations import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from integrations.services import access_ended  # noqa: F401, PLC0415 - the same
+        from integrations.services import connect_links  # noqa: F401, PLC0415 - the same

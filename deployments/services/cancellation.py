@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models.users import Person
+from accounts.services.access_ended import Ended, Why, part
 from core.errors import Conflict
 from deployments.models import Build
 from deployments.models.builds import LATEST_FIRST
@@ -70,10 +71,13 @@ def cancel_build(build_id: uuid.UUID, actor: audit.Actor) -> bool:
     return _cancel(build_id, actor=actor, now=timezone.now())
 
 
-def cancel_pushed_by(person_id: uuid.UUID, *, actor: audit.Actor | None, now: datetime) -> int:
-    """Cancel whatever the person has pushed or deployed again that waits or is being built; says how many."""
-    unfinished = Build.objects.filter(pushed_by=person_id, finished_at=None, cancel_requested_at=None)
-    canceled, _ = _cancel_each(list(unfinished.values_list("pk", flat=True)), actor=actor, now=now)
+@part("builds under way")
+def _cancel_pushed_by(ended: Ended) -> int:
+    """Cancel what somebody who is shut out has pushed or deployed again; who only signs out may still deploy."""
+    if ended.why == Why.SIGNED_OUT:
+        return 0
+    unfinished = Build.objects.filter(pushed_by=ended.user.pk, finished_at=None, cancel_requested_at=None)
+    canceled, _ = _cancel_each(list(unfinished.values_list("pk", flat=True)), actor=ended.by, now=ended.now)
     return canceled
 
 

@@ -13,6 +13,7 @@ from accounts.audit import record
 from accounts.bearer import Caller
 from accounts.models import User
 from accounts.services import access
+from accounts.services.access_ended import Ended, part
 from core.crypto import digest, keyring, random_hex
 from core.errors import NotFound
 from integrations.models import ConnectLink
@@ -109,6 +110,12 @@ def follow(*, token: str, user: User, now: datetime) -> str:
 def forget_old(*, now: datetime) -> int:
     """Delete the links whose time is over; gives how many."""
     return ConnectLink.objects.filter(expires_at__lt=now).delete()[0]
+
+
+@part("links to connect an account")
+def _end(ended: Ended) -> int:
+    """Pages of ours that would lead the person on to Nango; what Nango gave out lives for half an hour."""
+    return ConnectLink.objects.filter(owner=ended.user.pk).delete()[0]
 
 
 def _place(row: ConnectLink) -> str:
