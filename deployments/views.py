@@ -16,9 +16,8 @@ from accounts.models import User
 from core.errors import Conflict, Malformed
 from core.next_url import posted_from
 from deployments.models import Build, Deployment
-from deployments.services import build_logs, builds, cancellation, destruction, display
+from deployments.services import app_logs, builds, cancellation, destruction, display
 from deployments.services.access import own_app_by_id, own_build
-from deployments.services.service_logs import service_logs
 from deployments.services.stalled import end_if_stalled
 from deployments.services.status import message_of
 from fly.names import is_same_label
@@ -62,7 +61,7 @@ def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """What one of the person's apps says at Fly, as of now."""
     app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
     is_released = display.current_release(app) is not None
-    said = service_logs(fly_name=app.fly_app_id) if is_released else None
+    said = app_logs.service_logs(fly_name=app.fly_app_id) if is_released else None
     return render(request, "deployments/logs.html", {"app": app, "is_released": is_released, "said": said})
 
 
@@ -105,9 +104,9 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
     found = _build(request, deployment_id, build_id)
     offset = _offset(request.GET, "from")
     if offset is None:
-        part = build_logs.read_tail(build_id=found.pk, length=found.log_length)
+        part = app_logs.read_tail(build_id=found.pk, length=found.log_length)
     else:
-        part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
+        part = app_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
     app = found.deployment
     current = display.current_release(app)
     is_there = app.state != Deployment.State.DESTROYING
@@ -118,7 +117,7 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
         "message": message_of(found, now=timezone.now()),
         "milestones": display.milestones_of(found),
         "part": part,
-        "earlier": max(0, part.start - build_logs.MOST_CHARACTERS) if part.start else None,
+        "earlier": max(0, part.start - app_logs.MOST_CHARACTERS) if part.start else None,
         "later": part.end if offset is not None and part.end < part.length else None,
         "at_end": offset is None and bool(part.text or not found.is_over),
         "follows": offset is None and not found.is_over,
@@ -137,7 +136,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
     """What the build's page asks for while it is open: how the build is, and the log after `offset`."""
     found = _build(request, deployment_id, build_id)
     offset = _offset(request.GET, "offset") or 0
-    part = build_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
+    part = app_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
     now = display.badge_of(found)
     return JsonResponse(
         {

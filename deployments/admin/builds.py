@@ -17,7 +17,7 @@ from accounts.operators import operator_of
 from core.admin import OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 from deployments.models import Build
-from deployments.services import build_logs, cancellation, operator_actions
+from deployments.services import app_logs, cancellation, operator_actions
 from deployments.services.display import badge_of, spoken
 
 State = Build.State
@@ -160,7 +160,7 @@ class BuildAdmin(OperatorAdmin):
     @display(description="End of the log")  # type: ignore[untyped-decorator]
     def end_of_log(self, build: Build) -> SafeString:
         """Its last lines."""
-        part = build_logs.read_tail(build_id=build.pk, length=build.log_length)
+        part = app_logs.read_tail(build_id=build.pk, length=build.log_length)
         return format_html('<pre class="crayon-log">{}</pre>', part.text or "Nothing was logged.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
