@@ -7,12 +7,13 @@ opening one costs more than most requests (docs/adr/0003-fast-by-construction.md
 import gc
 from pathlib import Path
 
-from config import env, listen_addresses
+from config import env
+from config.gunicorn_worker import listen_addresses
 from core import logs
 
 bind = env.text("BIND", "") or listen_addresses.everywhere(env.integer("PORT", 3000, at_least=1, at_most=65535))
 workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
-worker_class = "config.gunicorn_worker.Worker"
+worker_class = "config.gunicorn_worker.worker.Worker"
 threads = env.integer("WEB_THREADS", 20, at_least=1)
 keepalive = 75
 graceful_timeout = 20

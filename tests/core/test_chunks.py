@@ -9,7 +9,7 @@ import pytest
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import IterUnreader
 
-from config.client_connections import BodyTooLarge, Chunks, Unreader
+from config.gunicorn_worker.client_connections import BodyTooLarge, Chunks, Unreader
 from core.streamed_bodies import SMALL_BODY
 
 PARTS = [

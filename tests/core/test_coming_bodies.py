@@ -1,12 +1,12 @@
-"""Bodies that are read as they come (`config/http_messages.py`): no more is waited for than the first byte."""
+"""Bodies that are read as they come (`http_messages.py`): no more is waited for than the first byte."""
 
 import socket
 
 import pytest
 from gunicorn.config import Config
 
-from config.client_connections import Unreader
-from config.http_messages import ComingRequest
+from config.gunicorn_worker.client_connections import Unreader
+from config.gunicorn_worker.http_messages import ComingRequest
 from tests.fuzz.wire import request
 
 

@@ -1,4 +1,4 @@
-"""What `config/gunicorn_worker.py` takes from inside gunicorn, which promises none of it to stay.
+"""What `config/gunicorn_worker/` takes from inside gunicorn, which promises none of it to stay.
 
 When one of these fails, gunicorn has a new version: read what it changed there, let the worker follow, run
 `tests/fuzz` and `tests/resilience`, then write the new value here.

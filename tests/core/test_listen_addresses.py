@@ -10,9 +10,9 @@ import pytest
 from gunicorn.config import Config
 
 from accounts.models import CLILogin
-from config import listen_addresses
-from config.client_connections import Connection, oldest_of_crowd
-from config.client_sockets import ClientSocket
+from config.gunicorn_worker import listen_addresses
+from config.gunicorn_worker.client_connections import Connection, oldest_of_crowd
+from config.gunicorn_worker.client_sockets import ClientSocket
 from tests.gunicorn_process import GunicornProcess
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "config" / "gunicorn.conf.py"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.request_queue import RequestQueue
+from config.gunicorn_worker.request_queue import RequestQueue
 
 
 def test_by_turns_it_is_who_came_last_and_who_has_waited_longest():

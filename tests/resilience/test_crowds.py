@@ -9,7 +9,7 @@ from statistics import median
 import psutil
 import pytest
 
-from config.client_sockets import ClientSocket
+from config.gunicorn_worker.client_sockets import ClientSocket
 from tests.conftest import token_of
 from tests.deployments.worker_harness import wait_until_held
 from tests.fuzz.wire import chunks, read_answer, request, send

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from config.gunicorn_worker import REQUEST_SECONDS, Unreader
+from config.gunicorn_worker.worker import REQUEST_SECONDS, Unreader
 from deployments.models import Build
 from tests.conftest import make_person, token_of
 from tests.deployments.archive_builder import entry, packed, tar

@@ -16,8 +16,8 @@ from gunicorn.http import errors
 from gunicorn.http.body import LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from config.client_sockets import ClientSocket
-from config.http_messages import ComingRequest
+from config.gunicorn_worker.client_sockets import ClientSocket
+from config.gunicorn_worker.http_messages import ComingRequest
 from core.request_context import NETWORK_SHARES, networks_of, plain_address
 from core.streamed_bodies import LARGE_BODIES, SLOWEST_RATE, SMALL_BODY
 

@@ -3,7 +3,7 @@
 import orjson
 from gunicorn.http import errors
 
-from config.client_connections import BodyTooLarge
+from config.gunicorn_worker.client_connections import BodyTooLarge
 from core.request_context import REQUEST_ID_HEADER
 
 _TOO_LONG = "The address or the headers of this request are too long. Shorten them and try again."

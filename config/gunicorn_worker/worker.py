@@ -18,10 +18,10 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from config.client_connections import REQUEST_SECONDS, Connection, Unreader, oldest_of_crowd
-from config.client_sockets import ClientSocket
-from config.refusals import CRASHED, RequestTooSlow, TooBusy, answer_of, refusal_of
-from config.request_queue import RequestQueue
+from config.gunicorn_worker.client_connections import REQUEST_SECONDS, Connection, Unreader, oldest_of_crowd
+from config.gunicorn_worker.client_sockets import ClientSocket
+from config.gunicorn_worker.refusals import CRASHED, RequestTooSlow, TooBusy, answer_of, refusal_of
+from config.gunicorn_worker.request_queue import RequestQueue
 from core.request_context import begin_unread_request
 from core.streamed_bodies import SLOWEST_RATE
 
