@@ -9,6 +9,7 @@ from procrastinate.contrib.django import app
 from clouddev.services import (
     cron,
     desired_state,
+    filters,
     fly_states,
     idle_policy,
     kept_env,
@@ -17,7 +18,6 @@ from clouddev.services import (
     provisioning,
     queue,
     reconciliation,
-    state_counts,
     tokens,
 )
 from clouddev.services.cron.queue import CARRY_ON
@@ -102,4 +102,4 @@ def forget_variables(timestamp: int) -> None:  # noqa: ARG001 - the same
 def note_states(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Write down how Fly says machines are."""
     fly_states.note_states()
-    state_counts.count_states(now=timezone.now())
+    filters.count_states(now=timezone.now())

@@ -4,12 +4,15 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from clouddev import views
+from clouddev.api import cron
 
 _WORKSPACE = "workspaces/<uuid:machine_id>/"
 
 urlpatterns = [
     path("api/cloud-dev/", include("clouddev.api.urls")),
-    path("api/cron/", include("clouddev.api.cron_urls")),
+    path("api/cron/jobs", cron.JobsView.as_view(), name="cron-jobs"),
+    path("api/cron/jobs/<uuid:job_id>", cron.JobView.as_view(), name="cron-job"),
+    path("api/cron/jobs/<uuid:job_id>/runs", cron.RunsView.as_view(), name="cron-runs"),
     path("auth/dev-ui", views.dev_ui, name="dev-ui"),
     path("workspaces", RedirectView.as_view(pattern_name="workspaces")),
     path("workspaces/", views.workspaces, name="workspaces"),

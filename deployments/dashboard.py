@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 
 from core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
 from core.database import fetch_row
-from core.worker_heartbeats import HEARD_PARAMETERS, HEARD_SQL, Heard, heard_of
+from core.queues import HEARD_PARAMETERS, HEARD_SQL, Heard, heard_of
 from deployments.models import Build
 
 State = Build.State

@@ -1,16 +1,21 @@
-"""The cloud dev API, about what opens a machine: its SSH key and the tokens it verifies."""
+"""The cloud dev API, about what opens a machine: its SSH key, the tokens it verifies, and those that were revoked."""
 
 from django.http import HttpResponse
 from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from clouddev.api import serializers
 from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
 from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
-from core.api import Endpoint, json_body, query, success, validated
+from core.api import Endpoint, json_body, query, required, success, validated
 from core.database import undone
 from core.openapi import documented
+from core.request_context import current_address
+
+_LONGEST_APP = 63
 
 
 class SSHKeyView(Endpoint):
@@ -87,3 +92,27 @@ class WebhookTokenView(Endpoint):
             now=timezone.now(),
         )
         return success({"token": issued.token, "expiresAt": issued.expires_at})
+
+
+class RevokedTokensView(Endpoint):
+    """GET /api/cloud-dev/revoked-tokens."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @documented(
+        summary="List revoked tokens of a machine",
+        data=serializers.RevokedTokensSerializer(),
+        tag=TAG,
+        parameters=[
+            OpenApiParameter("app", str, required=True, description="A machine's name at Fly, as in the claim `app`.")
+        ],
+        public=True,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Tell which tokens of a machine were revoked before their time; may be kept for a minute."""
+        name = required(query(request), "app", at_most=_LONGEST_APP)
+        found = tokens.revoked_tokens(fly_name=name, address=current_address(), now=timezone.now())
+        answer = success({"jtis": found})
+        answer["Cache-Control"] = f"public, max-age={tokens.REVOKED_KEPT_SECONDS}"
+        return answer

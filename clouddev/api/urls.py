@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from clouddev.api import credentials, machines, members, offers, revoked_tokens
+from clouddev.api import credentials, machines, members, offers
 
 urlpatterns = [
     path("create", machines.CreateView.as_view(), name="machine-create"),
@@ -16,7 +16,7 @@ urlpatterns = [
     path("ssh-key", credentials.SSHKeyView.as_view(), name="machine-ssh-key"),
     path("mcp-token", credentials.MCPTokenView.as_view(), name="machine-mcp-token"),
     path("webhook-token", credentials.WebhookTokenView.as_view(), name="machine-webhook-token"),
-    path("revoked-tokens", revoked_tokens.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
+    path("revoked-tokens", credentials.RevokedTokensView.as_view(), name="machine-revoked-tokens"),
     path("members", members.MembersView.as_view(), name="machine-members"),
     path("transfer", members.TransferView.as_view(), name="machine-transfer"),
     path("offers", offers.OffersView.as_view(), name="machine-offers"),

@@ -1,10 +1,10 @@
-"""Which machines an operator looks for."""
+"""Which machines an operator looks for, and how many there are."""
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, TextChoices
+from django.db.models import Count, Exists, OuterRef, Q, TextChoices
 
-from clouddev.models import Machine
+from clouddev.models import Machine, MachineCount
 from fly.models import Discrepancy
 
 IDLE_AFTER = timedelta(days=7)
@@ -46,3 +46,21 @@ def machines_of_kind(kind: Kind, *, now: datetime) -> Q:
 def differences_of(machine: Machine) -> list[Discrepancy]:
     """What the last comparison with Fly found about the machine's app."""
     return list(Discrepancy.objects.filter(fly_name=machine.fly_app_id))
+
+
+def count_states(*, now: datetime) -> None:
+    """Write down how many machines are in each state; of several times a day the last one stays."""
+    running = machines_of_kind(Kind.RUNNING, now=now)
+    states = {
+        MachineCount.State.RUNNING: running,
+        MachineCount.State.STOPPED: Q(state=State.READY) & ~running,
+        MachineCount.State.CHANGING: Q(state__in=[State.CREATING, State.DESTROYING]),
+        MachineCount.State.FAILED: machines_of_kind(Kind.FAILED, now=now),
+    }
+    counts = Machine.objects.aggregate(**{state.name: Count("pk", filter=wanted) for state, wanted in states.items()})
+    MachineCount.objects.bulk_create(
+        [MachineCount(day=now.date(), state=state, count=counts[state.name]) for state in states],
+        update_conflicts=True,
+        unique_fields=["day", "state"],
+        update_fields=["count"],
+    )

@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from accounts import audit
 from clouddev.models import Machine
 from clouddev.services import kept_env, queue
-from core import worker_heartbeats
+from core.queues import SILENT_AFTER, workers_are_silent
 
 NO_WORKER = "No worker is running that could make the machine. Create it again later, or tell an operator."
 State = Machine.State
@@ -24,16 +24,16 @@ def end_if_stalled(*, machine: Machine, now: datetime) -> bool:
     Says whether that was so; `machine` is then as it has become. Nothing is asked about others.
     """
     since = machine.heartbeat_at or machine.created_at
-    if machine.state != State.CREATING or now - since <= worker_heartbeats.SILENT_AFTER:
+    if machine.state != State.CREATING or now - since <= SILENT_AFTER:
         return False
-    if not worker_heartbeats.are_silent() or not _end(machine, now):
+    if not workers_are_silent() or not _end(machine, now):
         return False
     machine.refresh_from_db(fields=["state", "step", "error"])
     return True
 
 
 def _end(machine: Machine, now: datetime) -> bool:
-    nobody_there = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - worker_heartbeats.SILENT_AFTER)
+    nobody_there = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - SILENT_AFTER)
     with transaction.atomic():
         waiting = Machine.objects.filter(nobody_there, pk=machine.pk, state=State.CREATING, attempt=machine.attempt)
         if not waiting.update(

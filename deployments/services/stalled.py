@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts import audit
-from core import worker_heartbeats
+from core.queues import SILENT_AFTER, workers_are_silent
 from deployments.models import Build
 
 NO_WORKER = "No build worker is running. Push again later, or tell an operator."
@@ -22,9 +22,9 @@ def end_if_stalled(*, build_id: uuid.UUID, state: str, accepted_at: datetime | N
 
     Nothing is asked about one that isn't waiting, or hasn't for so long.
     """
-    if state != State.QUEUED or accepted_at is None or now - accepted_at <= worker_heartbeats.SILENT_AFTER:
+    if state != State.QUEUED or accepted_at is None or now - accepted_at <= SILENT_AFTER:
         return False
-    return worker_heartbeats.are_silent() and _end(build_id, now)
+    return workers_are_silent() and _end(build_id, now)
 
 
 def _end(build_id: uuid.UUID, now: datetime) -> bool:

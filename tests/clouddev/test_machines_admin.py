@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from clouddev.dashboard import figures, machines_by_day, machines_by_state
 from clouddev.models import IdlePolicy, Machine, Member, Offer, WebhookToken
-from clouddev.services import fly_states, state_counts
+from clouddev.services import filters, fly_states
 from fly.models import Discrepancy
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
@@ -369,10 +369,10 @@ def test_the_chart_shows_machines_by_state_as_they_were_last_counted_each_day(al
     make_in("stopped", alice, "one")
     for back, word in ((14, "started"), (1, "started"), (0, "stopped")):
         Machine.objects.update(fly_state=word)
-        state_counts.count_states(now=NOW - back * DAY)
+        filters.count_states(now=NOW - back * DAY)
     for number, state in enumerate([State.READY, State.CREATING, State.DESTROYING, State.UNDOING, State.FAILED]):
         make_in("started", bob, f"machine-{number}", state=state)
-    state_counts.count_states(now=NOW)
+    filters.count_states(now=NOW)
 
     chart = machines_by_state(now=NOW)
     assert chart.sentence == "Machines today: 1 running, 1 stopped, 2 being made or removed and 2 failed."
