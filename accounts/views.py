@@ -1,7 +1,6 @@
 """The pages of sign-in, CLI approval and signed-in apps. They work without JavaScript."""
 
 import uuid
-from typing import cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -16,7 +15,8 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.models import CLILogin, User
+from accounts.current_user import person_of
+from accounts.models import CLILogin
 from accounts.services import cli_login, tokens, users
 from core.errors import Malformed
 from core.next_url import posted_from
@@ -122,7 +122,7 @@ def _decided_page(request: HttpRequest, login: CLILogin) -> HttpResponse:
 @require_safe
 def apps(request: HttpRequest) -> HttpResponse:
     """The person's signed-in apps and browsers."""
-    user = cast("User", request.user)
+    user = person_of(request)
     context = {
         "tokens": tokens.working_tokens(user=user, now=timezone.now()),
         "browsers": tokens.browser_sessions(user=user, current_key=request.session.session_key),
@@ -134,7 +134,7 @@ def apps(request: HttpRequest) -> HttpResponse:
 @posted_from("account-apps")
 def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     """Revoke one app's token."""
-    user = cast("User", request.user)
+    user = person_of(request)
     token = tokens.revoke(token_id=token_id, user_id=user.pk, by=user, now=timezone.now())
     messages.success(request, f"{token.label} is signed out.")
     return redirect("account-apps")
@@ -143,7 +143,7 @@ def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
 @posted_from("account-apps")
 def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
     """Sign one browser out."""
-    tokens.end_browser_session(session_id=session_id, user=cast("User", request.user))
+    tokens.end_browser_session(session_id=session_id, user=person_of(request))
     messages.success(request, "The browser is signed out.")
     return redirect("account-apps")
 
@@ -151,7 +151,7 @@ def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
 @posted_from("account-apps")
 def revoke_all(request: HttpRequest) -> HttpResponse:
     """Sign every app and browser out, this one included."""
-    user = cast("User", request.user)
+    user = person_of(request)
     users.revoke_everything(user=user, by=user, now=timezone.now())
     logout(request)
     messages.success(request, "All apps and browsers are signed out.")

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.current_user import person_of
 from accounts.models import User
 from clouddev.models import Machine, Member, Offer
 from clouddev.names import is_same_label
@@ -43,7 +44,7 @@ def dev_ui(request: HttpRequest) -> HttpResponse:
 
     Where to is the machine's own address, and nothing that the request says.
     """
-    person = cast("User", request.user)
+    person = person_of(request)
     try:
         machine = machine_by_fly_name(person=person, fly_name=request.GET.get("app", ""))
     except NoSuchMachine:
@@ -68,7 +69,7 @@ def _token_for(person: User, machine: Machine) -> str:
 @require_safe
 def workspaces(request: HttpRequest) -> HttpResponse:
     """The machines that the person may use."""
-    person = _person(request)
+    person = person_of(request)
     listed = queries.list_with_people(person=person)
     notices = idle_policy.notices_for(item.machine for item in listed)
     cards = [{**_card(item), "notice": notices.get(item.machine.pk)} for item in listed]
@@ -81,7 +82,7 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 @require_safe
 def states(request: HttpRequest) -> HttpResponse:
     """What the pages ask for while they are open: how each of the person's machines is."""
-    listed = queries.list_machines(person=_person(request))
+    listed = queries.list_machines(person=person_of(request))
     now = timezone.now()
     found = {str(item.machine.pk): asdict(display_of(item.machine, item.fly_state, now=now)) for item in listed}
     return JsonResponse({"workspaces": found})
@@ -91,7 +92,7 @@ def states(request: HttpRequest) -> HttpResponse:
 @require_safe
 def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """One of the machines that the person may use, with its members."""
-    return _page(request, machine_by_id(person=_person(request), machine_id=machine_id))
+    return _page(request, machine_by_id(person=person_of(request), machine_id=machine_id))
 
 
 @posted_from("workspace", "machine_id")
@@ -131,7 +132,7 @@ def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
 @posted_from("workspace", "machine_id")
 def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Destroy a machine of one's own, whose name was typed."""
-    person = _person(request)
+    person = person_of(request)
     machine = machine_by_id(person=person, machine_id=machine_id, as_owner=True)
     if not is_same_label(request.POST.get("name", ""), machine.app_name):
         return _page(request, machine, complaint="That is not the name of this workspace. Nothing was destroyed.")
@@ -181,7 +182,7 @@ def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
 @posted_from("workspace", "machine_id")
 def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) -> HttpResponse:
     """Revoke a webhook token of a machine of one's own."""
-    own = machine_by_id(person=_person(request), machine_id=machine_id, as_owner=True)
+    own = machine_by_id(person=person_of(request), machine_id=machine_id, as_owner=True)
     tokens.require_webhook_token(machine=own, jti=jti)
 
     def revoke(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
@@ -195,7 +196,7 @@ def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) ->
 def accept_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Take up what is offered to the person; where that can't be now, the offer goes on waiting."""
     try:
-        offer = offers.accept(offer_id=offer_id, person=_person(request), now=timezone.now())
+        offer = offers.accept(offer_id=offer_id, person=person_of(request), now=timezone.now())
     except offers.NoSuchOffer:
         raise
     except ApplicationError as error:
@@ -209,7 +210,7 @@ def accept_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
 @posted_from("workspaces")
 def decline_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Refuse what is offered to the person."""
-    offer = offers.decline(offer_id=offer_id, person=_person(request), now=timezone.now())
+    offer = offers.decline(offer_id=offer_id, person=person_of(request), now=timezone.now())
     messages.success(request, f"You have declined {offer.made_by.get_short_name()}'s offer of {offer.machine}.")
     return redirect("workspaces")
 
@@ -217,15 +218,11 @@ def decline_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
 @posted_from("workspaces")
 def withdraw_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Take back an offer of a machine of one's own."""
-    offer = offers.withdraw(offer_id=offer_id, actor=_person(request), now=timezone.now())
+    offer = offers.withdraw(offer_id=offer_id, actor=person_of(request), now=timezone.now())
     messages.success(request, f"{offer.machine} is no longer offered to {offer.recipient.get_short_name()}.")
     if request.POST.get("back") == "workspace":
         return redirect("workspace", offer.machine_id)
     return redirect("workspaces")
-
-
-def _person(request: HttpRequest) -> User:
-    return cast("User", request.user)
 
 
 def _login(request: HttpRequest) -> str:
@@ -257,7 +254,7 @@ def _change(
     as_owner: bool = False,
 ) -> HttpResponse:
     """Do it to a machine that the person may do it to, say what came of it, and lead back."""
-    person = _person(request)
+    person = person_of(request)
     machine = machine_by_id(person=person, machine_id=machine_id, as_owner=as_owner)
     try:
         messages.success(request, do(machine, person, timezone.now()))
@@ -278,7 +275,7 @@ def _is_going(card: dict[str, Any]) -> bool:
 
 
 def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> HttpResponse:
-    person = _person(request)
+    person = person_of(request)
     people = members.list_members(machine=machine)
     own = next((member for member in people if member.user_id == person.pk), None)
     if own is None:

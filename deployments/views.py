@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,7 +12,7 @@ from django.utils.dateformat import format as date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
+from accounts.current_user import person_of
 from core.errors import Conflict, Malformed
 from core.next_url import posted_from
 from deployments.models import Build, Deployment
@@ -27,15 +27,11 @@ _LONGEST_OFFSET = 9
 _MOMENT = "j M Y, H:i:s"
 
 
-def _person(request: HttpRequest) -> User:
-    return cast("User", request.user)
-
-
 @never_cache
 @require_safe
 def deployments(request: HttpRequest) -> HttpResponse:
     """The person's apps."""
-    apps = list(Deployment.objects.usable_by(_person(request)))
+    apps = list(Deployment.objects.usable_by(person_of(request)))
     latest = builds.latest_builds(apps)
     running = display.running(apps)
     standings = {app.pk: display.badge_of_app(app, latest.get(app.pk)) for app in apps}
@@ -51,7 +47,7 @@ def deployments(request: HttpRequest) -> HttpResponse:
 @require_safe
 def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """One of the person's apps with its builds; `before` is the last build of the page before."""
-    app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
+    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id)
     return _app_page(request, app)
 
 
@@ -59,7 +55,7 @@ def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """What one of the person's apps says at Fly, as of now."""
-    app = own_app_by_id(person=_person(request), deployment_id=deployment_id)
+    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id)
     is_released = display.current_release(app) is not None
     said = app_logs.service_logs(fly_name=app.fly_app_id) if is_released else None
     return render(request, "deployments/logs.html", {"app": app, "is_released": is_released, "said": said})
@@ -158,7 +154,7 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
 @posted_from("build", "deployment_id", "build_id")
 def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Cancel one of the person's builds."""
-    person = _person(request)
+    person = person_of(request)
     found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
     try:
         cancellation.cancel_build(found.pk, person)
@@ -172,7 +168,7 @@ def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) 
 @posted_from("build", "deployment_id", "build_id")
 def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Deploy the image of one of the person's builds again."""
-    person = _person(request)
+    person = person_of(request)
     found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
     try:
         again = builds.redeploy(build=found, actor=person, now=timezone.now())
@@ -186,7 +182,7 @@ def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID
 @posted_from("deployment", "deployment_id")
 def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """Destroy one of the person's apps, whose name they have typed."""
-    person = _person(request)
+    person = person_of(request)
     app = own_app_by_id(person=person, deployment_id=deployment_id)
     if not is_same_label(request.POST.get("name", ""), app.app_name):
         return _app_page(request, app, complaint="That is not the name of this app. Nothing was destroyed.")
@@ -197,7 +193,7 @@ def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
 
 def _build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
     """One of the person's builds, ended where it waited for a worker that isn't there."""
-    found = own_build(person=_person(request), deployment_id=deployment_id, build_id=build_id)
+    found = own_build(person=person_of(request), deployment_id=deployment_id, build_id=build_id)
     if end_if_stalled(build_id=found.pk, state=found.state, accepted_at=found.accepted_at, now=timezone.now()):
         found.refresh_from_db(fields=["state", "error", "finished_at"])
     return found

@@ -1,6 +1,5 @@
 """The page on which a person goes on to connect an account. It works without JavaScript."""
 
-from typing import cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 
-from accounts.models import User
+from accounts.current_user import person_of
 from core.error_pages import error_response
 from core.middleware import page_policy
 from integrations.services import connect_links
@@ -27,7 +26,7 @@ class ConnectView(View):
         """Say for whom the account will be connected, and who asked."""
         token = request.GET.get("link", "")
         try:
-            asked = connect_links.find(token=token, user=cast("User", request.user), now=timezone.now())
+            asked = connect_links.find(token=token, user=person_of(request), now=timezone.now())
         except connect_links.NoSuchLink as error:
             return error_response(request, error, title=_NOT_HERE)
         context = {"asked": asked, "name": asked.name, "token": token, "server": urlsplit(settings.PUBLIC_URL).netloc}
@@ -40,7 +39,7 @@ class ConnectView(View):
         """Go on to Nango."""
         token = request.POST.get("link", "")
         try:
-            target = connect_links.follow(token=token, user=cast("User", request.user), now=timezone.now())
+            target = connect_links.follow(token=token, user=person_of(request), now=timezone.now())
         except connect_links.NoSuchLink as error:
             return error_response(request, error, title=_NOT_HERE)
         return redirect(target)

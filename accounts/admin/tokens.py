@@ -11,8 +11,8 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from accounts.current_user import person_of
 from accounts.models import AccessToken, CLILogin
-from accounts.operators import operator_of
 from accounts.services import operators
 from accounts.services.operator_power import has_power
 from core.admin import OperatorAdmin
@@ -100,7 +100,7 @@ class AccessTokenAdmin(OperatorAdmin):
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
         if token is None or token.revoked_at is not None:
             return []
-        return offered if has_power(by=operator_of(request), over=[token.user_id]) else []
+        return offered if has_power(by=person_of(request), over=[token.user_id]) else []
 
 
 @admin.register(CLILogin)

@@ -17,8 +17,8 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
+from accounts.current_user import person_of
 from accounts.models import User
-from accounts.operators import operator_of
 from accounts.services import operators
 from accounts.services.operator_power import has_power
 from core.admin import OperatorAdmin
@@ -219,7 +219,7 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:  # noqa: ARG002
         """Save a new operator, or a changed role; nothing else is written."""
-        by = operator_of(request)
+        by = person_of(request)
         if change:
             operators.set_role(user=obj, is_staff=obj.is_staff, is_superuser=obj.is_superuser, by=by)
         else:
@@ -238,7 +238,7 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
         user = self.get_object(request, id)
         if user is None:
             return super().user_change_password(request, id, form_url)
-        with operators.auditing_password_of(user_id=user.pk, by=operator_of(request)):
+        with operators.auditing_password_of(user_id=user.pk, by=person_of(request)):
             return super().user_change_password(request, id, form_url)
 
     # --- what operators do ---
@@ -253,7 +253,7 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
         user = self.get_object(request, str(object_id))
         if user is None:
             return []
-        by = operator_of(request)
+        by = person_of(request)
         if not has_power(by=by, over=[user.pk]):
             return []
         sensible = {

@@ -1,7 +1,5 @@
 """The login API of the command-line tool."""
 
-from typing import cast
-
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
@@ -14,7 +12,7 @@ from accounts.api.serializers import (
     StartSerializer,
     StatusSerializer,
 )
-from accounts.bearer import Caller
+from accounts.current_user import caller_of
 from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
 from core.api import Endpoint, json_body, query, required, success, validated
@@ -91,6 +89,6 @@ class LogoutView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Revoke the token that the request carries. A body says nothing, but it has to be JSON."""
         json_body(request)
-        caller = cast("Caller", request.user)
+        caller = caller_of(request)
         tokens.revoke(token_id=caller.token_id, user_id=caller.id, by=caller, now=timezone.now())
         return success({"status": "revoked"})

@@ -6,8 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.current_user import person_of
 from accounts.models import Organization, User
-from accounts.operators import operator_of
 from accounts.services.operator_power import SuperusersOnly
 from clouddev.models import IdlePolicy
 from clouddev.services import operator_actions
@@ -103,16 +103,16 @@ class IdlePolicyAdmin(OperatorAdmin):
     def get_form(self, request: HttpRequest, obj: IdlePolicy | None = None, **options: Any) -> Any:
         """The form knows who fills it in."""
         form = super().get_form(request, obj, **options)
-        return type(form.__name__, (form,), {"operator": operator_of(request)})
+        return type(form.__name__, (form,), {"operator": person_of(request)})
 
     def save_model(self, request: HttpRequest, obj: IdlePolicy, form: object, change: bool) -> None:  # noqa: ARG002, FBT001
         """Save it; the page is one transaction."""
-        operator_actions.save_policy(policy=obj, by=operator_of(request))
+        operator_actions.save_policy(policy=obj, by=person_of(request))
 
     def delete_model(self, request: HttpRequest, obj: IdlePolicy) -> None:
         """Delete it."""
-        operator_actions.delete_policy(policy=obj, by=operator_of(request))
+        operator_actions.delete_policy(policy=obj, by=person_of(request))
 
 
 def _may(request: HttpRequest, policy: IdlePolicy) -> bool:
-    return operator_actions.may_set_policy(organization=policy.organization, by=operator_of(request))
+    return operator_actions.may_set_policy(organization=policy.organization, by=person_of(request))

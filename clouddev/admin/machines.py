@@ -17,7 +17,7 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.operators import operator_of
+from accounts.current_user import person_of
 from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.services import filters, operator_actions
 from core.admin import OperatorAdmin, OperatorInline
@@ -279,7 +279,7 @@ class MachineAdmin(OperatorAdmin):
         machine = self.get_object(request, str(object_id))
         if machine is None:
             return []
-        by = operator_of(request)
+        by = person_of(request)
         if not operator_actions.may(machine=machine, by=by):
             return []
         is_ready, is_there = machine.state == State.READY, machine.state != State.DESTROYING

@@ -10,7 +10,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.operators import operator_of
+from accounts.current_user import person_of
 from clouddev.models import WebhookToken
 from clouddev.services import operator_actions, tokens
 from core.admin import OperatorAdmin
@@ -79,4 +79,4 @@ class WebhookTokenAdmin(OperatorAdmin):
         if token is None or self.standing(token) != "works":
             return []
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        return offered if operator_actions.may_revoke(token=token, by=operator_of(request)) else []
+        return offered if operator_actions.may_revoke(token=token, by=person_of(request)) else []

@@ -6,8 +6,9 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
+from accounts.current_user import caller_of
 from clouddev.api import serializers
-from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.api.parameters import APP_NAME, TAG, app_name_of
 from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
 from core.api import Endpoint, json_body, query, required, success, validated

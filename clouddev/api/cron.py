@@ -8,8 +8,8 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from accounts.current_user import caller_of
 from clouddev.api import cron_serializers as serializers
-from clouddev.api.parameters import caller_of
 from clouddev.models import CronJob, CronRun
 from clouddev.models.cron import LONGEST_NAME
 from clouddev.services.cron import jobs

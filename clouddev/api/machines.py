@@ -4,8 +4,9 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
+from accounts.current_user import caller_of
 from clouddev.api import serializers
-from clouddev.api.parameters import APP_NAME, TAG, app_name_of, caller_of
+from clouddev.api.parameters import APP_NAME, TAG, app_name_of
 from clouddev.services import creation, destruction, keep_alive, power, queries, retry, status
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from clouddev.services.join import if_decided_by

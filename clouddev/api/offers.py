@@ -6,8 +6,9 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
+from accounts.current_user import caller_of
 from clouddev.api import serializers
-from clouddev.api.parameters import TAG, caller_of
+from clouddev.api.parameters import TAG
 from clouddev.models import Offer
 from clouddev.services import offers
 from core.api import Endpoint, success

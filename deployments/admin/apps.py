@@ -14,7 +14,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.operators import operator_of
+from accounts.current_user import person_of
 from core.admin import OperatorAdmin
 from core.admin_actions import AdminAction, row_action
 from deployments.models import Build, Deployment
@@ -72,7 +72,7 @@ class DeploymentAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Destroying it, for who has power over its owner."""
         app = self.get_object(request, str(object_id))
-        if app is None or not operator_actions.may(deployment=app, by=operator_of(request)):
+        if app is None or not operator_actions.may(deployment=app, by=person_of(request)):
             return []
         offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
         return offered

@@ -13,7 +13,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.operators import operator_of
+from accounts.current_user import person_of
 from core.admin import OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 from deployments.models import Build
@@ -166,7 +166,7 @@ class BuildAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Canceling until it is released; deploying again, once it is over, what has an image."""
         build = self.get_object(request, str(object_id))
-        if build is None or not operator_actions.may(deployment=build.deployment, by=operator_of(request)):
+        if build is None or not operator_actions.may(deployment=build.deployment, by=person_of(request)):
             return []
         sensible = {
             "cancel_one": cancellation.can_be_canceled(build),

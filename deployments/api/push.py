@@ -1,14 +1,12 @@
 """POST /api/deploy/push."""
 
-from typing import cast
-
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from accounts.bearer import Caller
+from accounts.current_user import caller_of
 from core.api import Endpoint, success
 from core.openapi import documented
 from deployments.api.serializers import PushedSerializer, PushSerializer
@@ -41,7 +39,7 @@ class PushView(Endpoint):
         Environment variables can come with JSON only: addresses end up in logs, and secrets must not. A bare archive
         is therefore built without those that a build needs, such as `VITE_…`; the app's secrets stay as they are.
         """
-        caller = cast("Caller", request.user)
+        caller = caller_of(request)
         with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers
             build = pushes.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
             warning = sent.push.warning

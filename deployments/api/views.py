@@ -2,14 +2,13 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import cast
 
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from accounts.bearer import Caller
+from accounts.current_user import caller_of
 from core.api import Endpoint, json_body, query, required, success, validated
 from core.errors import Malformed
 from core.openapi import documented
@@ -22,10 +21,6 @@ _TAG = "deployments"
 _APP_NAME = OpenApiParameter("appName", str, required=True, description="One of the caller's apps.")
 # More than any log has, and what PostgreSQL still takes for a number.
 _LONGEST_OFFSET = 9
-
-
-def _caller(request: Request) -> Caller:
-    return cast("Caller", request.user)
 
 
 class PrepareView(Endpoint):
@@ -41,7 +36,7 @@ class PrepareView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Make the app at Fly, unless it is there already, and tell its address."""
         asked = validated(serializers.AppSerializer, json_body(request))
-        app = preparation.prepare(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
+        app = preparation.prepare(caller=caller_of(request), app_name=asked["appName"], now=timezone.now())
         return success({"appUrl": app.url})
 
 
@@ -53,7 +48,7 @@ class StatusView(Endpoint):
     )
     def get(self, request: Request) -> HttpResponse:
         """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
-        found = status.status_of(caller=_caller(request), app_name=_app_name(query(request)), now=timezone.now())
+        found = status.status_of(caller=caller_of(request), app_name=_app_name(query(request)), now=timezone.now())
         answer = {"status": found.status, "url": found.url, "commit": found.commit}
         if found.message:
             answer["message"] = found.message
@@ -79,7 +74,7 @@ class LogsView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Give the end of the latest build's log, or what follows `offset`, and the latest lines of what runs."""
         asked = query(request)
-        found = app_logs.logs_of(caller=_caller(request), app_name=_app_name(asked), offset=_offset(asked))
+        found = app_logs.logs_of(caller=caller_of(request), app_name=_app_name(asked), offset=_offset(asked))
         return success(
             {
                 "buildLog": found.build,
@@ -104,7 +99,7 @@ class CancelView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Cancel the build of the caller's app that waits or runs."""
         asked = validated(serializers.AppSerializer, json_body(request))
-        cancellation.cancel(caller=_caller(request), app_name=asked["appName"], now=timezone.now())
+        cancellation.cancel(caller=caller_of(request), app_name=asked["appName"], now=timezone.now())
         return success({"status": "canceled"})
 
 
@@ -124,7 +119,7 @@ class BuildsView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Tell the builds of the caller's app, newest first, 50 at a time."""
         asked = query(request)
-        listed = builds.list_builds(caller=_caller(request), app_name=_app_name(asked), before=_before(asked))
+        listed = builds.list_builds(caller=caller_of(request), app_name=_app_name(asked), before=_before(asked))
         return success([_build(build) for build in listed])
 
 

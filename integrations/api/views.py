@@ -1,7 +1,6 @@
 """The integrations API."""
 
 from dataclasses import asdict
-from typing import cast
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
@@ -11,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from accounts.bearer import Caller
+from accounts.current_user import caller_of
 from core.api import Endpoint, TooLarge, json_body, json_response, query, required, success, validated
 from core.errors import Malformed
 from core.openapi import documented
@@ -22,10 +21,6 @@ from integrations.services.credentials import fetch_credentials
 
 _TAG = "integrations"
 _UPSTREAM = (502, 504)
-
-
-def _caller(request: Request) -> Caller:
-    return cast("Caller", request.user)
 
 
 class IntegrationsView(Endpoint):
@@ -54,7 +49,7 @@ class ConnectionsView(Endpoint):
     def get(self, request: Request, integration_id: str) -> HttpResponse:
         """Tell which connections of the integration are the caller's, newest first."""
         listed = connections.list_connections(
-            caller=_caller(request), integration_id=integration_id, now=timezone.now()
+            caller=caller_of(request), integration_id=integration_id, now=timezone.now()
         )
         return success(
             [
@@ -98,7 +93,7 @@ class CredentialsView(Endpoint):
         # HEAD hands nothing out, so it is no use of the credential.
         hand_out = fetch_credentials if request.method == "HEAD" else use_log.hand_out
         found = hand_out(
-            caller=_caller(request),
+            caller=caller_of(request),
             integration_id=integration_id,
             connection_id=connection_id,
             fresh=_wants_fresh(request),
@@ -121,7 +116,7 @@ class ConnectSessionView(Endpoint):
         """Give a link on which the caller connects an account, or reconnects one."""
         asked = validated(serializers.ConnectSessionRequestSerializer, json_body(request))
         session = connect_sessions.create_connect_session(
-            caller=_caller(request),
+            caller=caller_of(request),
             integration_id=asked["integration_id"],
             connection_id=asked.get("connection_id"),
             now=timezone.now(),
@@ -143,7 +138,7 @@ class CreateView(Endpoint):
         """Make a connection from credentials, or replace those of one of the caller's."""
         asked = validated(serializers.NewConnectionSerializer, json_body(request))
         creation.create_connection(
-            caller=_caller(request),
+            caller=caller_of(request),
             integration_id=asked["integration_id"],
             connection_id=asked["connection_id"],
             credentials=asked["credentials"],
@@ -168,7 +163,7 @@ class DeleteView(Endpoint):
         """Delete one of the caller's connections."""
         asked = validated(serializers.ConnectionAddressSerializer, json_body(request))
         deletion.delete_connection(
-            caller=_caller(request),
+            caller=caller_of(request),
             integration_id=asked["integration_id"],
             connection_id=asked["connection_id"],
             now=timezone.now(),
