@@ -21,7 +21,7 @@ from fly.clients.machines_api.errors import (
     UnknownVolume,
 )
 from fly.clients.machines_api.machine_types import Check, Exit, Machine, MachineOfOrganization, MachinePage
-from fly.clients.machines_api.types import Address, App, LogEntry, LogPage, Region, Volume
+from fly.clients.machines_api.types import Address, App, LogEntry, Volume
 
 __all__ = [
     "Address",
@@ -39,7 +39,6 @@ __all__ = [
     "InsufficientCapacity",
     "LeaseHeld",
     "LogEntry",
-    "LogPage",
     "Machine",
     "MachineOfOrganization",
     "MachinePage",
@@ -48,7 +47,6 @@ __all__ = [
     "Precondition",
     "PreconditionFailed",
     "QuotaExceeded",
-    "Region",
     "UnknownApp",
     "UnknownMachine",
     "UnknownVolume",
