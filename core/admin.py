@@ -5,13 +5,14 @@ groups and no permissions per table, so that who may do what fits into one sente
 people and what is theirs, superusers also on operators (`accounts/services/operator_power.py`).
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DataError
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -19,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse_lazy
 from procrastinate.contrib.django.models import ProcrastinateJob
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
 from core.errors import Malformed
@@ -94,6 +96,36 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         """Nothing is deleted by hand."""
         return False
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """Those of `actions_detail` that are buttons of this row's page, for who asks."""
+        row = self.get_object(request, str(object_id)) if self.actions_detail else None
+        if row is None:
+            return []
+        sensible, prefix = self.sensible_actions(row, request.user), f"{self.opts.app_label}_{self.opts.model_name}_"
+        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        return [action for action in offered if sensible.get(action.action_name.removeprefix(prefix))]
+
+    def sensible_actions(self, row: Any, by: Any) -> Mapping[str, bool]:  # noqa: ARG002 - for subclasses
+        """Which actions this operator may take, and to what end, with the row as it is."""
+        return {}
+
+
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter of a list by choices of ours."""
+
+    def conditions(self) -> Mapping[str, tuple[str, Q]]:
+        """Each choice's title, and what holds for the rows that it leaves."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """The choices."""
+        return [(name, title) for name, (title, _) in self.conditions().items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """The rows for which what was chosen holds; all where nothing was."""
+        chosen = self.conditions().get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
 
 
 class OperatorInline(TabularInline):  # type: ignore[misc]  # unfold is untyped

@@ -3,31 +3,27 @@
 from typing import ClassVar
 
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from accounts.models import AccessToken
-from core.admin import OperatorAdmin
+from core.admin import ChoiceFilter, OperatorAdmin
 from integrations.dashboard import is_troubled
 from integrations.models import Connection, CredentialUse, StrangeConnection
 
 
-class AttentionFilter(admin.SimpleListFilter):
+class AttentionFilter(ChoiceFilter):
     """What the front page counts as failing."""
 
     title = "attention"
     parameter_name = "attention"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
-        """One choice."""
-        return [("yes", "Failing")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Connection]) -> QuerySet[Connection]:  # noqa: ARG002
+    def conditions(self) -> dict[str, tuple[str, Q]]:
         """Those that need to be connected again, are gone at Nango, or should be gone and aren't."""
-        return queryset.filter(is_troubled(now=timezone.now())) if self.value() == "yes" else queryset
+        return {"yes": ("Failing", is_troubled(now=timezone.now()))}
 
 
 @admin.register(Connection)

@@ -1,21 +1,19 @@
 """Access tokens and CLI logins, for operators. Digests, codes and sealed values are never shown."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.current_user import person_of
-from accounts.models import AccessToken, CLILogin
+from accounts.models import AccessToken, CLILogin, User
 from accounts.services import operators
 from accounts.services.operator_power import has_power
-from core.admin import OperatorAdmin
+from core.admin import ChoiceFilter, OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 
 _REVOKE = AdminAction(
@@ -34,26 +32,20 @@ _REVOKE = AdminAction(
 _CLIENT_FIELDS = ("client_name", "hostname", "address", "user_agent")
 
 
-class TokenStateFilter(admin.SimpleListFilter):
+class TokenStateFilter(ChoiceFilter):
     """Working, revoked or expired."""
 
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002
-        """The states."""
-        return [("working", "Working"), ("revoked", "Revoked"), ("expired", "Expired")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> QuerySet[AccessToken]:  # noqa: ARG002
-        """The tokens in the chosen state."""
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The states, as of now."""
         now = timezone.now()
-        states = {
-            "working": Q(revoked_at=None, expires_at__gt=now),
-            "revoked": Q(revoked_at__isnull=False),
-            "expired": Q(revoked_at=None, expires_at__lte=now),
+        return {
+            "working": ("Working", Q(revoked_at=None, expires_at__gt=now)),
+            "revoked": ("Revoked", Q(revoked_at__isnull=False)),
+            "expired": ("Expired", Q(revoked_at=None, expires_at__lte=now)),
         }
-        state = states.get(self.value() or "")
-        return queryset.filter(state) if state is not None else queryset
 
 
 @admin.register(AccessToken)
@@ -94,13 +86,9 @@ class AccessTokenAdmin(OperatorAdmin):
         queryset: QuerySet[AccessToken] = super().get_queryset(request)
         return queryset.defer("digest")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: AccessToken, by: User) -> dict[str, bool]:
         """Revoking, as long as it isn't revoked."""
-        token = self.get_object(request, str(object_id))
-        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        if token is None or token.revoked_at is not None:
-            return []
-        return offered if has_power(by=person_of(request), over=[token.user_id]) else []
+        return {"revoke_one": row.revoked_at is None and has_power(by=by, over=[row.user_id])}
 
 
 @admin.register(CLILogin)

@@ -5,14 +5,13 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
@@ -21,11 +20,14 @@ from accounts.current_user import person_of
 from accounts.models import User
 from accounts.services import operators
 from accounts.services.operator_power import has_power
-from core.admin import OperatorAdmin
+from core.admin import ChoiceFilter, OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 
-_STATES = {"active": Q(is_active=True), "waiting": Q(is_active=False, waitlisted_at__isnull=False)}
-_STATES["suspended"] = Q(is_active=False, waitlisted_at=None)
+_STATES = {
+    "active": ("Active", Q(is_active=True)),
+    "waiting": ("Waiting", Q(is_active=False, waitlisted_at__isnull=False)),
+    "suspended": ("Suspended", Q(is_active=False, waitlisted_at=None)),
+}
 
 
 def _named(person: User) -> str:
@@ -81,20 +83,15 @@ _REVOKE = AdminAction(
 )
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     """Active, waiting or suspended."""
 
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002
+    def conditions(self) -> dict[str, tuple[str, Q]]:
         """The states."""
-        return [(state, state.capitalize()) for state in _STATES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:  # noqa: ARG002
-        """The people in the chosen state."""
-        state = _STATES.get(self.value() or "")
-        return queryset.filter(state) if state is not None else queryset
+        return _STATES
 
 
 class NewOperatorForm(UserCreationForm):  # type: ignore[misc]  # unfold is untyped
@@ -248,23 +245,17 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
     approve_one, approve_selected = row_action(_APPROVE), bulk_action(_APPROVE)
     revoke_one, revoke_selected = row_action(_REVOKE), bulk_action(_REVOKE)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: User, by: User) -> dict[str, bool]:
         """Only those that make sense in the person's state."""
-        user = self.get_object(request, str(object_id))
-        if user is None:
-            return []
-        by = person_of(request)
-        if not has_power(by=by, over=[user.pk]):
-            return []
-        sensible = {
-            "approve_one": user.waitlisted_at is not None,
-            "suspend_one": user.is_active and user.pk != by.pk,
-            "restore_one": not user.is_active and user.waitlisted_at is None,
+        if not has_power(by=by, over=[row.pk]):
+            return {}
+        return {
+            "approve_one": row.waitlisted_at is not None,
+            "suspend_one": row.is_active and row.pk != by.pk,
+            "restore_one": not row.is_active and row.waitlisted_at is None,
             "revoke_one": True,
-            "set_password": by.is_superuser and user.is_staff,
+            "set_password": by.is_superuser and row.is_staff,
         }
-        offered = super().get_actions_detail(request, object_id)
-        return [item for item in offered if sensible[item.action_name.removeprefix("accounts_user_")]]
 
     @action(description="Set password", icon="password")  # type: ignore[untyped-decorator]
     def set_password(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002 - unfold's signature

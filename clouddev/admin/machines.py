@@ -1,10 +1,10 @@
 """Machines, for operators. Keys and what is sealed of an environment are never shown."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -12,15 +12,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.current_user import person_of
+from accounts.models import User
 from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.services import filters, operator_actions
-from core.admin import OperatorAdmin, OperatorInline
+from core.admin import ChoiceFilter, OperatorAdmin, OperatorInline
 from core.admin_actions import AdminAction, AdminActionForm, bulk_action, row_action
 
 State = Machine.State
@@ -100,22 +99,16 @@ _TRANSFER = AdminAction(
 )
 
 
-class KindFilter(admin.SimpleListFilter):
+class KindFilter(ChoiceFilter):
     """What an operator looks for."""
 
     title = "what"
     parameter_name = "what"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
-        """The choices."""
-        return [(kind.value, kind.label) for kind in filters.Kind]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Machine]) -> QuerySet[Machine]:  # noqa: ARG002
-        """The machines of that kind."""
-        chosen = self.value()
-        if chosen not in filters.Kind.values:
-            return queryset
-        return queryset.filter(filters.machines_of_kind(filters.Kind(chosen), now=timezone.now()))
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """The kinds of machines, as of now."""
+        now = timezone.now()
+        return {kind.value: (kind.label, filters.machines_of_kind(kind, now=now)) for kind in filters.Kind}
 
 
 class MemberInline(OperatorInline):
@@ -274,20 +267,14 @@ class MachineAdmin(OperatorAdmin):
             return "no, as far as we know"
         return format_html('<a class="text-link" href="{}?q={}">{}</a>', path, machine.fly_app_id, found[0].sentence)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: Machine, by: User) -> dict[str, bool]:
         """Starting and stopping what is ready, and nothing with what is on its way out."""
-        machine = self.get_object(request, str(object_id))
-        if machine is None:
-            return []
-        by = person_of(request)
-        if not operator_actions.may(machine=machine, by=by):
-            return []
-        is_ready, is_there = machine.state == State.READY, machine.state != State.DESTROYING
-        sensible = {
+        if not operator_actions.may(machine=row, by=by):
+            return {}
+        is_ready, is_there = row.state == State.READY, row.state != State.DESTROYING
+        return {
             "start_one": is_ready,
             "stop_one": is_ready,
             "transfer_one": is_there and by.is_superuser,
             "destroy_one": is_there,
         }
-        offered = super().get_actions_detail(request, object_id)
-        return [item for item in offered if sensible[item.action_name.removeprefix("clouddev_machine_")]]

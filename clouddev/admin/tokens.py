@@ -1,16 +1,14 @@
 """Webhook tokens that were given out, for operators. The tokens themselves are kept nowhere."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.current_user import person_of
+from accounts.models import User
 from clouddev.models import WebhookToken
 from clouddev.services import operator_actions, tokens
 from core.admin import OperatorAdmin
@@ -73,10 +71,7 @@ class WebhookTokenAdmin(OperatorAdmin):
             return "revoked"
         return "works" if token.expires_at > timezone.now() else "expired"
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: WebhookToken, by: User) -> dict[str, bool]:
         """Revoking what works."""
-        token = self.get_object(request, str(object_id))
-        if token is None or self.standing(token) != "works":
-            return []
-        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        return offered if operator_actions.may_revoke(token=token, by=person_of(request)) else []
+        works = self.standing(row) == "works"
+        return {"revoke_one": works and operator_actions.may_revoke(token=row, by=by)}

@@ -1,6 +1,6 @@
 """Deployed apps, for operators."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -10,11 +10,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.current_user import person_of
+from accounts.models import User
 from core.admin import OperatorAdmin
 from core.admin_actions import AdminAction, row_action
 from deployments.models import Build, Deployment
@@ -69,13 +68,9 @@ class DeploymentAdmin(OperatorAdmin):
         latest = Build.objects.filter(deployment=OuterRef("pk")).order_by(*LATEST_FIRST).values("state")[:1]
         return queryset.annotate(latest_state=Subquery(latest))
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: Deployment, by: User) -> dict[str, bool]:
         """Destroying it, for who has power over its owner."""
-        app = self.get_object(request, str(object_id))
-        if app is None or not operator_actions.may(deployment=app, by=person_of(request)):
-            return []
-        offered: list[UnfoldAction] = super().get_actions_detail(request, object_id)
-        return offered
+        return {"destroy_one": operator_actions.may(deployment=row, by=by)}
 
     @display(  # type: ignore[untyped-decorator]  # unfold is untyped
         description="State",

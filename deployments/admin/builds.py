@@ -1,6 +1,6 @@
 """Builds, for operators. Archives and what is sealed of an environment are never shown."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
@@ -9,12 +9,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from accounts.current_user import person_of
-from core.admin import OperatorAdmin
+from accounts.models import User
+from core.admin import ChoiceFilter, OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 from deployments.models import Build
 from deployments.services import app_logs, cancellation, operator_actions
@@ -58,20 +57,15 @@ _REDEPLOY = AdminAction(
 )
 
 
-class StandingFilter(admin.SimpleListFilter):
+class StandingFilter(ChoiceFilter):
     """What an operator looks for."""
 
     title = "what"
     parameter_name = "standing"
 
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
-        """The choices."""
-        return [(name, title) for name, (title, _) in _STANDINGS.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Build]) -> QuerySet[Build]:  # noqa: ARG002
-        """The builds that stand so."""
-        chosen = _STANDINGS.get(self.value() or "")
-        return queryset.filter(chosen[1]) if chosen else queryset
+    def conditions(self) -> dict[str, tuple[str, Q]]:
+        """How builds stand."""
+        return _STANDINGS
 
 
 @admin.register(Build)
@@ -163,14 +157,11 @@ class BuildAdmin(OperatorAdmin):
         part = app_logs.read_tail(build_id=build.pk, length=build.log_length)
         return format_html('<pre class="crayon-log">{}</pre>', part.text or "Nothing was logged.")
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+    def sensible_actions(self, row: Build, by: User) -> dict[str, bool]:
         """Canceling until it is released; deploying again, once it is over, what has an image."""
-        build = self.get_object(request, str(object_id))
-        if build is None or not operator_actions.may(deployment=build.deployment, by=person_of(request)):
-            return []
-        sensible = {
-            "cancel_one": cancellation.can_be_canceled(build),
-            "redeploy_one": build.is_over and bool(build.image),
+        if not operator_actions.may(deployment=row.deployment, by=by):
+            return {}
+        return {
+            "cancel_one": cancellation.can_be_canceled(row),
+            "redeploy_one": row.is_over and bool(row.image),
         }
-        offered = super().get_actions_detail(request, object_id)
-        return [item for item in offered if sensible[item.action_name.removeprefix("deployments_build_")]]
