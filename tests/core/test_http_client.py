@@ -50,7 +50,7 @@ def test_an_answer_is_read_as_json_when_it_says_so(service, sandbox):
 
 def test_an_answers_body_and_headers_show_in_no_repr(service):
     answer = service.call("GET", PROVIDER)
-    assert repr(answer) == "Answer(status=200)"
+    assert repr(answer) == "Response(status=200)"
     assert repr(service) == "<Service Nango>"
 
 
