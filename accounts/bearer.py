@@ -19,7 +19,7 @@ _LONGEST_TOKEN = 512
 _FIND = """
 SELECT t.id, t.expires_at, t.revoked_at, t.last_used_at,
        u.id, u.is_active, u.waitlisted_at, u.name, u.github_login, u.username, u.email, u.cache_epoch, u.access_epoch,
-       o.id, o.slug, o.suspended_at, m.role
+       o.id, o.suspended_at, m.role
   FROM accounts_accesstoken t
   JOIN accounts_user u ON u.id = t.user_id
   JOIN accounts_organization o ON o.id = t.organization_id
@@ -63,7 +63,6 @@ class Caller:
     login: str
     email: str
     organization_id: uuid.UUID
-    organization_slug: str
     role: str
     token_id: uuid.UUID
     cache_epoch: int
@@ -89,7 +88,7 @@ def caller_of(token: str, *, now: datetime) -> Caller:
     (
         token_id, expires_at, revoked_at, last_used_at,
         user_id, is_active, waitlisted_at, name, github_login, username, email, cache_epoch, access_epoch,
-        organization_id, slug, suspended_at, role,
+        organization_id, suspended_at, role,
     ) = row  # fmt: skip
     if revoked_at is not None or expires_at <= now:
         raise InvalidToken
@@ -102,7 +101,7 @@ def caller_of(token: str, *, now: datetime) -> Caller:
     if last_used_at is None or now - last_used_at >= _USE_IS_NOTED_EVERY:
         _note_use(token_id, now)
     return Caller(
-        user_id, name, github_login or username, email, organization_id, slug, role, token_id, cache_epoch, access_epoch
+        user_id, name, github_login or username, email, organization_id, role, token_id, cache_epoch, access_epoch
     )
 
 

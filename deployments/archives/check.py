@@ -22,7 +22,6 @@ class Walk:
         self._source = source
         self._limits = limits
         self._files = 0
-        self._file_bytes = 0
         self._dockerfile: bytes | None = None
         self._ignored: set[str] = set()
         self._environment_files: dict[str, None] = {}
@@ -44,9 +43,7 @@ class Walk:
                 continue
             self._judge(entry, parts)
             content = entry.content()
-            if entry.kind is Kind.FILE:
-                self._files += 1
-                self._file_bytes += entry.size
+            self._files += entry.kind is Kind.FILE
             if parts == (DOCKERFILE,):
                 content = self._keeping(entry, content)
             if parts and entry.kind is not Kind.SYMLINK:
@@ -61,7 +58,6 @@ class Walk:
         """What was found; after the last step."""
         return Contents(
             files=self._files,
-            file_bytes=self._file_bytes,
             dockerfile=(self._dockerfile or b"").decode("utf-8", "replace"),
             has_fly_toml=FLY_TOML in self._ignored,
             has_environment_file=ENVIRONMENT_FILE in self._ignored,

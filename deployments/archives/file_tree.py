@@ -25,7 +25,6 @@ class Contents:
     """
 
     files: int
-    file_bytes: int
     dockerfile: str = field(repr=False)
     has_fly_toml: bool
     has_environment_file: bool
