@@ -1,8 +1,8 @@
-"""What operators do to rows: each deed as a button of one row's page and as an action on selected rows.
+"""What operators do to rows: each action is a button on one row's page, and an entry in the list's menu of actions.
 
-A deed calls a service, which guards it and writes the audit trail; here is only how it is asked for. A button opens
-a page, as a dialog where scripts run, that names what it is about; its form is what acts: a deed is never done by a
-link. A grave deed on selected rows is asked for in the same way, with all of them named.
+An action calls a service, which checks the operator's power and writes the audit row; this module only asks for
+confirmation. A button opens a page (a dialog where scripts run) that names the row; its form does the action, since a
+link must not change anything. A grave action on selected rows is confirmed in the same way, with all rows named.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.decorators import action
+from unfold.decorators import action as unfold_action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -24,11 +24,11 @@ from core.errors import ApplicationError
 
 # As many as people read before they press a button.
 MOST_AT_ONCE = 50
-_TEMPLATE = "admin/deed.html"
+_TEMPLATE = "admin/confirm_action.html"
 
 
 class AdminActionForm(forms.Form):
-    """What is typed before a deed is done; `name` is there where `expected` has to be typed."""
+    """What is typed before an action is done; `name` is there where `expected` has to be typed."""
 
     name = forms.CharField(
         max_length=300, required=False, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
@@ -55,7 +55,7 @@ class AdminAction:
     """`do` is the service: it gets the row, the operator and what was typed, and says whether anything changed.
 
     `named` says which row, and whose, and stands for "{}" in `question`. In `done` and `not_done`, which the operator
-    reads then, "{}" is the row's short name. `explanation_of_many` is for several rows. A grave deed is asked for in
+    reads then, "{}" is the row's short name. `explanation_of_many` is for several rows. A grave action is asked for in
     red, also for selected rows. What `typed` says of a row has to be typed.
     """
 
@@ -80,38 +80,38 @@ class AdminAction:
         return self.typed(rows[0]) if len(rows) == 1 else f"{self.title.lower()} {len(rows)}"
 
 
-def row_action(deed: AdminAction) -> Any:
-    """The deed as a button of one row's page."""
+def row_action(action: AdminAction) -> Any:
+    """The action as a button of one row's page."""
 
-    @action(description=deed.title, icon=deed.icon, variant=deed.variant)  # type: ignore[untyped-decorator]  # unfold is untyped
+    @unfold_action(description=action.title, icon=action.icon, variant=action.variant)  # type: ignore[untyped-decorator]  # unfold is untyped
     def act(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
         path = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=(row.pk,))
         is_pressed = request.method == "POST"
-        form = deed.form(request.POST if is_pressed else None, expected=deed.expected_of([row]))
+        form = action.form(request.POST if is_pressed else None, expected=action.expected_of([row]))
         if is_pressed and form.is_valid():
-            _do(deed, request, row, form.cleaned_data)
+            _do(action, request, row, form.cleaned_data)
             return back_to(request, path)
-        question = deed.question.format(deed.named(row))
-        return _asked(
-            self, request, deed, {"question": question, "explanation": deed.explanation, "form": form, "back": path}
+        question = action.question.format(action.named(row))
+        return _confirmation(
+            self, request, action, {"question": question, "explanation": action.explanation, "form": form, "back": path}
         )
 
     # The button opens what is answered as a dialog; unfold's own dialogs can't name the row.
-    act.dialog = {"title": deed.title}
+    act.dialog = {"title": action.title}
     return act
 
 
-def bulk_action(deed: AdminAction) -> Any:
-    """The deed as an action on the list's selected rows, each in a transaction of its own."""
+def bulk_action(action: AdminAction) -> Any:
+    """The action for the list's selected rows, each in a transaction of its own."""
 
-    @admin.action(description=deed.title)
+    @admin.action(description=action.title)
     def act(self: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
-        if not deed.is_grave:
+        if not action.is_grave:
             for row in queryset:
-                _do(deed, request, row, {})
+                _do(action, request, row, {})
             return None
         rows = list(queryset[: MOST_AT_ONCE + 1])
         if len(rows) > MOST_AT_ONCE:
@@ -120,47 +120,53 @@ def bulk_action(deed: AdminAction) -> Any:
             )
             return None
         is_pressed = request.POST.get("post") == "yes"
-        form = deed.form(request.POST if is_pressed else None, expected=deed.expected_of(rows))
+        form = action.form(request.POST if is_pressed else None, expected=action.expected_of(rows))
         if is_pressed and form.is_valid():
             for row in rows:
-                _do(deed, request, row, {})
+                _do(action, request, row, {})
             return None
         context = {
-            "question": _of_many(deed, rows),
-            "explanation": (len(rows) > 1 and deed.explanation_of_many) or deed.explanation,
-            "names": [deed.named(row) for row in rows] if len(rows) > 1 else [],
+            "question": _of_many(action, rows),
+            "explanation": (len(rows) > 1 and action.explanation_of_many) or action.explanation,
+            "names": [action.named(row) for row in rows] if len(rows) > 1 else [],
             "form": form,
             "back": request.get_full_path(),
-            "action": request.POST["action"],
+            "bulk_action": request.POST["action"],
             "checkbox": ACTION_CHECKBOX_NAME,
             "keys": [str(row.pk) for row in rows],
         }
-        return _asked(self, request, deed, context)
+        return _confirmation(self, request, action, context)
 
     return act
 
 
-def _of_many(deed: AdminAction, rows: Sequence[Any]) -> str:
+def _of_many(action: AdminAction, rows: Sequence[Any]) -> str:
     if len(rows) == 1:
-        return deed.question.format(deed.named(rows[0]))
-    return f"{deed.title}: these {len(rows)}?"
+        return action.question.format(action.named(rows[0]))
+    return f"{action.title}: these {len(rows)}?"
 
 
-def _asked(self: Any, request: HttpRequest, deed: AdminAction, context: Mapping[str, Any]) -> HttpResponse:
+def _confirmation(self: Any, request: HttpRequest, action: AdminAction, context: Mapping[str, Any]) -> HttpResponse:
     """The page that asks, with what was wrong with what was typed."""
-    whole = {**self.admin_site.each_context(request), "title": deed.title, "opts": self.opts, "deed": deed, **context}
+    whole = {
+        **self.admin_site.each_context(request),
+        "title": action.title,
+        "opts": self.opts,
+        "action": action,
+        **context,
+    }
     return TemplateResponse(request, _TEMPLATE, whole)
 
 
-def _do(deed: AdminAction, request: HttpRequest, row: Any, typed: Mapping[str, str]) -> None:
+def _do(action: AdminAction, request: HttpRequest, row: Any, typed: Mapping[str, str]) -> None:
     """Do it and say what became of it."""
     more = {name: value for name, value in typed.items() if name != "name"}
     try:
-        changed = deed.do(row, request.user, **more)
+        changed = action.do(row, request.user, **more)
     except ApplicationError as error:
         messages.error(request, f"{row}: {error.sentence}")
         return
     if changed:
-        messages.success(request, deed.done.format(row, **more))
+        messages.success(request, action.done.format(row, **more))
     else:
-        messages.info(request, deed.not_done.format(row, **more))
+        messages.info(request, action.not_done.format(row, **more))

@@ -56,5 +56,5 @@ def require_superuser(*, by: User, what: str) -> None:
 
 
 def members_of(organization: Organization) -> set[uuid.UUID]:
-    """Whom a deed on an organization concerns: everybody who belongs to it."""
+    """Give the ids of everybody who belongs to the organization, whom an action on it concerns."""
     return set(organization.memberships.values_list("user_id", flat=True))

@@ -89,7 +89,7 @@ def machine_by_id(*, person: Person, machine_id: uuid.UUID, as_owner: bool = Fal
 
 
 def deciders_of(machine: Machine) -> set[uuid.UUID]:
-    """Whom a deed on the machine concerns: whose it is, and who else is an owner."""
+    """Give the ids of whom an action on the machine concerns: its owner, and members with the role of an owner."""
     owners = Member.objects.filter(machine=machine, role=Member.Role.OWNER).values_list("user_id", flat=True)
     return {machine.owner_id, *owners}
 

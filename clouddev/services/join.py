@@ -140,7 +140,7 @@ def require_decider(machine: Machine, actor: audit.Actor) -> None:
 
 
 def if_decided_by(actor: audit.Actor) -> Claim:
-    """Lets a deed be done only if the person still decides about the machine once it is locked."""
+    """Give a check that refuses an action when the person no longer decides about the machine once it is locked."""
     return lambda machine: require_decider(machine, actor)
 
 

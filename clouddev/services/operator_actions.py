@@ -52,8 +52,8 @@ def destroy(*, machine: Machine, by: User) -> bool:
 def transfer(*, machine: Machine, login: str, by: User, now: datetime) -> bool:
     """Make it somebody else's; False when it was theirs. For superusers, and never to themselves.
 
-    Whoever gets a machine reads its key, so this is no deed of operators on each other. Raises SuperusersOnly,
-    NotToYourself, and as `joining.hand_over` does: the new owner isn't asked, but has to have room.
+    Whoever gets a machine reads its key, so operators may not do this to each other. Raises SuperusersOnly,
+    NotToYourself, and what `join.hand_over` does: the new owner isn't asked, but has to have room.
     """
     operator_power.require_superuser(by=by, what=_TRANSFER)
     user = members.person(login)

@@ -54,7 +54,7 @@ def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) 
 
 
 def owners_of(deployment_id: uuid.UUID) -> set[uuid.UUID]:
-    """Whom a deed on an app, or on a build of it, concerns; nobody when there is no such app."""
+    """Give the id of the app's owner, whom an action on the app or a build of it concerns; none without such an app."""
     return set(Deployment.objects.filter(pk=deployment_id).values_list("owner_id", flat=True))
 
 

@@ -33,7 +33,7 @@ _TYPED = {
 _EDITED = {"clouddev/idlepolicy"}
 
 
-def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
+def _table(name: str, actions: tuple[str, ...]) -> dict[str, list[Visit]]:
     root = f"admin/{name}/"
     at = f"/admin/{name}/{{object}}/"
     is_edited = name in _EDITED
@@ -50,14 +50,14 @@ def _table(name: str, deeds: tuple[str, ...]) -> dict[str, list[Visit]]:
         f"{root}<path:object_id>/change/": [Visit("GET", f"{at}change/", operators(f"{at}change/", 200))],
         f"{root}<path:object_id>/": [Visit("GET", at, operators(at, f"{at}change/"))],
     }
-    for deed in deeds:
-        visits[f"{root}<path:object_id>/{deed}/"] = [
-            Visit("GET", f"{at}{deed}/", operators(f"{at}{deed}/", 200)),
+    for action in actions:
+        visits[f"{root}<path:object_id>/{action}/"] = [
+            Visit("GET", f"{at}{action}/", operators(f"{at}{action}/", 200)),
             Visit(
                 "POST",
-                f"{at}{deed}/",
-                operators(f"{at}{deed}/", f"{at}change/"),
-                form=_TYPED.get((name, deed), {}),
+                f"{at}{action}/",
+                operators(f"{at}{action}/", f"{at}change/"),
+                form=_TYPED.get((name, action), {}),
             ),
         ]
     return visits
@@ -114,5 +114,5 @@ ADMIN: dict[str, list[Visit]] = {
         Visit("GET", "/admin/r/1/1/", operators("/admin/r/1/1/", 404)),
     ],
 }
-for _name, _deeds in TABLES.items():
-    ADMIN |= _table(_name, _deeds)
+for _name, _actions in TABLES.items():
+    ADMIN |= _table(_name, _actions)

@@ -22,9 +22,9 @@ def _for_owners(method: str, path: str, body: Mapping[str, Any] | None = None, *
     return _call(method, path, body, with_token(alice=status, others=404))
 
 
-def _about_offer(deed: str, **statuses: int) -> list[Call]:
+def _about_offer(action: str, **statuses: int) -> list[Call]:
     """A call about alice's offer to the member, which for everybody else isn't there."""
-    return [Call("POST", f"{_OFFER}/{deed}", {**with_token(alice=404, others=404), **statuses}, absent=_NO_OFFER)]
+    return [Call("POST", f"{_OFFER}/{action}", {**with_token(alice=404, others=404), **statuses}, absent=_NO_OFFER)]
 
 
 def _call(method: str, path: str, body: Mapping[str, Any] | None, statuses: Mapping[str, int]) -> Call:

@@ -1,4 +1,4 @@
-"""Over whom an operator has power: each deed of the operators' pages, pressed about a superuser, an operator and alice.
+"""Over whom an operator has power: every action of their pages, pressed about a superuser, an operator and alice.
 
 The table is whole: a new button, action or form of the operators' pages fails here until it has an entry.
 """
@@ -33,8 +33,8 @@ _NEW = {"username": "new", "password1": PASSWORD, "password2": PASSWORD}
 
 
 @dataclass(frozen=True)
-class Deed:
-    """`make` gives a row of the person's, about which the deed is. With `by_all` every operator may do it to alice."""
+class Action:
+    """`make` gives a row that belongs to the person. With `by_all` every operator may do it to alice."""
 
     make: Callable[[User, Any], Any]
     form: Mapping[str, str] = field(default_factory=dict)
@@ -100,40 +100,40 @@ def policy_form(user: User) -> dict[str, str]:
 
 _USER, _MACHINE, _APP, _BUILD = "accounts.user", "clouddev.machine", "deployments.deployment", "deployments.build"
 _TOKEN, _WEBHOOK, _POLICY = "accounts.accesstoken", "clouddev.webhooktoken", "clouddev.idlepolicy"
-DEEDS: dict[tuple[str, str], Deed] = {
-    (_USER, "suspend_one"): Deed(person),
-    (_USER, "suspend_selected"): Deed(person),
-    (_USER, "restore_one"): Deed(suspended),
-    (_USER, "restore_selected"): Deed(suspended),
-    (_USER, "approve_one"): Deed(waiting),
-    (_USER, "approve_selected"): Deed(waiting),
-    (_USER, "revoke_one"): Deed(person),
-    (_USER, "revoke_selected"): Deed(person),
-    (_USER, "set_password"): Deed(person, changes=False),
-    (_USER, "auth_user_password_change"): Deed(person, _PASSWORDS, "{row}/password/", by_all=False),
-    (_USER, "add"): Deed(person, _NEW, "add/", by_all=False),
-    (_USER, "change"): Deed(person, {"is_staff": "on"}, "{row}/change/", by_all=False),
-    (_TOKEN, "revoke_one"): Deed(token),
-    (_TOKEN, "revoke_selected"): Deed(token),
-    (_MACHINE, "start_one"): Deed(stopped),
-    (_MACHINE, "start_selected"): Deed(stopped),
-    (_MACHINE, "stop_one"): Deed(running),
-    (_MACHINE, "stop_selected"): Deed(running),
-    (_MACHINE, "transfer_one"): Deed(running, {"login": "bob"}, by_all=False),
-    (_MACHINE, "destroy_one"): Deed(running, {"name": "studio"}),
-    (_MACHINE, "destroy_selected"): Deed(running, {"name": "studio"}),
-    (_WEBHOOK, "revoke_one"): Deed(webhook_token),
-    (_WEBHOOK, "revoke_selected"): Deed(webhook_token),
-    (_POLICY, "add"): Deed(lambda user, _sandbox: user, path="add/"),
-    (_POLICY, "change"): Deed(policy, path="{row}/change/"),
-    (_POLICY, "delete"): Deed(policy, {"post": "yes"}, "{row}/delete/"),
-    (_APP, "destroy_one"): Deed(app, {"name": "shop"}),
-    (_BUILD, "cancel_one"): Deed(queued),
-    (_BUILD, "cancel_selected"): Deed(queued),
-    (_BUILD, "redeploy_one"): Deed(built),
+ACTIONS: dict[tuple[str, str], Action] = {
+    (_USER, "suspend_one"): Action(person),
+    (_USER, "suspend_selected"): Action(person),
+    (_USER, "restore_one"): Action(suspended),
+    (_USER, "restore_selected"): Action(suspended),
+    (_USER, "approve_one"): Action(waiting),
+    (_USER, "approve_selected"): Action(waiting),
+    (_USER, "revoke_one"): Action(person),
+    (_USER, "revoke_selected"): Action(person),
+    (_USER, "set_password"): Action(person, changes=False),
+    (_USER, "auth_user_password_change"): Action(person, _PASSWORDS, "{row}/password/", by_all=False),
+    (_USER, "add"): Action(person, _NEW, "add/", by_all=False),
+    (_USER, "change"): Action(person, {"is_staff": "on"}, "{row}/change/", by_all=False),
+    (_TOKEN, "revoke_one"): Action(token),
+    (_TOKEN, "revoke_selected"): Action(token),
+    (_MACHINE, "start_one"): Action(stopped),
+    (_MACHINE, "start_selected"): Action(stopped),
+    (_MACHINE, "stop_one"): Action(running),
+    (_MACHINE, "stop_selected"): Action(running),
+    (_MACHINE, "transfer_one"): Action(running, {"login": "bob"}, by_all=False),
+    (_MACHINE, "destroy_one"): Action(running, {"name": "studio"}),
+    (_MACHINE, "destroy_selected"): Action(running, {"name": "studio"}),
+    (_WEBHOOK, "revoke_one"): Action(webhook_token),
+    (_WEBHOOK, "revoke_selected"): Action(webhook_token),
+    (_POLICY, "add"): Action(lambda user, _sandbox: user, path="add/"),
+    (_POLICY, "change"): Action(policy, path="{row}/change/"),
+    (_POLICY, "delete"): Action(policy, {"post": "yes"}, "{row}/delete/"),
+    (_APP, "destroy_one"): Action(app, {"name": "shop"}),
+    (_BUILD, "cancel_one"): Action(queued),
+    (_BUILD, "cancel_selected"): Action(queued),
+    (_BUILD, "redeploy_one"): Action(built),
 }  # fmt: skip
 
-EACH_DEED = pytest.mark.parametrize("name", DEEDS, ids=" ".join)
+EACH_ACTION = pytest.mark.parametrize("name", ACTIONS, ids=" ".join)
 
 
 def discovered() -> Iterator[tuple[str, str]]:
@@ -154,10 +154,10 @@ def discovered() -> Iterator[tuple[str, str]]:
             yield from ((label, name) for name in page.actions_submit_line)
 
 
-def test_every_deed_has_an_entry_and_every_entry_a_deed(db):
+def test_every_action_has_an_entry_and_every_entry_a_action(db):
     there = set(discovered())
-    assert sorted(there - DEEDS.keys()) == [], "say here who may do this to whom"
-    assert sorted(DEEDS.keys() - there) == [], "these entries have no deed any more"
+    assert sorted(there - ACTIONS.keys()) == [], "say here who may do this to whom"
+    assert sorted(ACTIONS.keys() - there) == [], "these entries have no action any more"
 
 
 @pytest.fixture
@@ -166,13 +166,13 @@ def bob_is_there(db):
 
 
 def press(by: User, name: tuple[str, str], whose: User, row: Any) -> str:
-    """Do the deed, confirmed, with all that has to be typed; gives the page that follows."""
-    label, deed = name
-    entry, table = DEEDS[name], f"/admin/{label.replace('.', '/')}/"
-    form = {**entry.form, **(policy_form(whose) if label == _POLICY and deed != "delete" else {})}
-    path = entry.path.format(row=row.pk) or f"{row.pk}/{deed}/"
-    if deed.endswith("_selected"):
-        path, form = "", {**form, "action": deed, "_selected_action": str(row.pk), "post": "yes"}
+    """Do the action, confirmed, with all that has to be typed; gives the page that follows."""
+    label, action = name
+    entry, table = ACTIONS[name], f"/admin/{label.replace('.', '/')}/"
+    form = {**entry.form, **(policy_form(whose) if label == _POLICY and action != "delete" else {})}
+    path = entry.path.format(row=row.pk) or f"{row.pk}/{action}/"
+    if action.endswith("_selected"):
+        path, form = "", {**form, "action": action, "_selected_action": str(row.pk), "post": "yes"}
     return browser_of(by).post(f"{table}{path}", form, follow=True).content.decode()
 
 
@@ -188,7 +188,7 @@ def everything() -> dict[str, Any]:
 
 
 def change_something(by: User, name: tuple[str, str], whose: User, sandbox: Any) -> bool:
-    row = DEEDS[name].make(whose, sandbox)
+    row = ACTIONS[name].make(whose, sandbox)
     browser_of(by).get("/admin/")
     before = everything()
     press(by, name, whose, row)
@@ -224,21 +224,21 @@ def test_the_rule_goes_by_what_somebody_is_by_now(alice):
 
 
 @pytest.mark.usefixtures("bob_is_there")
-@EACH_DEED
+@EACH_ACTION
 def test_an_operator_who_is_no_superuser_does_nothing_to_a_superuser(sandbox, name):
     assert not change_something(make_operator(superuser=False), name, make_operator("victim"), sandbox)
 
 
 @pytest.mark.usefixtures("bob_is_there")
-@EACH_DEED
+@EACH_ACTION
 def test_a_superuser_does_it_to_another_operator(sandbox, name):
-    assert change_something(make_operator(), name, make_operator("victim"), sandbox) == DEEDS[name].changes
+    assert change_something(make_operator(), name, make_operator("victim"), sandbox) == ACTIONS[name].changes
 
 
 @pytest.mark.usefixtures("bob_is_there")
-@EACH_DEED
+@EACH_ACTION
 def test_an_operator_does_to_people_what_is_not_for_superusers_alone(sandbox, name, alice):
-    may = DEEDS[name].by_all and DEEDS[name].changes
+    may = ACTIONS[name].by_all and ACTIONS[name].changes
     assert change_something(make_operator(superuser=False), name, alice, sandbox) == may
 
 
@@ -258,10 +258,10 @@ def demoted_meanwhile(monkeypatch):
 
 
 @pytest.mark.usefixtures("bob_is_there", "demoted_meanwhile")
-@EACH_DEED
+@EACH_ACTION
 def test_who_was_an_operator_when_the_request_began_does_nothing(sandbox, name, alice):
     doer = make_operator()
-    row = DEEDS[name].make(alice, sandbox)
+    row = ACTIONS[name].make(alice, sandbox)
     browser_of(doer).get("/admin/")
     before = everything()
     press(doer, name, alice, row)
@@ -272,13 +272,13 @@ def test_who_was_an_operator_when_the_request_began_does_nothing(sandbox, name, 
     assert everything() == before
 
 
-@pytest.mark.parametrize("deed", ["start_one", "stop_one", "destroy_one"])
-def test_a_machine_that_a_superuser_owns_too_is_out_of_an_operators_reach(sandbox, alice, deed):
-    machine = DEEDS[_MACHINE, deed].make(alice, sandbox)
+@pytest.mark.parametrize("action", ["start_one", "stop_one", "destroy_one"])
+def test_a_machine_that_a_superuser_owns_too_is_out_of_an_operators_reach(sandbox, alice, action):
+    machine = ACTIONS[_MACHINE, action].make(alice, sandbox)
     add_member(machine, make_operator("victim"), "owner")
     operator = make_operator(superuser=False)
     before = everything()
-    page = press(operator, (_MACHINE, deed), alice, machine)
+    page = press(operator, (_MACHINE, action), alice, machine)
     assert "Only a superuser may do this to an operator. Ask a superuser." in page
     assert everything() == before
 
@@ -300,13 +300,13 @@ def test_an_operator_gets_no_machine_of_a_superuser_and_so_not_its_key(sandbox):
     assert (answer.status_code, answer.json()) == (404, {"error": "You have no machine of this name. Create it first."})
 
 
-@pytest.mark.parametrize("name", [name for name in DEEDS if name[1].endswith("_one")], ids=" ".join)
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name[1].endswith("_one")], ids=" ".join)
 def test_buttons_that_would_be_refused_are_not_offered(sandbox, name):
-    label, deed = name
-    row = DEEDS[name].make(make_operator("victim"), sandbox)
+    label, action = name
+    row = ACTIONS[name].make(make_operator("victim"), sandbox)
     page = f"/admin/{label.replace('.', '/')}/{row.pk}/change/"
     browsers = [browser_of(make_operator("superuser")), browser_of(make_operator(superuser=False))]
-    assert [f"/{deed}/" in browser.get(page).content.decode() for browser in browsers] == [True, False]
+    assert [f"/{action}/" in browser.get(page).content.decode() for browser in browsers] == [True, False]
 
 
 @pytest.mark.django_db(transaction=True)

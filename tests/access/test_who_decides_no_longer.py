@@ -14,7 +14,7 @@ from tests.clouddev.builders import add_member, make_failed, make_machine
 from tests.conftest import make_person
 
 pytestmark = pytest.mark.django_db
-Deed = Callable[[Machine, User], object]
+Action = Callable[[Machine, User], object]
 
 
 def _destroy(machine: Machine, by: User) -> None:
@@ -38,48 +38,48 @@ def _demoted(machine: Machine, alice: User) -> None:
     members.add_member(machine=machine, login="bob", role=Member.Role.MEMBER, actor=alice, now=timezone.now())
 
 
-DEEDS: list[Deed] = [_destroy, _keep, _try_again]
+ACTIONS: list[Action] = [_destroy, _keep, _try_again]
 
 
 @pytest.fixture
 def machine(alice, bob, sandbox, settings):
     settings.DATABASE_DATA_URL = "postgres://visibly-fake@localhost/data"
 
-    def make(deed: Deed) -> Machine:
-        made = make_failed(alice) if deed is _try_again else make_machine(alice, "studio")
+    def make(action: Action) -> Machine:
+        made = make_failed(alice) if action is _try_again else make_machine(alice, "studio")
         add_member(made, bob, Member.Role.OWNER)
         return made
 
     return make
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_an_owner_by_role_may(deed, machine, bob):
-    made = machine(deed)
-    deed(machine_by_id(person=bob, machine_id=made.pk, as_owner=True), bob)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_owner_by_role_may(action, machine, bob):
+    made = machine(action)
+    action(machine_by_id(person=bob, machine_id=made.pk, as_owner=True), bob)
     assert AuditEvent.objects.filter(target_id=str(made.pk), actor_id=bob.pk).count() == 1
 
 
 @pytest.mark.parametrize("end", [_removed, _demoted])
-@pytest.mark.parametrize("deed", DEEDS)
-def test_who_was_an_owner_when_they_asked_may_not_any_more(deed, end, machine, alice, bob):
-    made = machine(deed)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_who_was_an_owner_when_they_asked_may_not_any_more(action, end, machine, alice, bob):
+    made = machine(action)
     looked_up = machine_by_id(person=bob, machine_id=made.pk, as_owner=True)
     end(made, alice)
     before = Machine.objects.values().get(pk=made.pk)
     with pytest.raises(NoSuchMachine):
-        deed(looked_up, bob)
+        action(looked_up, bob)
     assert Machine.objects.values().get(pk=made.pk) == before
     assert not AuditEvent.objects.filter(target_id=str(made.pk), actor_id=bob.pk).exists()
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_whose_machine_has_just_become_somebody_elses_does_nothing_to_it(deed, machine, alice):
-    made = machine(deed)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_whose_machine_has_just_become_somebody_elses_does_nothing_to_it(action, machine, alice):
+    made = machine(action)
     looked_up = machine_by_id(person=alice, machine_id=made.pk, as_owner=True)
     charlie = make_person("charlie")
     join.hand_over(machine=made, user=charlie, actor=charlie, now=timezone.now())
     before = Machine.objects.values().get(pk=made.pk)
     with pytest.raises(NoSuchMachine):
-        deed(looked_up, alice)
+        action(looked_up, alice)
     assert Machine.objects.values().get(pk=made.pk) == before

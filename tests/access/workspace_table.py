@@ -8,28 +8,28 @@ _OFFER, _NO_OFFER = "/workspaces/offers/{offer}/", {"{offer}": "00000000-0000-40
 _DEV_UI, _DEV_UI_QUOTED = "/auth/dev-ui?app={dev}", "/auth/dev-ui%3Fapp%3D{dev}"
 
 
-def _for_members(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
+def _for_members(action: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
     """What its members may do, and for everybody else isn't there."""
-    path = f"{_PAGE}{deed}"
-    return _deed(path, signed_in(_PAGE, 404, alice=leads_to, member=leads_to), form)
+    path = f"{_PAGE}{action}"
+    return _action(path, signed_in(_PAGE, 404, alice=leads_to, member=leads_to), form)
 
 
-def _for_owners(deed: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
+def _for_owners(action: str, leads_to: str = _PAGE, /, **form: str) -> list[Visit]:
     """What only alice may do, and for everybody else, a member too, isn't there."""
-    path = f"{_PAGE}{deed}"
-    return _deed(path, signed_in(_PAGE, 404, alice=leads_to), form)
+    path = f"{_PAGE}{action}"
+    return _action(path, signed_in(_PAGE, 404, alice=leads_to), form)
 
 
-def _about_offer(deed: str, **leads: str) -> list[Visit]:
+def _about_offer(action: str, **leads: str) -> list[Visit]:
     """What only the named may do about alice's offer to the member, and for everybody else isn't there."""
-    path = f"{_OFFER}{deed}"
+    path = f"{_OFFER}{action}"
     return [
         Visit("POST", path, signed_in(_LIST, 404, **leads), absent=_NO_OFFER),
         Visit("GET", path, signed_in(path, 405)),
     ]
 
 
-def _deed(path: str, statuses: dict[str, int | str], form: dict[str, str]) -> list[Visit]:
+def _action(path: str, statuses: dict[str, int | str], form: dict[str, str]) -> list[Visit]:
     return [
         Visit("POST", path, statuses, form=form, absent=_NO_MACHINE),
         Visit("GET", path, signed_in(path, 405)),

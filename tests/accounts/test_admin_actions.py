@@ -48,20 +48,20 @@ def test_a_dialog_sent_by_a_script_leads_back_by_header(operators, alice):
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, f"{PEOPLE}{alice.pk}/change/")
 
 
-@pytest.mark.parametrize("deed", ["suspend_one", "restore_one", "approve_one", "revoke_one"])
-def test_looking_at_a_dialog_does_nothing(operators, alice, deed):
+@pytest.mark.parametrize("action", ["suspend_one", "restore_one", "approve_one", "revoke_one"])
+def test_looking_at_a_dialog_does_nothing(operators, alice, action):
     before = User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()
-    answer = operators.get(f"{PEOPLE}{alice.pk}/{deed}/")
+    answer = operators.get(f"{PEOPLE}{alice.pk}/{action}/")
     assert answer.status_code == 200
     assert 'method="post"' in answer.content.decode()
     assert (User.objects.get(pk=alice.pk).is_active, AuditEvent.objects.count()) == before
 
 
-@pytest.mark.parametrize("deed", ["suspend_one", "revoke_one"])
-def test_a_forged_form_does_nothing(operator, alice, deed):
+@pytest.mark.parametrize("action", ["suspend_one", "revoke_one"])
+def test_a_forged_form_does_nothing(operator, alice, action):
     forged = browser_of(operator)
     forged.handler.enforce_csrf_checks = True
-    assert forged.post(f"{PEOPLE}{alice.pk}/{deed}/").status_code == 403
+    assert forged.post(f"{PEOPLE}{alice.pk}/{action}/").status_code == 403
     assert User.objects.get(pk=alice.pk).is_active
 
 
@@ -100,7 +100,7 @@ def test_revoking_all_sessions_signs_tools_and_browsers_out(operators, alice):
 
 
 @pytest.mark.parametrize(
-    ("deed", "action"),
+    ("action", "audited"),
     [
         ("suspend_selected", "user.suspended"),
         ("restore_selected", "user.restored"),
@@ -108,29 +108,29 @@ def test_revoking_all_sessions_signs_tools_and_browsers_out(operators, alice):
         ("revoke_selected", "user.sessions_revoked"),
     ],
 )
-def test_deeds_on_selected_people_leave_a_row_for_each(operators, deed, action):
+def test_actions_on_selected_people_leave_a_row_for_each(operators, action, audited):
     fields = {
         "restore_selected": {"is_active": False},
         "approve_selected": {"is_active": False, "waitlisted_at": timezone.now()},
-    }.get(deed, {})
+    }.get(action, {})
     chosen = [make_person(login, **fields) for login in ("alice", "bob")]
     charlie = make_person("charlie", **fields)
-    form = {"action": deed, "_selected_action": [str(person.pk) for person in chosen]}
+    form = {"action": action, "_selected_action": [str(person.pk) for person in chosen]}
     assert operators.post(PEOPLE, {**form, "post": "yes"}).status_code == 302
-    assert sorted(trail(action)) == sorted(("Operator", str(person.pk)) for person in chosen)
+    assert sorted(trail(audited)) == sorted(("Operator", str(person.pk)) for person in chosen)
     assert User.objects.get(pk=charlie.pk).is_active == charlie.is_active
 
 
-@pytest.mark.parametrize("deed", ["suspend", "revoke"])
-def test_a_grave_deed_is_asked_for_in_red_and_names_whom_it_is_about(operators, alice, bob, deed):
-    question = {"suspend": "Suspend", "revoke": "Revoke all sessions of"}[deed]
-    one = operators.get(f"{PEOPLE}{alice.pk}/{deed}_one/").content.decode()
+@pytest.mark.parametrize("action", ["suspend", "revoke"])
+def test_a_grave_action_is_asked_for_in_red_and_names_whom_it_is_about(operators, alice, bob, action):
+    question = {"suspend": "Suspend", "revoke": "Revoke all sessions of"}[action]
+    one = operators.get(f"{PEOPLE}{alice.pk}/{action}_one/").content.decode()
     assert f"{question} Alice (alice, alice@example.com)?" in one
-    chosen = {"action": f"{deed}_selected", "_selected_action": [str(alice.pk), str(bob.pk)]}
+    chosen = {"action": f"{action}_selected", "_selected_action": [str(alice.pk), str(bob.pk)]}
     several = operators.post(PEOPLE, chosen).content.decode()
     assert ("Alice (alice, alice@example.com)" in several, "Bob (bob, bob@example.com)" in several) == (True, True)
     for page in (one, several):
-        assert ('class="crayon-deed grave"' in page, "bg-red-600" in page) == (True, True)
+        assert ('class="crayon-confirm grave"' in page, "bg-red-600" in page) == (True, True)
     assert (User.objects.filter(is_active=False).exists(), AuditEvent.objects.exists()) == (False, False)
 
 
@@ -148,9 +148,9 @@ def test_an_operator_cannot_suspend_themselves(operators, operator):
     assert trail("user.suspended") == []
 
 
-@pytest.mark.parametrize("deed", ["suspend_one", "revoke_one"])
-def test_only_a_superuser_acts_on_another_operator(second, operator, deed):
-    answer = browser_of(second).post(f"{PEOPLE}{operator.pk}/{deed}/")
+@pytest.mark.parametrize("action", ["suspend_one", "revoke_one"])
+def test_only_a_superuser_acts_on_another_operator(second, operator, action):
+    answer = browser_of(second).post(f"{PEOPLE}{operator.pk}/{action}/")
     assert said(answer) == ["Operator: Only a superuser may do this to an operator. Ask a superuser."]
     assert User.objects.get(pk=operator.pk).is_active
 
@@ -158,7 +158,7 @@ def test_only_a_superuser_acts_on_another_operator(second, operator, deed):
 def test_a_page_offers_only_the_buttons_that_make_sense(operators, alice, operator):
     def offered(person):
         html = operators.get(f"{PEOPLE}{person.pk}/change/").content.decode()
-        return {deed for deed in ("suspend", "restore", "approve", "revoke") if f"/{deed}_one/" in html}
+        return {action for action in ("suspend", "restore", "approve", "revoke") if f"/{action}_one/" in html}
 
     assert offered(alice) == {"suspend", "revoke"}
     assert offered(make_person("bob", is_active=False)) == {"restore", "revoke"}

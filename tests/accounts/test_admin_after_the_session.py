@@ -49,8 +49,8 @@ def sign_in(client, address):
 
 def forms(alice):
     return {
-        "a deed": (f"{PEOPLE}{alice.pk}/suspend_one/", {}),
-        "a bulk deed": (
+        "an action": (f"{PEOPLE}{alice.pk}/suspend_one/", {}),
+        "a bulk action": (
             f"{PEOPLE}?q=alice",
             {"action": "suspend_selected", "_selected_action": str(alice.pk), "post": "yes"},
         ),
@@ -60,7 +60,7 @@ def forms(alice):
 
 
 @pytest.mark.parametrize("rotated", [False, True], ids=["same form token", "other form token"])
-@pytest.mark.parametrize("kind", ["a deed", "a bulk deed", "a change", "an own password"])
+@pytest.mark.parametrize("kind", ["an action", "a bulk action", "a change", "an own password"])
 def test_signing_in_again_leads_to_the_page_of_the_form_and_nothing_was_done(browser, alice, kind, rotated):
     path, form = forms(alice)[kind]
     token = token_on(browser.get(path))

@@ -49,7 +49,7 @@ def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started
 
 
 @pytest.mark.parametrize(
-    ("deed", "fields"),
+    ("service", "fields"),
     [
         (users.suspend, {}),
         (users.restore, {"is_active": False}),
@@ -58,14 +58,14 @@ def test_within_a_request_its_address_and_id_are_kept(browser_of, alice, started
     ids=["suspend", "restore", "approve"],
 )
 @pytest.mark.django_db(transaction=True)
-def test_what_cannot_be_written_down_is_not_done_to_a_person(alice, deed, fields):
+def test_what_cannot_be_written_down_is_not_done_to_a_person(alice, service, fields):
     User.objects.filter(pk=alice.pk).update(**fields)
     before = User.objects.values().get()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_auditevent ADD CONSTRAINT full_disk CHECK (false) NOT VALID")
     try:
         with pytest.raises(IntegrityError):
-            deed(user=alice, by=None)
+            service(user=alice, by=None)
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE accounts_auditevent DROP CONSTRAINT full_disk")

@@ -19,7 +19,7 @@ from tests.operators import browser_of, make_operator
 pytestmark = pytest.mark.django_db
 MACHINES, TOKENS = "/admin/clouddev/machine/", "/admin/clouddev/webhooktoken/"
 POLICIES = "/admin/clouddev/idlepolicy/"
-DEEDS = ("start_one", "stop_one", "transfer_one", "destroy_one")
+ACTIONS = ("start_one", "stop_one", "transfer_one", "destroy_one")
 NOW = timezone.now()
 DAY = timedelta(days=1)
 State = Machine.State
@@ -46,14 +46,14 @@ def shown(browser, path=MACHINES, **parameters):
     return {str(row) for row in browser.get(path, parameters).context["cl"].result_list}
 
 
-def press(browser, row, deed, path=MACHINES, **typed):
+def press(browser, row, action, path=MACHINES, **typed):
     """Press a dialog's button and read the page that follows."""
-    return browser.post(f"{path}{row.pk}/{deed}/", typed, follow=True).content.decode()
+    return browser.post(f"{path}{row.pk}/{action}/", typed, follow=True).content.decode()
 
 
-def buttons(browser, row, deeds=DEEDS, path=MACHINES):
+def buttons(browser, row, actions=ACTIONS, path=MACHINES):
     html = browser.get(f"{path}{row.pk}/change/").content.decode()
-    return {deed for deed in deeds if f"/{deed}/" in html}
+    return {action for action in actions if f"/{action}/" in html}
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_only_what_makes_sense_is_offered(browser, alice):
         State.CREATING: {"destroy_one"},
         State.DESTROYING: set(),
     }
-    assert buttons(browser_of(make_operator("second")), Machine.objects.get(app_name="ready")) == set(DEEDS)
+    assert buttons(browser_of(make_operator("second")), Machine.objects.get(app_name="ready")) == set(ACTIONS)
 
 
 def test_an_operator_revokes_a_webhook_token_once(browser, operator, alice):

@@ -39,13 +39,13 @@ def shown(browser, path=BUILDS, **parameters):
     return {row.pk for row in browser.get(path, parameters).context["cl"].result_list}
 
 
-def press(browser, build, deed):
-    return browser.post(f"{BUILDS}{build.pk}/{deed}/")
+def press(browser, build, action):
+    return browser.post(f"{BUILDS}{build.pk}/{action}/")
 
 
 def buttons(browser, row, path=BUILDS):
     html = browser.get(f"{path}{row.pk}/change/").content.decode()
-    return {deed for deed in ("cancel_one", "redeploy_one", "destroy_one") if f"/{deed}/" in html}
+    return {action for action in ("cancel_one", "redeploy_one", "destroy_one") if f"/{action}/" in html}
 
 
 def test_the_list_says_how_each_build_stands_and_how_long_it_took(browser, shop):

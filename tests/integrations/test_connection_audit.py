@@ -51,7 +51,7 @@ def test_a_connection_made_through_a_link_is_written_down_when_it_is_found(alice
     }
 
 
-def test_a_webhook_is_nobodys_deed_and_is_written_down_once(alice, connect, send):
+def test_a_webhook_is_nobodys_action_and_is_written_down_once(alice, connect, send):
     connect(alice, connection_id="main")
     for _ in range(3):
         send(event(alice))

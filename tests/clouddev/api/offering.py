@@ -15,8 +15,8 @@ KINDS = pytest.mark.parametrize("kind", Kind.values)
 BEFORE = {"alice": "owner", "bob": "member"}
 
 
-def decide(api, offer, deed="accept"):
-    return api.post(f"{PATH}/{offer.pk}/{deed}")
+def decide(api, offer, action="accept"):
+    return api.post(f"{PATH}/{offer.pk}/{action}")
 
 
 def add(api, login, name="studio", **more):

@@ -77,14 +77,14 @@ def test_fly_in_trouble_does_not_matter(alice_api, studio_at_fly, sandbox):
     assert sandbox.requests("fly") == []
 
 
-@pytest.mark.parametrize(("deed", "body"), [("destroy", {}), ("transfer", {"login": "bob"})])
-def test_who_is_an_owner_of_somebody_elses_is_told_where_they_can(alice, bob, bob_api, settings, deed, body):
+@pytest.mark.parametrize(("action", "body"), [("destroy", {}), ("transfer", {"login": "bob"})])
+def test_who_is_an_owner_of_somebody_elses_is_told_where_they_can(alice, bob, bob_api, settings, action, body):
     machine = make_machine(alice, "studio")
     add_member(machine, bob, role=Member.Role.OWNER)
     sentence = (
         "The machine of this name is alice's, and by its name only they can do this. "
         f"As an owner, you can on its page: {settings.PUBLIC_URL}/workspaces/{machine.pk}/"
     )
-    assert said(bob_api.post(f"/api/cloud-dev/{deed}", {**STUDIO, **body})) == (404, {"error": sentence})
+    assert said(bob_api.post(f"/api/cloud-dev/{action}", {**STUDIO, **body})) == (404, {"error": sentence})
     machine.refresh_from_db()
     assert (machine.state, machine.owner) == (State.READY, alice)

@@ -64,14 +64,14 @@ def test_a_machine_that_is_being_destroyed_is_offered_to_nobody(alice_api, alice
 
 
 def test_whoever_was_an_owner_a_moment_ago_offers_nothing(alice, bob, charlie, studio):
-    for deed in (
+    for action in (
         lambda: members.add_member(machine=studio, login="charlie", role=None, actor=bob, now=timezone.now()),
         lambda: members.transfer(machine=studio, login="charlie", actor=bob, now=timezone.now()),
         lambda: members.transfer(machine=studio, login="bob", actor=bob, now=timezone.now()),
         lambda: members.add_member(machine=studio, login="bob", role="owner", actor=bob, now=timezone.now()),
     ):
         with pytest.raises(offers.NoSuchMachine):
-            deed()
+            action()
     assert (roles(studio), Machine.objects.get().owner, Offer.objects.exists()) == (BEFORE, alice, False)
 
 

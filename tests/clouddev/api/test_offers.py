@@ -36,12 +36,12 @@ pytestmark = pytest.mark.django_db
 # --- what is refused ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deed", ["accept", "decline"])
+@pytest.mark.parametrize("action", ["accept", "decline"])
 @KINDS
-def test_nobody_but_whom_it_is_for_decides_about_it(alice_api, bob_api, charlie, studio, kind, deed):
+def test_nobody_but_whom_it_is_for_decides_about_it(alice_api, bob_api, charlie, studio, kind, action):
     offer = make_offer(studio, charlie, kind)
     for api in (alice_api, bob_api):
-        assert said(decide(api, offer, deed)) == said(api.post(f"{PATH}/{uuid.uuid4()}/{deed}")) == NONE
+        assert said(decide(api, offer, action)) == said(api.post(f"{PATH}/{uuid.uuid4()}/{action}")) == NONE
     assert (roles(studio), Offer.objects.count(), AuditEvent.objects.count()) == (BEFORE, 1, 0)
 
 
@@ -119,8 +119,8 @@ def test_what_is_over_is_as_absent(alice_api, charlie_api, charlie, studio, kind
     offer = make_offer(studio, charlie, kind)
     end(alice_api, offer)
     before = (trail(), roles(studio), list(Machine.objects.values("owner", "organization")))
-    for deed in ("accept", "decline"):
-        assert said(decide(charlie_api, offer, deed)) == NONE
+    for action in ("accept", "decline"):
+        assert said(decide(charlie_api, offer, action)) == NONE
     assert said(charlie_api.get(PATH)) == (200, {"data": []})
     assert (trail(), roles(studio), list(Machine.objects.values("owner", "organization"))) == before
 

@@ -16,9 +16,9 @@ def offers_of(browser):
     return text_of(browser.get(LIST)).partition("Offered to you ")[2].partition(" Accept only from people you know")[0]
 
 
-def decide(browser, offer, deed):
+def decide(browser, offer, action):
     """Press the offer's button on the list, and follow to what the person reads then."""
-    answer = browser.press(browser.get(LIST), f"{LIST}offers/{offer.pk}/{deed}")
+    answer = browser.press(browser.get(LIST), f"{LIST}offers/{offer.pk}/{action}")
     return text_of(browser.get(answer["Location"]) if answer.status_code == 302 else answer)
 
 

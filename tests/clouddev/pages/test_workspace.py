@@ -30,8 +30,8 @@ def test_the_page_says_where_and_whose_it_is(bobs, studio):
 def test_a_member_is_offered_nothing_that_only_owners_may(alices, bobs, studio, bob):
     make_webhook_token(studio, bob)
     owners, members = alices.get(page_of(studio)), bobs.get(page_of(studio))
-    for deed in ("destroy", "members", "members/remove", "transfer", "keep-alive", "try-again"):
-        assert (has_form(owners, f"{page_of(studio)}{deed}"), has_form(members, f"{page_of(studio)}{deed}")) == (
+    for action in ("destroy", "members", "members/remove", "transfer", "keep-alive", "try-again"):
+        assert (has_form(owners, f"{page_of(studio)}{action}"), has_form(members, f"{page_of(studio)}{action}")) == (
             True,
             False,
         )
@@ -40,12 +40,12 @@ def test_a_member_is_offered_nothing_that_only_owners_may(alices, bobs, studio, 
 
 
 @pytest.mark.parametrize(
-    "deed", ["destroy", "members", "members/remove", "transfer", "keep-alive", "try-again", "tokens/{}/revoke"]
+    "action", ["destroy", "members", "members/remove", "transfer", "keep-alive", "try-again", "tokens/{}/revoke"]
 )
-def test_what_only_owners_may_is_not_there_for_others(bobs, charlies, studio, deed):
+def test_what_only_owners_may_is_not_there_for_others(bobs, charlies, studio, action):
     token = make_webhook_token(studio, studio.owner)
     fields = {"name": "studio", "login": "bob"}
-    path = f"{page_of(studio)}{deed.format(token.pk)}"
+    path = f"{page_of(studio)}{action.format(token.pk)}"
     for browser in (bobs, charlies):
         form = form_of(browser.get("/account/apps"), "/auth/sign-out")
         answer = browser.client.post(path, {**form, **fields})
@@ -57,11 +57,11 @@ def test_what_only_owners_may_is_not_there_for_others(bobs, charlies, studio, de
     assert WebhookToken.objects.get().revoked_at is None
 
 
-@pytest.mark.parametrize("deed", ["", "start", "stop"])
-def test_a_stranger_finds_no_more_than_somebody_who_made_the_address_up(charlies, studio, deed):
+@pytest.mark.parametrize("action", ["", "start", "stop"])
+def test_a_stranger_finds_no_more_than_somebody_who_made_the_address_up(charlies, studio, action):
     form = form_of(charlies.get("/account/apps"), "/auth/sign-out")
-    for path in (f"{page_of(studio)}{deed}", f"{LIST}{uuid.uuid4()}/{deed}"):
-        answer = charlies.client.post(path, form) if deed else charlies.get(path)
+    for path in (f"{page_of(studio)}{action}", f"{LIST}{uuid.uuid4()}/{action}"):
+        answer = charlies.client.post(path, form) if action else charlies.get(path)
         assert answer.status_code == 404
         assert "You have no such workspace" in text_of(answer)
 
@@ -176,7 +176,9 @@ def test_its_name_destroys_it(alices, alice, studio):
     assert AuditEvent.objects.get(action="machine.destroyed").actor_id == alice.pk
     page = alices.get(page_of(studio))
     assert "Being destroyed" in text_of(page)
-    assert [has_form(page, f"{page_of(studio)}{deed}") for deed in ("destroy", "members", "transfer")] == [False] * 3
+    assert [has_form(page, f"{page_of(studio)}{action}") for action in ("destroy", "members", "transfer")] == [
+        False
+    ] * 3
 
 
 def test_one_that_failed_can_be_destroyed_too(alices, alice):

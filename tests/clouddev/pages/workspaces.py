@@ -15,9 +15,9 @@ def page_of(machine):
     return f"{LIST}{machine.pk}/"
 
 
-def press(browser, machine, deed, **fields):
+def press(browser, machine, verb, **fields):
     """Send the form of the machine's page, and follow to what the person reads then."""
-    action = f"{page_of(machine)}{deed}"
+    action = f"{page_of(machine)}{verb}"
     answer = browser.press(browser.get(page_of(machine)), action, **fields)
     return text_of(browser.get(answer["Location"]) if answer.status_code == 302 else answer)
 

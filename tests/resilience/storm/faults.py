@@ -73,10 +73,10 @@ class Storm:
         self.world.server.wait_until_ready()
 
     def _break_something(self, *, killing: bool) -> None:
-        deeds = [*[self._fail] * 4, self._move_hands, self._change_pace, self._freeze]
+        actions = [*[self._fail] * 4, self._move_hands, self._change_pace, self._freeze]
         if killing:
-            deeds += [self._kill_web, self._kill_worker, self.kill_senders, self.kill_senders, self.refuse]
-        self.random.choice(deeds)()
+            actions += [self._kill_web, self._kill_worker, self.kill_senders, self.kill_senders, self.refuse]
+        self.random.choice(actions)()
 
     def _fail(self) -> None:
         target = self.random.choice(["fly", "fly", "nango", "nango", "github"])

@@ -226,11 +226,11 @@ class Invariants:
         for login in {owner.login for owner in self.owners}:
             links = [owner.followed for owner in self.owners if owner.login == login]
             least, most = (sum(getattr(one, end).total() for one in links) for end in ("least", "most"))
-            self._check_deeds(login, "connect_link.followed", least, most)
+            self._check_count(login, "connect_link.followed", least, most)
             ends = self.journal.ends.get(login, [])
-            self._check_deeds(login, "user.sessions_revoked", len(promised(ends)), len(ends))
+            self._check_count(login, "user.sessions_revoked", len(promised(ends)), len(ends))
 
-    def _check_deeds(self, login: str, action: str, least: int, most: int) -> None:
+    def _check_count(self, login: str, action: str, least: int, most: int) -> None:
         rows = [row for row in self.audit if (row["action"], row["actor_label"].lower()) == (action, login)]
         if not least <= len(rows) <= most:
             self._complain(f"{len(rows)} rows {action} by {login}, and not {least} to {most}")

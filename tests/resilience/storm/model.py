@@ -1,6 +1,6 @@
 """What may be true by what was acknowledged, and the journal of all that was asked.
 
-An answer below 400 is a promise. One of 500 and above, or none, leaves it open whether the deed was done; when nobody
+An answer below 400 is a promise. One of 500 and above, or none, leaves it open whether the action was done; when nobody
 heard that the connection broke, it may even be done later.
 """
 
@@ -40,10 +40,10 @@ def promised(answers: Iterable[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer.is_promise]
 
 
-def at_once(*deeds: Callable[[], Answer]) -> list[Answer]:
+def at_once(*actions: Callable[[], Answer]) -> list[Answer]:
     """Do all at the same time."""
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(lambda deed: deed(), deeds))
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(lambda action: action(), actions))
 
 
 class Thing:
@@ -59,7 +59,7 @@ class Thing:
         self.least, self.most = Counter[str](), Counter[str]()
 
     def hear(self, *answers: Answer, then: str, audited: str = "") -> None:
-        """Take in what came of one deed; several answers are of the same one, asked for more than once at a time."""
+        """Take in what came of one action; several answers are of the same one, asked for more than once at a time."""
         if any(answer.may_come_late for answer in answers):
             self._late.add(then)
         if promised(answers):
@@ -70,7 +70,7 @@ class Thing:
             self.owe(audited, *answers)
 
     def owe(self, action: str, *answers: Answer, maybe: bool = False) -> None:
-        """Expect a row, of one deed; `maybe` when what was acknowledged may have been so before."""
+        """Expect a row, of one action; `maybe` when what was acknowledged may have been so before."""
         kept, tried = bool(promised(answers)), any(answer.is_open for answer in answers)
         self.least[action] += kept and not maybe
         self.most[action] += kept or tried

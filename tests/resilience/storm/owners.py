@@ -22,7 +22,7 @@ class Owner(Person):
         self.link, self.followed = "", Thing("links")
         self.app, self.builds = Thing(f"{name}-app"), list[str]()
 
-    def deeds(self) -> dict[Callable[[], None], int]:
+    def actions(self) -> dict[Callable[[], None], int]:
         return {
             self.workspaces.use: 48, self.workspaces.use_cron: 20, self.use_connection: 26, self.use_app: 20,
             self.connect_by_page: 4, self.look_around: 4, self.log_out: 1, self.sign_out_everywhere: 1,
@@ -37,9 +37,9 @@ class Owner(Person):
             for thing in (one.thing, one.owner, one.friend, *one.tokens.values()):
                 thing.settle()
             if one.thing.may_be_there:
-                deeds = [spaces.stop, spaces.start] if STARTED in one.thing.may else [spaces.start, spaces.stop]
-                for deed in (spaces.hand_over, spaces.offer, spaces.use_token, *deeds):
-                    deed(one)
+                actions = [spaces.stop, spaces.start] if STARTED in one.thing.may else [spaces.start, spaces.stop]
+                for action in (spaces.hand_over, spaces.offer, spaces.use_token, *actions):
+                    action(one)
             if one.thing.may == {STARTED} and one.fly_name:
                 spaces.make_job(one)
         for connection in self.connections:
@@ -56,9 +56,9 @@ class Owner(Person):
 
     def use_connection(self) -> None:
         one = self.random.choice(self.connections)
-        deeds = {self._connect: 2, self._disconnect: 3, self._fetch: 5, self._list: 1}
-        deed = self._connect if one.may == {ABSENT} else self.choose(deeds)
-        deed(one)
+        actions = {self._connect: 2, self._disconnect: 3, self._fetch: 5, self._list: 1}
+        action = self._connect if one.may == {ABSENT} else self.choose(actions)
+        action(one)
 
     def _connect(self, one: Thing) -> None:
         key = self.keep("credential")
@@ -135,7 +135,7 @@ class Onlooker(Person):
         super().__init__(*arguments)
         self.owners = owners
 
-    def deeds(self) -> dict[Callable[[], None], int]:
+    def actions(self) -> dict[Callable[[], None], int]:
         return {
             self.pry: 30, self.open_link: 3, self.list_all: 10, self.look_around: 4, self.log_out: 1,
             self.sign_out_everywhere: 1,

@@ -53,17 +53,17 @@ class Person:
                 if self.token is None:
                     self.log_in()
                 else:
-                    self.choose(self.deeds())()
+                    self.choose(self.actions())()
                 over.wait(self.random.uniform(0.05, _AT_MOST_BETWEEN))
         except Exception as error:  # noqa: BLE001 - told to the test
             self.complain(f"this test crashed: {error!r}")
 
-    def deeds(self) -> dict[Callable[[], None], int]:
+    def actions(self) -> dict[Callable[[], None], int]:
         """What they may do, and how often."""
         raise NotImplementedError
 
-    def choose(self, deeds: dict[Any, int]) -> Any:
-        return self.random.choices(list(deeds), weights=list(deeds.values()))[0]
+    def choose(self, actions: dict[Any, int]) -> Any:
+        return self.random.choices(list(actions), weights=list(actions.values()))[0]
 
     # With the tool.
 

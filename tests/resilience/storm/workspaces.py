@@ -65,12 +65,12 @@ class Workspaces:
 
     def use(self) -> None:
         one = self.person.random.choice(self.all)
-        deeds: dict[Callable[[Workspace], None], int] = {
+        actions: dict[Callable[[Workspace], None], int] = {
             self.hurry: 5, self.start: 2, self.stop: 2, self.create: 1, self._destroy: 2, self._keep: 2, self._look: 4,
             self._ssh: 1, self._try_again: 2, self.offer: 3, self._part: 1, self.hand_over: 2, self.use_token: 3,
         }  # fmt: skip
-        deed = self.create if one.thing.may == {ABSENT} else self.person.choose(deeds)
-        deed(one)
+        action = self.create if one.thing.may == {ABSENT} else self.person.choose(actions)
+        action(one)
 
     def create(self, one: Workspace) -> None:
         if one.owner.may != {self.person.login}:
@@ -109,8 +109,8 @@ class Workspaces:
 
     def hurry(self, one: Workspace) -> None:
         """Change one's mind while Fly is still at it."""
-        for deed in self.person.random.sample([self.stop, self.start], 2):
-            deed(one)
+        for action in self.person.random.sample([self.stop, self.start], 2):
+            action(one)
 
     def _try_again(self, one: Workspace) -> None:
         answer = self.person.ask("POST", f"{_API}/try-again", one.name)
@@ -234,8 +234,8 @@ class Workspaces:
         if not job_ids:
             self.make_job(one)
             return
-        deeds = {self._pause: 3, self._delete_job: 2, self._runs: 2}
-        self.person.choose(deeds)(one, self.person.random.choice(job_ids))
+        actions = {self._pause: 3, self._delete_job: 2, self._runs: 2}
+        self.person.choose(actions)(one, self.person.random.choice(job_ids))
 
     def make_job(self, one: Workspace) -> None:
         one.may_be_woken = True
