@@ -5,7 +5,7 @@
 const milestones = document.getElementById("milestones");
 const log = document.getElementById("log");
 const step = document.getElementById("step");
-const standing = document.getElementById("standing");
+const badge = document.getElementById("badge");
 const EVERY = 2000;
 const LATER = 10000;
 const MOST_CHARACTERS = 400000;
@@ -51,8 +51,8 @@ function show(news) {
     append(news.log);
   }
   offset = news.offset;
-  standing.textContent = news.word;
-  standing.className = `badge ${news.tone}`;
+  badge.textContent = news.word;
+  badge.className = `badge ${news.tone}`;
   if (step.textContent !== news.message) {
     step.textContent = news.message;
   }

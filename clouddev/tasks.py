@@ -41,7 +41,7 @@ def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it
     desired_state.sweep(now=timezone.now())
 
 
-@app.task(name=queue.CARRY_ON, queue=MACHINES)
+@app.task(name=queue.APPLY_DESIRED_STATE, queue=MACHINES)
 def apply_desired_state(machine_id: str) -> None:
     """Ask Fly again to start or stop a machine, as long as that is not done."""
     power.carry_on(uuid.UUID(machine_id), now=timezone.now())

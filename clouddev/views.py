@@ -266,12 +266,12 @@ def _change(
 
 
 def _card(item: queries.Listed) -> dict[str, Any]:
-    standing = display_of(item.machine, item.fly_state, now=timezone.now())
-    return {"machine": item.machine, "is_owner": item.role == Member.Role.OWNER, "standing": standing}
+    display = display_of(item.machine, item.fly_state, now=timezone.now())
+    return {"machine": item.machine, "is_owner": item.role == Member.Role.OWNER, "display": display}
 
 
 def _is_going(card: dict[str, Any]) -> bool:
-    return card["standing"].tone in {"going", "warn"}
+    return card["display"].tone in {"going", "warn"}
 
 
 def _page(request: HttpRequest, machine: Machine, *, complaint: str = "") -> HttpResponse:

@@ -169,14 +169,14 @@ class JobAdmin(OperatorAdmin):
     """What workers are to do, do, and did, to be read only. What is to be done stands in the rows that they name."""
 
     empty_list_text: ClassVar[str] = "No job matches. Jobs that went well are kept for a while only."
-    list_display = ("id", "task_name", "standing", "args", "queue_name", "attempts", "scheduled_at")
+    list_display = ("id", "task_name", "badge", "args", "queue_name", "attempts", "scheduled_at")
     list_display_links = ("id", "task_name")
     list_filter = ("status", "queue_name", ("task_name", admin.AllValuesFieldListFilter))
     search_fields = ("task_name", "queueing_lock__exact", "id__exact")
     search_help_text = "Task, lock or number"
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("id", "task_name", "standing", "args", "attempts")}),
+        (None, {"fields": ("id", "task_name", "badge", "args", "attempts")}),
         ("How", {"fields": ("queue_name", "priority", "lock", "queueing_lock", "scheduled_at", "abort_requested")}),
     )
     actions = ()
@@ -186,6 +186,6 @@ class JobAdmin(OperatorAdmin):
         ordering="status",
         label={"todo": "info", "doing": "primary", "succeeded": "success", "failed": "danger"},
     )
-    def standing(self, job: ProcrastinateJob) -> str:
+    def badge(self, job: ProcrastinateJob) -> str:
         """As procrastinate has it."""
         return str(job.status)

@@ -34,12 +34,12 @@ def deployments(request: HttpRequest) -> HttpResponse:
     apps = list(Deployment.objects.usable_by(person_of(request)))
     latest = builds.latest_builds(apps)
     running = display.running(apps)
-    standings = {app.pk: display.badge_of_app(app, latest.get(app.pk)) for app in apps}
+    badges = {app.pk: display.badge_of_app(app, latest.get(app.pk)) for app in apps}
     rows = [
-        {"app": app, "latest": latest.get(app.pk), "standing": standings[app.pk], "is_running": app.pk in running}
+        {"app": app, "latest": latest.get(app.pk), "badge": badges[app.pk], "is_running": app.pk in running}
         for app in apps
     ]
-    context = {"rows": rows, "is_going": display.is_going(standings.values())}
+    context = {"rows": rows, "is_going": display.is_going(badges.values())}
     return render(request, "deployments/list.html", context)
 
 
@@ -67,12 +67,12 @@ def _app_page(request: HttpRequest, app: Deployment, *, complaint: str = "") -> 
     listed = builds.builds_of(app, before=before, limit=builds.PAGE + 1)
     current = display.current_release(app)
     latest = builds.latest_builds([app]).get(app.pk)
-    stands = display.badge_of_app(app, latest)
+    badge = display.badge_of_app(app, latest)
     context = {
         "app": app,
         "latest": latest,
-        "standing": stands,
-        "is_going": display.is_going([stands]),
+        "badge": badge,
+        "is_going": display.is_going([badge]),
         "current": current,
         "rows": [_row(build, current) for build in listed[: builds.PAGE]],
         "older": listed[builds.PAGE - 1].pk if len(listed) > builds.PAGE else None,
@@ -87,7 +87,7 @@ def _row(build: Build, current: Build | None) -> dict[str, Any]:
     is_current = current is not None and current.pk == build.pk
     return {
         "build": build,
-        "standing": display.badge_of(build, is_replaced=not is_current),
+        "badge": display.badge_of(build, is_replaced=not is_current),
         "took": display.time_taken(build),
         "can_be_redeployed": bool(build.image) and build.is_over and not is_current,
     }

@@ -19,13 +19,13 @@ class FlyAppAdmin(OperatorAdmin):
     """The apps that were made at Fly, or are to be; those that are gone stay listed."""
 
     empty_list_text: ClassVar[str] = "No app at Fly matches. One is made when somebody prepares an app."
-    list_display = ("name", "standing", "whose", "created_at", "ready_at", "gone_at")
+    list_display = ("name", "badge", "used_for", "created_at", "ready_at", "gone_at")
     list_filter = ("state", "created_at", "gone_at")
     list_select_related = _USERS
     search_fields = ("name", *(f"{name}__app_name" for name in _USERS))
     search_help_text = "Name at Fly or app"
     fieldsets = (
-        (None, {"fields": ("name", "standing", "refusal", "whose", "network")}),
+        (None, {"fields": ("name", "badge", "refusal", "used_for", "network")}),
         ("Times", {"fields": ("created_at", "ready_at", "gone_at")}),
     )
     actions = ()
@@ -35,12 +35,12 @@ class FlyAppAdmin(OperatorAdmin):
         ordering="state",
         label={"intended": "info", "ready": "success", "deleting": "warning"},
     )
-    def standing(self, fly_app: FlyApp) -> str:
+    def badge(self, fly_app: FlyApp) -> str:
         """Intended, ready, deleting or gone."""
         return str(fly_app.state)
 
     @display(description="Of")  # type: ignore[untyped-decorator]
-    def whose(self, fly_app: FlyApp) -> str:
+    def used_for(self, fly_app: FlyApp) -> str:
         """What it is for."""
         users = ((name, getattr(fly_app, name, None)) for name in _USERS)
         return "".join(f"{name} {user}" for name, user in users if user is not None) or "—"
@@ -51,11 +51,11 @@ class DiscrepancyAdmin(OperatorAdmin):
     """What the last comparison with Fly found. A row goes when the next one finds it no more."""
 
     empty_list_text: ClassVar[str] = "Nothing differs: Fly has what we know of, and we know of what Fly has."
-    list_display = ("fly_name", "what", "whose", "sentence", "first_seen_at", "last_seen_at")
+    list_display = ("fly_name", "what", "used_for", "sentence", "first_seen_at", "last_seen_at")
     list_filter = ("kind", "first_seen_at")
     search_fields = ("fly_name", "sentence")
     search_help_text = "Name at Fly"
-    fieldsets = ((None, {"fields": ("fly_name", "what", "whose", "sentence", "first_seen_at", "last_seen_at")}),)
+    fieldsets = ((None, {"fields": ("fly_name", "what", "used_for", "sentence", "first_seen_at", "last_seen_at")}),)
     actions = ()
 
     @display(  # type: ignore[untyped-decorator]
@@ -83,7 +83,7 @@ class DiscrepancyAdmin(OperatorAdmin):
         return queryset.annotate(**names)
 
     @display(description="Of")  # type: ignore[untyped-decorator]
-    def whose(self, discrepancy: Discrepancy) -> str:
+    def used_for(self, discrepancy: Discrepancy) -> str:
         """The deployment or the machine that the app is for; nothing for a stranger's."""
         names = ((user, getattr(discrepancy, f"{user}_name", None)) for user in _USERS)
         return "".join(f"{user} {name}" for user, name in names if name) or "—"

@@ -64,7 +64,7 @@ def end(*, user: User, why: Why, by: audit.Actor | None, now: datetime) -> dict[
 
 @part("requests under way")
 def _requests(ended: Ended) -> int:
-    """What was let in until now is given nothing that lasts (`standing`), and no session of before works.
+    """Give nothing that lasts to requests let in until now (`accounts.services.access`), and end their sessions.
 
     First of all: what is being given out at this moment holds the person's row, and is there by then.
     """

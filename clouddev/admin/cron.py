@@ -19,7 +19,7 @@ class CronJobAdmin(OperatorAdmin):
     """Which workflows start when. What they are given isn't shown: it may hold anything."""
 
     empty_list_text: ClassVar[str] = "No job matches. People make them with their tools."
-    list_display = ("workflow_name", "machine", "standing", "cron_expression", "timezone", "next_run_at", "created_by")
+    list_display = ("workflow_name", "machine", "badge", "cron_expression", "timezone", "next_run_at", "created_by")
     list_filter = (
         ("paused_at", admin.EmptyFieldListFilter),
         ("machine", AutocompleteSelectFilter),
@@ -30,7 +30,7 @@ class CronJobAdmin(OperatorAdmin):
     search_fields = ("workflow_name", "machine__app_name", "machine__fly_app__name", "created_by__github_login")
     search_help_text = "Workflow, workspace, name at Fly or person"
     fieldsets = (
-        (None, {"fields": ("workflow_name", "machine", "standing", "created_by", "id")}),
+        (None, {"fields": ("workflow_name", "machine", "badge", "created_by", "id")}),
         ("Schedule", {"fields": ("cron_expression", "timezone", "next_run_at", "paused_at", "paused_reason")}),
         ("When", {"fields": ("created_at", "updated_at")}),
     )
@@ -44,7 +44,7 @@ class CronJobAdmin(OperatorAdmin):
     @display(  # type: ignore[untyped-decorator]  # unfold is untyped
         description="State", ordering="paused_at", label={"on": "success", "paused": "warning"}
     )
-    def standing(self, job: CronJob) -> str:
+    def badge(self, job: CronJob) -> str:
         """On or paused."""
         return "paused" if job.paused_at else "on"
 
@@ -54,19 +54,19 @@ class CronRunAdmin(OperatorAdmin):
     """What became of each start."""
 
     empty_list_text: ClassVar[str] = "No run matches. Each start of a cron job makes one."
-    list_display = ("due_at", "job", "standing", "run_id", "started_at", "finished_at", "error")
+    list_display = ("due_at", "job", "badge", "run_id", "started_at", "finished_at", "error")
     list_filter = ("state", ("job", AutocompleteSelectFilter), "due_at")
     list_select_related = ("job", "job__machine")
     search_fields = ("job__workflow_name", "job__machine__app_name", "job__machine__fly_app__name", "run_id__exact")
     search_help_text = "Workflow, workspace, name at Fly or id of the run"
     date_hierarchy = "due_at"
     fieldsets = (
-        (None, {"fields": ("job", "standing", "error", "run_id", "id")}),
+        (None, {"fields": ("job", "badge", "error", "run_id", "id")}),
         ("When", {"fields": ("due_at", "started_at", "finished_at")}),
     )
     actions = ()
 
     @display(description="State", ordering="state", label=_RUN_STATES)  # type: ignore[untyped-decorator]
-    def standing(self, run: CronRun) -> str:
+    def badge(self, run: CronRun) -> str:
         """Starting, running, succeeded or failed."""
         return str(run.state)

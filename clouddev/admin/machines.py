@@ -163,7 +163,7 @@ class MachineAdmin(OperatorAdmin):
     """Who has which machine, and how it is."""
 
     empty_list_text: ClassVar[str] = "No machine matches. One is made when somebody runs `crayon cloud run`."
-    list_display = ("app_name", "owner", "standing", "at_fly", "region", "size", "age", "last_used")
+    list_display = ("app_name", "owner", "badge", "at_fly", "region", "size", "age", "last_used")
     list_filter = (
         KindFilter,
         "state",
@@ -186,7 +186,7 @@ class MachineAdmin(OperatorAdmin):
     search_help_text = "Workspace, name at Fly or person"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("app_name", "standing", "step", "error", "differs", "id")}),
+        (None, {"fields": ("app_name", "badge", "step", "error", "differs", "id")}),
         ("Whose", {"fields": ("owner", "organization", "dev_user")}),
         (
             "At Fly",
@@ -223,7 +223,7 @@ class MachineAdmin(OperatorAdmin):
             "destroying": "warning",
         },
     )
-    def standing(self, machine: Machine) -> str:
+    def badge(self, machine: Machine) -> str:
         """As the row has it."""
         return str(machine.state)
 

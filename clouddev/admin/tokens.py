@@ -39,7 +39,7 @@ class WebhookTokenAdmin(OperatorAdmin):
     """Which webhook tokens there are: the revocation list."""
 
     empty_list_text: ClassVar[str] = "No token matches. People get one for callers of their machine's webhooks."
-    list_display = ("short_id", "machine", "standing", "made_by", "created_at", "expires_at", "revoked_at")
+    list_display = ("short_id", "machine", "badge", "made_by", "created_at", "expires_at", "revoked_at")
     list_filter = (
         ("revoked_at", admin.EmptyFieldListFilter),
         ("machine", AutocompleteSelectFilter),
@@ -50,7 +50,7 @@ class WebhookTokenAdmin(OperatorAdmin):
     search_fields = ("jti__exact", "machine__app_name", "machine__fly_app__name", "made_by__github_login")
     search_help_text = "The token's `jti`, workspace, name at Fly or person"
     fieldsets = (
-        (None, {"fields": ("jti", "machine", "standing", "made_by")}),
+        (None, {"fields": ("jti", "machine", "badge", "made_by")}),
         ("When", {"fields": ("created_at", "expires_at", "revoked_at")}),
     )
     actions = ("revoke_selected",)
@@ -65,7 +65,7 @@ class WebhookTokenAdmin(OperatorAdmin):
     @display(  # type: ignore[untyped-decorator]
         description="State", label={"works": "success", "revoked": "danger", "expired": "info"}
     )
-    def standing(self, token: WebhookToken) -> str:
+    def badge(self, token: WebhookToken) -> str:
         """Whether it works."""
         if token.revoked_at:
             return "revoked"
@@ -73,5 +73,5 @@ class WebhookTokenAdmin(OperatorAdmin):
 
     def sensible_actions(self, row: WebhookToken, by: User) -> dict[str, bool]:
         """Revoking what works."""
-        works = self.standing(row) == "works"
+        works = self.badge(row) == "works"
         return {"revoke_one": works and operator_actions.may_revoke(token=row, by=by)}

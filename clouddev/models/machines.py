@@ -114,8 +114,8 @@ class Machine(Leased):
     wanted = models.CharField(max_length=10, choices=Wanted, blank=True)
     wanted_at = models.DateTimeField(null=True, blank=True)
     wanted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    # The last such wish that somebody was told is going to be done, until it is: what a later one that fails falls back
-    # to.
+    # The last desired state that a caller was told is going to be reached, until it is. It counts again when a later
+    # one fails.
     promised = models.CharField(max_length=10, choices=Wanted, blank=True, db_default="", editable=False)
     promised_at = models.DateTimeField(null=True, blank=True, editable=False)
     promised_by = models.ForeignKey(

@@ -18,7 +18,7 @@ class OfferQuerySet(models.QuerySet["Offer"]):
         """Those whose time is not over."""
         return self.filter(expires_at__gt=now)
 
-    def standing(self, now: datetime) -> "OfferQuerySet":
+    def acceptable(self, now: datetime) -> "OfferQuerySet":
         """Those that can be accepted: there is the machine, and whoever offers it still may.
 
         What ends an offer deletes it, too; this is asked again for what happens at the same moment.

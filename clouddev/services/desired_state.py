@@ -1,8 +1,8 @@
-"""Whether a machine is to run, as somebody wished: recorded before Fly is asked, and kept until it has been done.
+"""Which state somebody wants a machine in, started or stopped: recorded before Fly is asked, kept until reached.
 
-For some seconds after each change, and for a minute when it is new, a machine takes no orders. Whoever asks is not
-kept waiting for that: a worker asks Fly again. A later wish takes the place of an earlier one; one that fails while
-somebody waits for the answer gives the place back to what was promised before it, which nobody was told has failed.
+Fly refuses to start or stop a machine for some seconds after each change, and for a minute when the machine is new.
+Callers don't wait for that: a worker asks Fly again. A new desired state replaces the one before. When Fly refuses the
+new one at once, its caller is told, and the last one that a caller was promised counts again.
 """
 
 import logging
@@ -28,11 +28,11 @@ LASTS = timedelta(seconds=90)
 STALE_AFTER = timedelta(minutes=5)
 TOO_LATE = "Nothing could see to it in time. Please try again."
 _PAUSE = timedelta(seconds=3)
-# Longer than whoever has recorded a wish is at it.
+# Longer than the request that recorded a desired state takes to bring it about.
 _LEFT_ALONE_FOR = timedelta(seconds=10)
 _AT_ONCE = 100
 _GOING: Mapping[str, str] = {Machine.Wanted.STARTED: "starting", Machine.Wanted.STOPPED: "stopping"}
-# Fly's words for a machine that is as wished, or about to be.
+# Fly's words for a machine that is in the desired state, or about to be.
 _FULFILLED: Mapping[str, frozenset[str]] = {
     Machine.Wanted.STARTED: frozenset({"started", "starting"}),
     Machine.Wanted.STOPPED: frozenset({"stopped", "stopping", "suspended", "suspending"}),
@@ -42,7 +42,7 @@ _ACTIONS = {Machine.Wanted.STARTED: "machine.started", Machine.Wanted.STOPPED: "
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """That the machine be so, as of this moment; by nobody means by this server."""
+    """`wanted` of the machine since `at`; `by` is None when this server itself wants it."""
 
     machine: Machine
     wanted: str
@@ -50,12 +50,12 @@ class DesiredState:
     by: audit.Actor | None
 
     def row(self) -> MachineQuerySet:
-        """The machine's row, as long as nobody has wished anything since and it is not done."""
+        """The machine's row as a queryset, empty once this is reached or replaced by another."""
         return Machine.objects.awaited().filter(pk=self.machine.pk, wanted=self.wanted, wanted_at=self.at)
 
 
 def record(*, machine: Machine, wanted: str, actor: audit.Actor, now: datetime) -> DesiredState | None:
-    """Write it down, in the place of any other; None when the machine is no longer ready. It counts as use of it."""
+    """Record the desired state in place of any other, and count it as use of the machine; None when it isn't ready."""
     recorded = Machine.objects.filter(pk=machine.pk, state=Machine.State.READY).update(
         wanted=wanted, wanted_at=now, wanted_by=actor.id, error="", last_active_at=now, warned_at=None
     )
@@ -63,52 +63,52 @@ def record(*, machine: Machine, wanted: str, actor: audit.Actor, now: datetime) 
 
 
 def awaited(machine: Machine) -> DesiredState | None:
-    """What the row says is yet to be done."""
+    """Give the desired state that the row says is not reached yet, None without one."""
     if machine.wanted_at is None:
         return None
     return DesiredState(machine, machine.wanted, machine.wanted_at, machine.wanted_by)
 
 
-def fulfil(wish: DesiredState, *, changed: bool) -> None:
-    """It is so now; with `changed`, because of this wish, which goes into the audit trail."""
+def fulfil(desired: DesiredState, *, changed: bool) -> None:
+    """Note that the state is reached. With `changed` this is what changed it, and an audit row says so."""
     with transaction.atomic():
-        if wish.row().update(wanted_at=None, promised_at=None, error=""):
+        if desired.row().update(wanted_at=None, promised_at=None, error=""):
             if changed:
-                _record(wish)
+                _record(desired)
             return
         # What was promised until then has been done, or has been replaced by this.
-        Machine.objects.filter(pk=wish.machine.pk, promised_at__lte=wish.at).update(promised_at=None)
+        Machine.objects.filter(pk=desired.machine.pk, promised_at__lte=desired.at).update(promised_at=None)
         if changed:
-            _look_again(wish.machine, after=wish.wanted)
+            _look_again(desired.machine, after=desired.wanted)
 
 
-def withdraw(wish: DesiredState, sentence: str) -> None:
-    """Whoever wished it is told that it failed. What was promised before is gone on with; else the sentence stays."""
-    promised = wish.row().filter(promised_at__lt=wish.at)
+def withdraw(desired: DesiredState, sentence: str) -> None:
+    """Take it back, as its caller is told that it failed. An earlier promise counts again; else the error stays."""
+    promised = desired.row().filter(promised_at__lt=desired.at)
     if promised.update(wanted=F("promised"), wanted_at=F("promised_at"), wanted_by=F("promised_by"), promised_at=None):
-        logger.info("machine %s: not %s, and what was promised before counts again", wish.machine.pk, wish.wanted)
-        queue.enqueue_desired_state(wish.machine.pk, after=_PAUSE)
+        logger.info("machine %s: not %s, and what was promised before counts again", desired.machine.pk, desired.wanted)
+        queue.enqueue_desired_state(desired.machine.pk, after=_PAUSE)
     else:
-        give_up(wish, sentence)
+        give_up(desired, sentence)
 
 
-def give_up(wish: DesiredState, sentence: str) -> None:
-    """It can't be done; the sentence is shown as long as the machine isn't as wished."""
-    if wish.row().update(wanted_at=None, promised_at=None, error=sentence[:LONGEST_SENTENCE]):
-        logger.warning("machine %s: not %s", wish.machine.pk, wish.wanted)
+def give_up(desired: DesiredState, sentence: str) -> None:
+    """Stop trying; the sentence is shown until the machine is in that state after all."""
+    if desired.row().update(wanted_at=None, promised_at=None, error=sentence[:LONGEST_SENTENCE]):
+        logger.warning("machine %s: not %s", desired.machine.pk, desired.wanted)
 
 
-def hand_over(wish: DesiredState) -> None:
+def hand_over(desired: DesiredState) -> None:
     """Promise it, and have a worker ask Fly again in a moment."""
-    older = Q(promised_at=None) | Q(promised_at__lt=wish.at)
-    Machine.objects.filter(older, pk=wish.machine.pk).update(
-        promised=wish.wanted, promised_at=wish.at, promised_by=wish.by.id if wish.by else None
+    older = Q(promised_at=None) | Q(promised_at__lt=desired.at)
+    Machine.objects.filter(older, pk=desired.machine.pk).update(
+        promised=desired.wanted, promised_at=desired.at, promised_by=desired.by.id if desired.by else None
     )
-    queue.enqueue_desired_state(wish.machine.pk, after=_PAUSE)
+    queue.enqueue_desired_state(desired.machine.pk, after=_PAUSE)
 
 
 def end_of(person_id: uuid.UUID, *, among: MachineQuerySet) -> int:
-    """Carry on none of the person's wishes; says how many ended. What was promised to others before counts again."""
+    """Drop what the person wants of these machines, and say how many. What others were promised before counts again."""
     among.filter(promised_by=person_id).update(promised_at=None)
     theirs = among.awaited().filter(wanted_by=person_id)
     others = list(theirs.filter(promised_at__lt=F("wanted_at")).values_list("pk", flat=True))
@@ -120,7 +120,7 @@ def end_of(person_id: uuid.UUID, *, among: MachineQuerySet) -> int:
 
 
 def sweep(*, now: datetime) -> None:
-    """Give wishes that nobody may be at any more to a worker. Runs every few seconds; can be repeated."""
+    """Give desired states that no request is still working on to a worker. Runs every few seconds; can be repeated."""
     left = Machine.objects.awaited().filter(wanted_at__lt=now - _LEFT_ALONE_FOR).order_by("wanted_at", "pk")
     for machine_id in left.values_list("pk", flat=True)[:_AT_ONCE]:
         queue.enqueue_desired_state(machine_id)
@@ -134,7 +134,7 @@ def under_way(machine: Machine, word: str) -> str:
 
 
 def complaint(machine: Machine, word: str) -> str:
-    """Why the last wish could not be fulfilled, as long as the machine isn't as wished."""
+    """Say why the last desired state was not reached; nothing when it is, or may still be."""
     if word in _FULFILLED.get(machine.wanted, ()):
         return ""
     if _is_stale(machine):
@@ -169,17 +169,17 @@ def take_back_stop(*, machine: Machine, now: datetime) -> None:
 
 
 def _look_again(machine: Machine, *, after: str) -> None:
-    """What was sent for a wish may have reached Fly after what was sent for a later one: that is asked for anew."""
+    """Have a newer desired state asked for again: the call for the older one may have reached Fly last."""
     later = Machine.objects.filter(pk=machine.pk, state=Machine.State.READY).exclude(wanted=after)
     if later.update(wanted_at=timezone.now()):
         queue.enqueue_desired_state(machine.pk, after=_PAUSE)
 
 
-def _record(wish: DesiredState) -> None:
-    machine = wish.machine
+def _record(desired: DesiredState) -> None:
+    machine = desired.machine
     audit.record(
-        _ACTIONS[Machine.Wanted(wish.wanted)],
-        actor=wish.by,
+        _ACTIONS[Machine.Wanted(desired.wanted)],
+        actor=desired.by,
         target=machine,
         organization_id=machine.organization_id,
         details={"app": machine.app_name, "fly_app": machine.fly_app_id},

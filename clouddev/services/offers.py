@@ -49,7 +49,7 @@ def hold(machine: Machine, recipient: User, actor: Doer) -> Machine:
     Raises AccessEnded, NoSuchMachine and NoSuchPerson: that of whoever acts has ended, they may no longer decide, or
     the recipient is shut out by now.
     """
-    # In the order in which others take these locks (`standing`), and everybody the people in the same one.
+    # In the order of all who take these locks (`accounts.services.access`): people by their key, then the machine.
     people = User.objects.select_for_update(no_key=True).filter(pk__in={actor.id, recipient.pk}, is_active=True)
     there = dict(people.order_by("pk").values_list("pk", "access_epoch"))
     if there.get(actor.id) != actor.access_epoch:
@@ -92,19 +92,19 @@ def make(  # noqa: PLR0913 - an offer has this many parts
 
 def received(*, person: Person, now: datetime) -> list[Offer]:
     """What waits for the person to decide, newest first."""
-    return _with_all(Offer.objects.standing(now).filter(recipient_id=person.id))
+    return _with_all(Offer.objects.acceptable(now).filter(recipient_id=person.id))
 
 
 def of_deciders(*, person: Person, now: datetime, machine: Machine | None = None) -> list[Offer]:
     """What waits for others' consent, of the machines that the person decides about, or of one of them."""
-    offers = Offer.objects.standing(now).decided_by(person)
+    offers = Offer.objects.acceptable(now).decided_by(person)
     return _with_all(offers if machine is None else offers.filter(machine=machine))
 
 
 def both(*, person: Person, now: datetime) -> tuple[list[Offer], list[Offer]]:
     """What waits for the person, and what for others' consent, by one query."""
     decided = Q(machine__in=Machine.objects.for_owner(person))
-    found = Offer.objects.standing(now).filter(Q(recipient_id=person.id) | decided)
+    found = Offer.objects.acceptable(now).filter(Q(recipient_id=person.id) | decided)
     theirs_first = Case(When(recipient_id=person.id, then=0), default=1, output_field=IntegerField())
     offers = _with_all(found.order_by(theirs_first, "-created_at", "-pk"))
     received = [offer for offer in offers if offer.recipient_id == person.id]
@@ -117,11 +117,11 @@ def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
     Where that can't be, the offer goes on waiting. Raises NoSuchOffer, AccessEnded, TooManyMembers,
     and as `joining.hand_over` does.
     """
-    offer = _one(Offer.objects.standing(now).filter(recipient_id=person.id), offer_id)
+    offer = _one(Offer.objects.acceptable(now).filter(recipient_id=person.id), offer_id)
 
     def claim(machine: Machine) -> None:  # noqa: ARG001 - behind whose lock it is
         # Of two at once one finds it, and none once it is withdrawn, or whoever made it may not any more.
-        if not Offer.objects.standing(now).filter(pk=offer.pk).delete()[0]:
+        if not Offer.objects.acceptable(now).filter(pk=offer.pk).delete()[0]:
             raise NoSuchOffer
 
     machine, user = offer.machine, offer.recipient
@@ -137,7 +137,7 @@ def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
 
 def decline(*, offer_id: uuid.UUID, person: Person, now: datetime) -> Offer:
     """Refuse an offer, which is over then; tells which it was. Raises NoSuchOffer."""
-    offer = _one(Offer.objects.standing(now).filter(recipient_id=person.id), offer_id)
+    offer = _one(Offer.objects.acceptable(now).filter(recipient_id=person.id), offer_id)
     _end(offer, "machine.offer_declined", offer.recipient)
     return offer
 
@@ -183,7 +183,7 @@ def _require_room(recipient: User, actor: audit.Actor, now: datetime) -> None:
     """Raise TooManyOffers when as many wait as may, of one of the two or between them."""
     made, received = Q(made_by=actor.id), Q(recipient=recipient)
     counts = (
-        Offer.objects.standing(now)
+        Offer.objects.acceptable(now)
         .filter(made | received)
         .aggregate(
             made=Count("pk", filter=made),

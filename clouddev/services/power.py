@@ -38,8 +38,9 @@ class StillBusy(Unavailable):
 def start(*, machine: Machine, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None) -> int:
     """Start it, at once or as soon as Fly can; says how many machines start, 0 when it runs already.
 
-    `claim` is called in the transaction that records the wish, to see once more whether it may be. Raises what that
-    raises, NotReady, GoneAtFly, NoSuchMachine for one that has just gone, TooManyRequests and the Fly client's errors.
+    `claim` is called in the transaction that records the desired state, to check once more that it is allowed. Raises
+    what `claim` raises, NotReady, GoneAtFly, NoSuchMachine for one that has just gone, TooManyRequests and the Fly
+    client's errors.
     """
     require_ready(machine)
     CHANGES.spend(str(actor.id))
@@ -80,47 +81,47 @@ def stop_idle(*, machine: Machine, now: datetime) -> int:
 
 
 def carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
-    """Ask Fly again for what somebody has wished of the machine, if it isn't done yet. Several may at once."""
+    """Ask Fly again for the machine's desired state unless it is reached. Safe to run several times at once."""
     outlast_restarts(lambda: _carry_on(machine_id, now=now))
 
 
 def _carry_on(machine_id: uuid.UUID, *, now: datetime) -> None:
     machine = Machine.objects.awaited().select_related("wanted_by").filter(pk=machine_id).first()
-    wish = desired_state.awaited(machine) if machine is not None else None
-    if machine is None or wish is None:
+    desired = desired_state.awaited(machine) if machine is not None else None
+    if machine is None or desired is None:
         return
     if machine.wanted_by is not None and not machine.wanted_by.is_active:
         # Recorded in the moment in which their access ended.
         desired_state.end_of(machine.wanted_by.pk, among=Machine.objects.filter(pk=machine.pk))
         return
-    if now - wish.at > desired_state.STALE_AFTER:
-        desired_state.give_up(wish, _failed(wish, desired_state.TOO_LATE))
+    if now - desired.at > desired_state.STALE_AFTER:
+        desired_state.give_up(desired, _failed(desired, desired_state.TOO_LATE))
         return
     try:
-        reason = "" if bring(wish.machine, wish.wanted).is_done else _BUSY
+        reason = "" if bring(desired.machine, desired.wanted).is_done else _BUSY
     except (GoneAtFly, InsufficientCapacity) as error:
-        desired_state.give_up(wish, _failed(wish, error.sentence))
+        desired_state.give_up(desired, _failed(desired, error.sentence))
         return
     except ApplicationError as error:
         reason = error.sentence
     if not reason:
-        # Whoever wished it was told that it is going to be, so it is theirs, however Fly came to do it.
-        desired_state.fulfil(wish, changed=True)
-    elif now - wish.at > desired_state.LASTS:
-        desired_state.give_up(wish, _failed(wish, reason))
+        # Its caller was promised it, so the audit row is theirs, however Fly came to do it.
+        desired_state.fulfil(desired, changed=True)
+    elif now - desired.at > desired_state.LASTS:
+        desired_state.give_up(desired, _failed(desired, reason))
     else:
-        desired_state.hand_over(wish)
+        desired_state.hand_over(desired)
 
 
 def _ask(
     machine: Machine, wanted: str, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None
 ) -> int:
-    """Record the wish and have it fulfilled here, or else by a worker; says how many machines it concerns."""
+    """Record the desired state and bring it about here, or else by a worker; says how many machines it concerns."""
     with transaction.atomic():
         if claim is not None:
             claim()
-        wish = desired_state.record(machine=machine, wanted=wanted, actor=actor, now=now)
-    if wish is None:
+        desired = desired_state.record(machine=machine, wanted=wanted, actor=actor, now=now)
+    if desired is None:
         is_as = Machine.objects.filter(pk=machine.pk).first()
         if is_as is None:
             raise NoSuchMachine
@@ -129,17 +130,17 @@ def _ask(
     try:
         outcome = bring(machine, wanted)
     except ApplicationError as error:
-        desired_state.withdraw(wish, _failed(wish, error.sentence))
+        desired_state.withdraw(desired, _failed(desired, error.sentence))
         raise
     if outcome.is_done:
-        desired_state.fulfil(wish, changed=bool(outcome.changed))
+        desired_state.fulfil(desired, changed=bool(outcome.changed))
     else:
-        desired_state.hand_over(wish)
+        desired_state.hand_over(desired)
     return outcome.changed + outcome.waiting
 
 
-def _failed(wish: desired_state.DesiredState, reason: str) -> str:
-    return f"The machine could not be {wish.wanted}. {reason}"
+def _failed(desired: desired_state.DesiredState, reason: str) -> str:
+    return f"The machine could not be {desired.wanted}. {reason}"
 
 
 def require_ready(machine: Machine) -> None:

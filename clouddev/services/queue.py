@@ -14,7 +14,7 @@ from clouddev.models import Machine
 from core.queues import MACHINES, defer, under_way, worker_processes
 
 WORK = "clouddev.work"
-CARRY_ON = "clouddev.carry_on_wish"
+APPLY_DESIRED_STATE = "clouddev.apply_desired_state"
 _LOOKS_AGAIN_AFTER = timedelta(seconds=3)
 
 
@@ -47,5 +47,5 @@ def has_turn(*, job_id: int, machine_id: uuid.UUID) -> bool:
 
 
 def enqueue_desired_state(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
-    """Have a worker see to it that the machine is started or stopped as was wished, after a while."""
-    defer(CARRY_ON, queue=MACHINES, lock=f"machine-wish:{machine_id}", after=after, machine_id=machine_id)
+    """Have a worker ask Fly for the machine's desired state, after a while."""
+    defer(APPLY_DESIRED_STATE, queue=MACHINES, lock=f"desired-state:{machine_id}", after=after, machine_id=machine_id)

@@ -186,9 +186,9 @@ def _for_a_day(  # noqa: PLR0913 - a token says this much
 
 
 def _held(machine: Machine, person: LetIn) -> Member:
-    """The person's membership, which stays as it is until the transaction ends, and so does their standing.
+    """Give the person's membership, locked with the person's row until the transaction ends.
 
-    So no token outlives them that was made meanwhile (`accounts.services.access`). Raises NoSuchMachine.
+    So no token is made by somebody whose access ends meanwhile (`accounts.services.access`). Raises NoSuchMachine.
     """
     own = machine.members.filter(
         user_id=person.id, user__is_active=True, user__access_epoch=person.access_epoch

@@ -40,7 +40,7 @@ class DeploymentAdmin(OperatorAdmin):
     """Who deploys what, and how its latest build went."""
 
     empty_list_text: ClassVar[str] = "No app matches. An app appears when somebody deploys for the first time."
-    list_display = ("app_name", "owner", "standing", "latest_build", "fly_app", "created_at")
+    list_display = ("app_name", "owner", "badge", "latest_build", "fly_app", "created_at")
     list_filter = ("state", ("owner", AutocompleteSelectFilter), "created_at")
     list_select_related = ("owner", "fly_app")
     search_fields = (
@@ -54,7 +54,7 @@ class DeploymentAdmin(OperatorAdmin):
     search_help_text = "App, name at Fly or person"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("app_name", "standing", "address", "builds", "id")}),
+        (None, {"fields": ("app_name", "badge", "address", "builds", "id")}),
         ("Whose", {"fields": ("owner", "organization")}),
         ("At Fly", {"fields": ("fly_app", "created_at")}),
     )
@@ -77,7 +77,7 @@ class DeploymentAdmin(OperatorAdmin):
         ordering="state",
         label={"preparing": "info", "ready": "success", "destroying": "warning"},
     )
-    def standing(self, deployment: Deployment) -> str:
+    def badge(self, deployment: Deployment) -> str:
         """Preparing, ready or destroying."""
         return str(deployment.state)
 

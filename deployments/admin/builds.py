@@ -20,7 +20,7 @@ from deployments.services import app_logs, cancellation, operator_actions
 from deployments.services.display import badge_of, spoken
 
 State = Build.State
-_STANDINGS = {
+_STATE_GROUPS = {
     "running": ("Running", Q(state__in=[State.BUILDING, State.RELEASED], finished_at=None)),
     "waiting": ("Waiting", Q(state=State.QUEUED)),
     "failed": ("Failed or interrupted", Q(state__in=[State.FAILED, State.INTERRUPTED])),
@@ -57,15 +57,15 @@ _REDEPLOY = AdminAction(
 )
 
 
-class StandingFilter(ChoiceFilter):
+class StateGroupFilter(ChoiceFilter):
     """What an operator looks for."""
 
     title = "what"
-    parameter_name = "standing"
+    parameter_name = "group"
 
     def conditions(self) -> dict[str, tuple[str, Q]]:
-        """How builds stand."""
-        return _STANDINGS
+        """The groups of states."""
+        return _STATE_GROUPS
 
 
 @admin.register(Build)
@@ -73,9 +73,9 @@ class BuildAdmin(OperatorAdmin):
     """What became of each push."""
 
     empty_list_text: ClassVar[str] = "No build matches. Each push of an app makes one."
-    list_display = ("short_id", "deployment", "standing", "pushed_by", "shown_commit", "created_at", "took", "attempt")
+    list_display = ("short_id", "deployment", "badge", "pushed_by", "shown_commit", "created_at", "took", "attempt")
     list_filter = (
-        StandingFilter,
+        StateGroupFilter,
         "state",
         ("deployment", AutocompleteSelectFilter),
         ("pushed_by", AutocompleteSelectFilter),
@@ -95,7 +95,7 @@ class BuildAdmin(OperatorAdmin):
     search_help_text = "App, name at Fly, commit or person"
     date_hierarchy = "created_at"
     fieldsets = (
-        (None, {"fields": ("deployment", "standing", "step", "error", "id")}),
+        (None, {"fields": ("deployment", "badge", "step", "error", "id")}),
         ("What", {"fields": ("pushed_by", "organization", "commit", "archive_bytes", "image", "from_image")}),
         (
             "When",
@@ -134,7 +134,7 @@ class BuildAdmin(OperatorAdmin):
             "Interrupted": "danger",
         },
     )
-    def standing(self, build: Build) -> str:
+    def badge(self, build: Build) -> str:
         """As its owner is shown it."""
         return badge_of(build).word
 

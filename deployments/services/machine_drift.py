@@ -48,7 +48,7 @@ def findings(fly: Fly, listed: Mapping[str, App], *, now: datetime) -> dict[tupl
 
     `listed` are the apps that Fly has. Without deployments nothing is asked. Raises the Fly client's errors.
     """
-    if not _standing().exists():
+    if not _ready_apps().exists():
         return {}
     machines = _machines_by_app(fly)
     if machines is None:
@@ -76,7 +76,7 @@ def _machines_by_app(fly: Fly) -> dict[str, list[MachineOfOrganization]] | None:
     return found
 
 
-def _standing() -> DeploymentQuerySet:
+def _ready_apps() -> DeploymentQuerySet:
     return Deployment.objects.filter(state=Deployment.State.READY, fly_app__state=FlyApp.State.READY)
 
 
@@ -86,7 +86,7 @@ def _settled(*, now: datetime) -> Iterable[tuple[str, _Expected]]:
     under_way = builds.filter(Q(finished_at=None) | Q(finished_at__gt=now - SETTLES_AFTER))
     last = builds.exclude(released_at=None).order_by("-released_at", "-pk")
     rows = (
-        _standing()
+        _ready_apps()
         .filter(~Exists(under_way))
         .annotate(released=Exists(builds.filter(state__in=_RELEASED)), image=Subquery(last.values("image")[:1]))
     )

@@ -75,7 +75,7 @@ def require_own(*, caller: Caller, integration_id: str, connection_id: str, now:
 
     Raises UnknownConnection, alike for what is another's and what is not there, and the client's errors.
     """
-    found = Connection.objects.standing(person=caller, integration_id=integration_id, connection_id=connection_id)
+    found = Connection.objects.status_of(person=caller, integration_id=integration_id, connection_id=connection_id)
     if found and found.state == Connection.State.ACTIVE:
         return found
     if found and found.state == Connection.State.DELETING:
@@ -102,7 +102,7 @@ def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: da
         actor=caller,
         now=now,
     )
-    found = Connection.objects.standing(person=caller, integration_id=integration_id, connection_id=connection_id)
+    found = Connection.objects.status_of(person=caller, integration_id=integration_id, connection_id=connection_id)
     if found is None or found.state != Connection.State.ACTIVE:
         raise UnknownConnection
     return found

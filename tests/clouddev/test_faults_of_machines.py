@@ -26,7 +26,7 @@ FAULTS = [
 ]
 # Who only looks does not mind which half of the call was lost.
 FAULTS_OF_CHANGES = [*FAULTS, {"drop": "after"}]
-NAME_TAKEN, STANDING, SPARE_VOLUME = "GET /v1/apps/{app}$", "POST */start", "DELETE */volumes/*"
+NAME_TAKEN, START, SPARE_VOLUME = "GET /v1/apps/{app}$", "POST */start", "DELETE */volumes/*"
 MAKING = [
     "POST /v1/apps$",
     NAME_TAKEN,
@@ -39,7 +39,7 @@ MAKING = [
     "POST */machines",
     "GET */machines/*",
     "GET */wait",
-    STANDING,
+    START,
     SPARE_VOLUME,
 ]
 # Asked within the same step as another of them, which gives up as a whole.
@@ -96,7 +96,7 @@ def order(workshop, person, question, **options):
     if question == NAME_TAKEN:
         # An attempt before has made the app, so long ago that Fly has forgotten its key.
         workshop.sandbox.add_fly_app(machine.fly_app_id, network=machine.fly_app.network)
-    elif question in {STANDING, SPARE_VOLUME}:
+    elif question in {START, SPARE_VOLUME}:
         provisioning.work(machine.pk)
         leave_unfinished(workshop, machine, question)
     elif question == "GET */wait":
@@ -107,7 +107,7 @@ def order(workshop, person, question, **options):
 def leave_unfinished(workshop, machine, question):
     """As an attempt leaves it that died: the machine stands still, or there is a volume whose answer was lost."""
     machine.refresh_from_db()
-    if question == STANDING:
+    if question == START:
         workshop.sandbox.fly_machine(machine.fly_machine_id, state="stopped")
     else:
         Fly.from_settings().create_volume(

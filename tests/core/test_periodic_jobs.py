@@ -19,7 +19,7 @@ def register():
 
 def test_what_waits_for_strangers_has_queues_of_its_own():
     register()
-    machines = dict.fromkeys(("clouddev.work", "clouddev.carry_on_wish"), "machines")
+    machines = dict.fromkeys(("clouddev.work", "clouddev.apply_desired_state"), "machines")
     apart = {"deployments.run_build": "builds", "clouddev.carry_on_cron_run": "cron", **machines}
     ours = {name: task.queue for name, task in app.tasks.items() if not name.startswith(("builtin", "procrastinate"))}
     assert {name: queue for name, queue in ours.items() if queue != "short"} == apart

@@ -64,8 +64,8 @@ def test_builds_are_filtered_by_what_an_operator_looks_for(browser, alice, bob, 
         "silent": make_build(shop, state=State.RELEASED, finished_at=NOW),
         "failed": make_build(make_deployment(bob, "blog"), state=State.FAILED),
     }
-    for standing, build in made.items():
-        assert shown(browser, standing=standing) == {build.pk}
+    for group, build in made.items():
+        assert shown(browser, group=group) == {build.pk}
     assert shown(browser, state__exact="failed") == {made["failed"].pk}
     assert shown(browser, pushed_by__id__exact=str(bob.pk)) == {made["failed"].pk}
     assert shown(browser, deployment__id__exact=str(shop.pk)) == {made[x].pk for x in ("waiting", "running", "silent")}

@@ -52,7 +52,7 @@ def test_the_pages_show_it(alice, shop, expected):
     for path in ("/deployments/", f"/deployments/{shop.pk}/"):
         page = client.get(path)
         row = page.context["rows"][0] if path == "/deployments/" else page.context
-        assert (row["latest"], row["standing"].word) == (expected, "Live")
+        assert (row["latest"], row["badge"].word) == (expected, "Live")
 
 
 def test_operators_see_it(shop, expected):

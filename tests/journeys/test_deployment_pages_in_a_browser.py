@@ -86,7 +86,7 @@ def test_the_page_follows_a_build_to_its_end(server, signed_in):
 
     now = timezone.now()
     change(build_id, "The app answers.\n", state=State.LIVE, released_at=now, finished_at=now)
-    expect(alice.page.locator("#standing")).to_have_text("Live")
+    expect(alice.page.locator("#badge")).to_have_text("Live")
     expect(alice.page.get_by_role("button", name="Cancel this build")).to_have_count(0)
     assert alice.page.locator("#log").inner_text().count("appended") == 1
     alice.shoot("deployments-3-live")
@@ -111,7 +111,7 @@ def test_a_build_is_canceled_with_the_keyboard_alone(server, signed_in):
         if alice.page.evaluate("document.activeElement.textContent.trim()") == "Cancel this build":
             break
     alice.page.keyboard.press("Enter")
-    expect(alice.page.locator("#standing")).to_have_text("Canceled")
+    expect(alice.page.locator("#badge")).to_have_text("Canceled")
     assert in_database(lambda: Build.objects.get(pk=build_id).state) == State.CANCELED
     alice.shoot("deployments-5-canceled")
 
@@ -194,7 +194,7 @@ def test_lists_follow_by_themselves_and_a_wrong_name_is_complained_of_where_one_
     alice.shoot("deployments-list-live")
     alice.page.goto(f"{server.url}{path.partition('builds')[0]}")
     shop_with(State.BUILDING, log="")
-    expect(alice.page.locator("#standing")).to_have_text("Building", timeout=20_000)
+    expect(alice.page.locator("#badge")).to_have_text("Building", timeout=20_000)
     expect(alice.page.locator("#state li")).to_have_count(2)
     alice.page.fill("#name", "shopp")
     alice.page.get_by_role("button", name="Destroy this app").click()

@@ -13,7 +13,7 @@ MARKER = "this-is-the-build-of-shop"
 # A worker starts, builds and asks the app meanwhile; on a machine that has other things to do, too.
 PATIENCE = 60_000
 WATCH = """() => {
-  const [word, step, log] = ["standing", "step", "log"].map((id) => document.getElementById(id));
+  const [word, step, log] = ["badge", "step", "log"].map((id) => document.getElementById(id));
   const note = () => noteShown(word.textContent, step.textContent, log.textContent.length);
   const observer = new MutationObserver(note);
   [word, step, log].forEach((shown) => observer.observe(shown, { childList: true }));
@@ -65,17 +65,17 @@ def test_a_person_watches_a_push_become_an_app_that_answers(server, person, tool
     page.get_by_role("link", name="shop", exact=True).click()
     alice.reads("shop")
     page.get_by_role("link", name="build").first.click()
-    expect(page.locator("#standing")).to_have_text("Queued")
+    expect(page.locator("#badge")).to_have_text("Queued")
     expect(page.locator("#step")).to_have_text("Waiting for a worker…")
     alice.shoot("watching-1-queued")
 
     shown = watch(page)
     start_worker()
-    expect(page.locator("#standing")).to_have_text("Building", timeout=PATIENCE)
+    expect(page.locator("#badge")).to_have_text("Building", timeout=PATIENCE)
     expect(page.locator("#log")).to_contain_text(MARKER, timeout=PATIENCE)
     expect(page.locator("#milestones")).to_contain_text("Taken by a worker")
     alice.shoot("watching-2-building")
-    expect(page.locator("#standing")).to_have_text("Live", timeout=PATIENCE)
+    expect(page.locator("#badge")).to_have_text("Live", timeout=PATIENCE)
     steps = {step for word, step, _ in shown if word == "Building"}
     assert len(steps) > 1, shown
     assert any(step.startswith("Building step ") for step in steps), shown
