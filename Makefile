@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev worker manage test check bench format lock clean
+.PHONY: help install dev worker manage test check map bench format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
 	@$(BIN)/python -m dev.node_packages
 	@$(BIN)/python -m dev.check $(STEPS)
+
+map: ## Print the layers and what each folder and module is for (ARGS="clouddev" narrows it)
+	@$(PYTHON) -m dev.map $(ARGS)
 
 bench: install ## Measure speed beside two yardsticks; needs wrk (ARGS="check --quick" narrows it)
 	@$(BIN)/python -m bench $(ARGS)

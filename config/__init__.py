@@ -1,0 +1,1 @@
+"""Settings, addresses, the operators' site, and how gunicorn serves requests."""

@@ -1,0 +1,1 @@
+"""Apps that people deploy, and the builds that bring them to Fly."""

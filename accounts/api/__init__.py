@@ -1,0 +1,1 @@
+"""The JSON API of signing in with the command-line tool."""

@@ -1,0 +1,1 @@
+"""The JSON API of workspaces; its addresses and fields say cloud-dev."""

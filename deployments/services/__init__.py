@@ -1,0 +1,1 @@
+"""What can be done with apps and builds. Admin, API and pages all call these."""

@@ -1,1 +1,1 @@
-"""The JSON API."""
+"""The JSON API of integrations, connections and credentials."""
