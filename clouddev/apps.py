@@ -7,7 +7,7 @@ class CloudDevConfig(AppConfig):
     """Registers the clouddev application, its checks and what ends with somebody's access."""
 
     name = "clouddev"
-    verbose_name = "Cloud dev"
+    verbose_name = "Workspaces"
 
     def ready(self) -> None:
         """Connect the system checks, and what ends with somebody's access."""

@@ -1,4 +1,4 @@
-"""System checks of cloud dev machines."""
+"""System checks of workspaces."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def signing_key_is_set(app_configs: object, **_kwargs: Any) -> list[CheckMessage
         return []
     return [
         Warning(
-            "DEV_UI_JWT_PRIVATE_KEY is not set: cloud dev machines can be neither made nor opened.",
+            "DEV_UI_JWT_PRIVATE_KEY is not set: workspaces can be neither made nor opened.",
             hint=_HINT,
             id="crayon.W041",
         )
@@ -100,7 +100,8 @@ def data_database_is_in_order(app_configs: object, **_kwargs: Any) -> list[Check
 def _own_database_is_reachable() -> CheckMessage:
     name = settings.DATABASES["default"]["NAME"]
     return Error(
-        f"Machines may connect to the server's own database {name}: it is beside the data database and open to PUBLIC.",
+        f"Workspaces may connect to the server's own database {name}: it is beside the data database and open to "
+        "PUBLIC.",
         hint=f'As its owner, say `REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC;`, after `GRANT CONNECT,'
         f' TEMPORARY ON DATABASE "{name}" TO` each role that uses it and does not own it.',
         id="crayon.E045",

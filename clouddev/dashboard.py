@@ -31,14 +31,14 @@ def figures(*, now: datetime) -> list[Figure]:
     counts = Machine.objects.aggregate(ALL=Count("pk"), **wanted)
     return [
         Figure(
-            title="Running machines",
+            title="Running workspaces",
             value=counts["RUNNING"],
             note=f"of {counts['ALL']}; {counts['UNDER_WAY']} being made or removed",
             path=_list_of(Kind.RUNNING),
             icon="computer",
         ),
         Figure(
-            title="Failed machines",
+            title="Failed workspaces",
             value=counts["FAILED"],
             note="could not be made",
             path=_list_of(Kind.FAILED),
@@ -46,7 +46,7 @@ def figures(*, now: datetime) -> list[Figure]:
             tone="danger" if counts["FAILED"] else "",
         ),
         Figure(
-            title="Idle machines",
+            title="Idle workspaces",
             value=counts["IDLE"],
             note="not used for 7 days",
             path=_list_of(Kind.IDLE),
@@ -62,7 +62,7 @@ def machines_by_day(*, now: datetime) -> Chart:
     counts = counts_by_day(AuditEvent.objects.filter(action__in=_EVENTS), at="at", kind="action", now=now)
     series = {action: [counts[day, action] for day in days] for action in _EVENTS}
     made, failed, destroyed = (sum(numbers) for numbers in series.values())
-    counted = f"{made} machine{pluralize(made)} made, {failed} failed and {destroyed} destroyed"
+    counted = f"{made} workspace{pluralize(made)} made, {failed} failed and {destroyed} destroyed"
     sentence = f"{counted} in the last {CHART_DAYS} days."
     bars = [Bars(label, series[action], colour) for action, (label, colour) in _EVENTS.items()]
     return stacked_bars(days=days, bars=bars, sentence=sentence)
@@ -77,7 +77,7 @@ def machines_by_state(*, now: datetime) -> Chart:
         Bars(label, [counts.get((day, state), 0) for day in days], colour) for state, (label, colour) in _STATES.items()
     ]
     words = [f"{each.numbers[-1]} {each.label.lower()}" for each in bars]
-    sentence = f"Machines today: {', '.join(words[:-1])} and {words[-1]}."
+    sentence = f"Workspaces today: {', '.join(words[:-1])} and {words[-1]}."
     return stacked_bars(days=days, bars=bars, sentence=sentence)
 
 

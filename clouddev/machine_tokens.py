@@ -40,7 +40,7 @@ class Use(StrEnum):
 class NotConfigured(Unavailable):
     """503: there is no key to sign with, or none that can be read."""
 
-    default = "This server can't sign tokens for machines: its DEV_UI_JWT_PRIVATE_KEY is not set. Ask an operator."
+    default = "This server can't sign tokens for workspaces: its DEV_UI_JWT_PRIVATE_KEY is not set. Ask an operator."
 
 
 class Signer:

@@ -1,4 +1,4 @@
-"""The pages of cloud dev machines. They work without JavaScript; with it, they follow what happens."""
+"""The pages of workspaces. They work without JavaScript; with it, they follow what happens."""
 
 import uuid
 from collections.abc import Callable
@@ -34,7 +34,7 @@ _KEPT_FOR = {1: "1 hour", 8: "8 hours", 24: "1 day", 72: "3 days", 168: "7 days"
 class NotYours(Forbidden):
     """403: there is no such machine, or the person is no member of it; the two look the same."""
 
-    default = "You may not use this machine, or it doesn't exist. Ask its owner to add you as a member."
+    default = "You may not use this workspace, or it doesn't exist. Ask its owner to add you as a member."
 
 
 @never_cache

@@ -103,8 +103,8 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "charts": {
             "CLI logins by day": accounts.logins_by_day(now=now),
             "Builds by day": deployments.builds_by_day(now=now),
-            "Machines by day": clouddev.machines_by_day(now=now),
-            "Machines by state": clouddev.machines_by_state(now=now),
+            "Workspaces by day": clouddev.machines_by_day(now=now),
+            "Workspaces by state": clouddev.machines_by_state(now=now),
         },
         "events": accounts.latest_events(),
         "troubled": integrations.troubled_connections(now=now),

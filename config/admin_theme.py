@@ -76,9 +76,9 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Cloud dev",
+                "title": "Workspaces",
                 "items": [
-                    _item("Machines", "computer", "clouddev_machine_changelist"),
+                    _item("Workspaces", "computer", "clouddev_machine_changelist"),
                     _item("Webhook tokens", "webhook", "clouddev_webhooktoken_changelist"),
                     _item("Cron jobs", "schedule", "clouddev_cronjob_changelist"),
                     _item("Cron runs", "update", "clouddev_cronrun_changelist"),

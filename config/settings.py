@@ -265,7 +265,7 @@ BUILDS_PER_ORGANIZATION = env.integer("BUILDS_PER_ORGANIZATION", 2, at_least=1)
 BUILD_FOLDER = Path(env.text("BUILD_FOLDER", f"{tempfile.gettempdir()}/crayon-builds-{os.getuid()}"))
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 3, at_least=1, at_most=50)
 
-# --- Cloud dev -------------------------------------------------------------------------------
+# --- Workspaces -------------------------------------------------------------------------------
 DEV_UI_JWT_PRIVATE_KEY = env.secret("DEV_UI_JWT_PRIVATE_KEY", "")
 CLOUD_DEV_IMAGE = env.text("CLOUD_DEV_IMAGE", "registry.fly.io/crayon-cloud-dev-image:latest")
 CLOUD_DEV_CPUS = env.integer("CLOUD_DEV_CPUS", 6, at_least=1, at_most=16)
@@ -291,7 +291,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "crayon server",
-    "DESCRIPTION": "Sign-in for people and their tools, connected accounts' credentials, apps and dev machines.",
+    "DESCRIPTION": "Sign-in for people and their tools, connected accounts' credentials, apps and workspaces.",
     "VERSION": "0.1.0",
     "SERVERS": [{"url": PUBLIC_URL}],
     "SORT_OPERATIONS": False,

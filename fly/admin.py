@@ -10,8 +10,13 @@ from unfold.decorators import display
 from core.admin import OperatorAdmin
 from fly.models import Discrepancy, FlyApp
 
-# What an app at Fly may be for: whatever points at its row one to one, a deployment or a machine.
-_USERS = tuple(relation.name for relation in FlyApp._meta.related_objects if relation.one_to_one)  # noqa: SLF001
+# What an app at Fly may be for, and what people call that: whatever points at its row one to one, a deployment or a
+# workspace.
+_USERS = {
+    relation.name: relation.related_model._meta.verbose_name  # noqa: SLF001 - Django's documented interface
+    for relation in FlyApp._meta.related_objects  # noqa: SLF001 - the same
+    if relation.one_to_one
+}
 
 
 @admin.register(FlyApp)
@@ -21,7 +26,7 @@ class FlyAppAdmin(OperatorAdmin):
     empty_list_text: ClassVar[str] = "No app at Fly matches. One is made when somebody prepares an app."
     list_display = ("name", "badge", "used_for", "created_at", "ready_at", "gone_at")
     list_filter = ("state", "created_at", "gone_at")
-    list_select_related = _USERS
+    list_select_related = tuple(_USERS)
     search_fields = ("name", *(f"{name}__app_name" for name in _USERS))
     search_help_text = "Name at Fly or app"
     fieldsets = (
@@ -43,7 +48,7 @@ class FlyAppAdmin(OperatorAdmin):
     def used_for(self, fly_app: FlyApp) -> str:
         """What it is for."""
         users = ((name, getattr(fly_app, name, None)) for name in _USERS)
-        return "".join(f"{name} {user}" for name, user in users if user is not None) or "—"
+        return "".join(f"{_USERS[name]} {user}" for name, user in users if user is not None) or "—"
 
 
 @admin.register(Discrepancy)
@@ -86,4 +91,4 @@ class DiscrepancyAdmin(OperatorAdmin):
     def used_for(self, discrepancy: Discrepancy) -> str:
         """The deployment or the machine that the app is for; nothing for a stranger's."""
         names = ((user, getattr(discrepancy, f"{user}_name", None)) for user in _USERS)
-        return "".join(f"{user} {name}" for user, name in names if name) or "—"
+        return "".join(f"{_USERS[user]} {name}" for user, name in names if name) or "—"

@@ -109,7 +109,7 @@ def names_of_the_start(sent: object) -> str:
         return ""
     return (
         f"Left out of the environment: {', '.join(sorted(left_out)[:_MOST_SHOWN])}. "
-        "The machine's own start would obey them. Set them where your programs are started."
+        "They would change how it starts. Set them where your programs are started."
     )
 
 

@@ -1,8 +1,11 @@
 """The audit trail, for operators: it can be read and searched, and nothing else."""
 
+from functools import cache
 from typing import ClassVar
 
+from django.apps import apps
 from django.contrib import admin
+from django.utils.text import capfirst
 from unfold.decorators import display
 
 from accounts.models import AuditEvent
@@ -43,5 +46,11 @@ class AuditEventAdmin(OperatorAdmin):
     @display(description="To", ordering="target_label")  # type: ignore[untyped-decorator]
     def target(self, event: AuditEvent) -> str:
         """What it was done to."""
-        label = event.target_label or event.target_id
-        return f"{event.target_type}: {label}" if event.target_type else label or "—"
+        label, kinds = event.target_label or event.target_id, _kinds()
+        return f"{kinds.get(event.target_type, event.target_type)}: {label}" if event.target_type else label or "—"
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    """What people call the tables that rows of the trail are about: a Machine is a workspace."""
+    return {model.__name__: capfirst(model._meta.verbose_name) for model in apps.get_models()}  # noqa: SLF001

@@ -29,10 +29,11 @@ class IdlePolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         model = IdlePolicy
         fields = ("organization", *_NUMBERS)
         help_texts = {
-            "stop_after_minutes": "Empty: machines run until their people, or Fly's autostop, stop them. " + _NOT_SEEN,
+            "stop_after_minutes": "Empty: workspaces run until their people, or Fly's autostop, stop them. "
+            + _NOT_SEEN,
             "warn_after_days": "Empty: nobody is warned, and nothing follows. The API's status and list "
             "tell the warning, and so do the workspace's pages.",
-            "days_to_react": "Who uses the machine within these days keeps it. " + _NOT_SEEN,
+            "days_to_react": "Who uses the workspace within these days keeps it. " + _NOT_SEEN,
         }
 
     operator: User
@@ -66,7 +67,9 @@ class IdlePolicyAdmin(OperatorAdmin):
     """Which organizations have idle machines stopped or deleted. Without a row nothing is done."""
 
     form = IdlePolicyForm
-    empty_list_text: ClassVar[str] = "No organization has a policy, so no machine is stopped or deleted for being idle."
+    empty_list_text: ClassVar[str] = (
+        "No organization has a policy, so no workspace is stopped or deleted for being idle."
+    )
     list_display = ("organization", "stop_after_minutes", "warn_after_days", "days_to_react", "then")
     list_filter = ("then",)
     list_select_related = ("organization",)

@@ -26,7 +26,7 @@ State = Machine.State
 
 
 def _named(machine: Machine) -> str:
-    return f"the machine {machine.app_name} of {machine.owner.get_short_name()} ({machine.fly_app_id})"
+    return f"the workspace {machine.app_name} of {machine.owner.get_short_name()} ({machine.fly_app_id})"
 
 
 _START = AdminAction(
@@ -162,7 +162,7 @@ class TokenInline(OperatorInline):
 class MachineAdmin(OperatorAdmin):
     """Who has which machine, and how it is."""
 
-    empty_list_text: ClassVar[str] = "No machine matches. One is made when somebody runs `crayon cloud run`."
+    empty_list_text: ClassVar[str] = "No workspace matches. One is made when somebody runs `crayon cloud run`."
     list_display = ("app_name", "owner", "badge", "at_fly", "region", "size", "age", "last_used")
     list_filter = (
         KindFilter,

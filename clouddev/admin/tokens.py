@@ -38,7 +38,7 @@ _REVOKE = AdminAction(
 class WebhookTokenAdmin(OperatorAdmin):
     """Which webhook tokens there are: the revocation list."""
 
-    empty_list_text: ClassVar[str] = "No token matches. People get one for callers of their machine's webhooks."
+    empty_list_text: ClassVar[str] = "No token matches. People get one for callers of their workspace's webhooks."
     list_display = ("short_id", "machine", "badge", "made_by", "created_at", "expires_at", "revoked_at")
     list_filter = (
         ("revoked_at", admin.EmptyFieldListFilter),

@@ -23,7 +23,7 @@ class SSHKeyView(Endpoint):
     """GET /api/cloud-dev/ssh-key."""
 
     @documented(
-        summary="Tell the way into a machine by SSH",
+        summary="Tell the way into a workspace by SSH",
         data=serializers.SSHAccessSerializer(),
         tag=TAG,
         parameters=[APP_NAME],

@@ -29,7 +29,7 @@ class JobsView(Endpoint):
         data=serializers.CronJobSerializer(many=True),
         tag=_TAG,
         parameters=[
-            OpenApiParameter("flyAppName", str, required=True, description="A machine that the caller may use."),
+            OpenApiParameter("flyAppName", str, required=True, description="A workspace that the caller may use."),
             OpenApiParameter("workflowName", str, description="Only the job of this workflow."),
         ],
         errors=[404],

@@ -19,7 +19,7 @@ class CreateView(Endpoint):
     """POST /api/cloud-dev/create."""
 
     @documented(
-        summary="Create a machine",
+        summary="Create a workspace",
         data=serializers.CreatedMachineSerializer(),
         tag=TAG,
         request=serializers.CreateMachineSerializer,
@@ -51,7 +51,7 @@ class TryAgainView(Endpoint):
     """POST /api/cloud-dev/try-again."""
 
     @documented(
-        summary="Try again to create a machine",
+        summary="Try again to create a workspace",
         data=serializers.TriedAgainSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
@@ -72,7 +72,7 @@ class TryAgainView(Endpoint):
 class ListView(Endpoint):
     """GET /api/cloud-dev/list."""
 
-    @documented(summary="List machines", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
+    @documented(summary="List workspaces", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell the machines that the caller may use, newest first."""
         return success([_listed(listed) for listed in queries.list_rows(person=caller_of(request))])
@@ -82,7 +82,7 @@ class StatusView(Endpoint):
     """GET /api/cloud-dev/status."""
 
     @documented(
-        summary="Tell the status of a machine",
+        summary="Tell the status of a workspace",
         data=serializers.MachineStatusSerializer(),
         tag=TAG,
         parameters=[APP_NAME],
@@ -102,7 +102,7 @@ class StartView(Endpoint):
     """POST /api/cloud-dev/start."""
 
     @documented(
-        summary="Start a machine",
+        summary="Start a workspace",
         data=serializers.StartedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
@@ -124,7 +124,7 @@ class StopView(Endpoint):
     """POST /api/cloud-dev/stop."""
 
     @documented(
-        summary="Stop a machine",
+        summary="Stop a workspace",
         data=serializers.StoppedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
@@ -146,7 +146,7 @@ class DestroyView(Endpoint):
     """POST /api/cloud-dev/destroy."""
 
     @documented(
-        summary="Destroy a machine",
+        summary="Destroy a workspace",
         data=serializers.DestroyedMachineSerializer(),
         tag=TAG,
         request=serializers.MachineNameSerializer,
@@ -169,7 +169,7 @@ class KeepAliveView(Endpoint):
     """POST /api/cloud-dev/keep-alive."""
 
     @documented(
-        summary="Keep a machine alive",
+        summary="Keep a workspace alive",
         data=serializers.KeptAliveSerializer(),
         tag=TAG,
         request=serializers.KeepAliveSerializer,

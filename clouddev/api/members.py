@@ -19,7 +19,7 @@ class MembersView(Endpoint):
     """GET, POST and DELETE /api/cloud-dev/members."""
 
     @documented(
-        summary="List the members of a machine",
+        summary="List the members of a workspace",
         data=serializers.MemberSerializer(many=True),
         tag=TAG,
         parameters=[APP_NAME],
@@ -31,7 +31,7 @@ class MembersView(Endpoint):
         return success([_member(member) for member in members.list_members(machine=machine)])
 
     @documented(
-        summary="Offer somebody to be a member of a machine",
+        summary="Offer somebody to be a member of a workspace",
         data=serializers.AddedMemberSerializer(),
         tag=TAG,
         request=serializers.AddMemberSerializer,
@@ -55,11 +55,11 @@ class MembersView(Endpoint):
         return success(_member(added) if isinstance(added, Member) else _asked(added))
 
     @documented(
-        summary="Remove a member from a machine",
+        summary="Remove a member from a workspace",
         data=serializers.RemovedMemberSerializer(),
         tag=TAG,
         parameters=[
-            OpenApiParameter("appName", str, description="A machine of the caller's; may be in a JSON body instead."),
+            OpenApiParameter("appName", str, description="A workspace of the caller's; may be in a JSON body instead."),
             OpenApiParameter("login", str, description="A GitHub login; may be in a JSON body instead."),
         ],
         errors=[404, 409],
@@ -82,7 +82,7 @@ class TransferView(Endpoint):
     """POST /api/cloud-dev/transfer."""
 
     @documented(
-        summary="Transfer a machine",
+        summary="Transfer a workspace",
         data=serializers.TransferredSerializer(),
         tag=TAG,
         request=serializers.PersonOfMachineSerializer,

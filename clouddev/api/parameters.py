@@ -7,8 +7,8 @@ from drf_spectacular.utils import OpenApiParameter
 from core.api import required
 from fly.names import labeled
 
-TAG = "cloud dev machines"
-APP_NAME = OpenApiParameter("appName", str, required=True, description="A machine that the caller may use.")
+TAG = "workspaces"
+APP_NAME = OpenApiParameter("appName", str, required=True, description="A workspace that the caller may use.")
 
 
 def app_name_of(parameters: Mapping[str, str]) -> str:

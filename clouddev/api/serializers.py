@@ -31,7 +31,7 @@ class CreateMachineSerializer(MachineNameSerializer):
         required=False,
         allow_null=True,
         help_text=(
-            "Environment variables, which become secrets of the machine. The server's own win: APP_NAME, DEV_USER, "
+            "Environment variables, which become secrets of the workspace. The server's own win: APP_NAME, DEV_USER, "
             "SSH_PUBLIC_KEY, CRAYON_SERVER_URL, DEV_UI_JWT_PUBLIC_KEY, and without a DATABASE_URL also DATABASE_URL "
             "and DATABASE_SCHEMA. PORT and what Fly sets by itself, such as FLY_REGION, are left out."
         ),
@@ -69,13 +69,13 @@ class ListedMachineSerializer(serializers.Serializer[Any]):
         help_text="The caller's own name in tokens. By SSH all members come in as the one user that `ssh-key` tells."
     )
     fly_state = serializers.CharField(
-        help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the machine `creating`, "
-        "`error` or `destroying`, and `error` when Fly has lost it. It is some seconds old at most; while Fly can't be "
-        "asked, up to about 75 seconds."
+        help_text="Fly's own word, `unknown` when it can't be asked; before and after Fly has the workspace "
+        "`creating`, `error` or `destroying`, and `error` when Fly has lost it. It is some seconds old at most; "
+        "while Fly can't be asked, up to about 75 seconds."
     )
     notice = serializers.CharField(
         allow_null=True,
-        help_text="That the machine is going to be stopped, or deleted with its data, for want of use, and when; a "
+        help_text="That the workspace is going to be stopped, or deleted with its data, for want of use, and when; a "
         "sentence for its people. Null where nothing is going to happen.",
     )
 
@@ -100,7 +100,7 @@ class StartedMachineSerializer(serializers.Serializer[Any]):
     """The machine starts, is going to as soon as Fly can, or runs already."""
 
     status = serializers.ChoiceField(["starting"])
-    started = serializers.IntegerField(help_text="How many machines start; 0 when it runs already.")
+    started = serializers.IntegerField(help_text="How many workspaces start; 0 when it runs already.")
 
 
 class StoppedMachineSerializer(serializers.Serializer[Any]):
@@ -120,7 +120,7 @@ class SSHAccessSerializer(serializers.Serializer[Any]):
 
     privateKey = serializers.CharField(help_text="In OpenSSH's own format.")  # noqa: N815 - the contract's name
     linuxUser = serializers.CharField(  # noqa: N815 - the contract's name
-        help_text="The one user there is on the machine, the same for all members: whoever made it."
+        help_text="The one user there is on the workspace, the same for all members: whoever made it."
     )
     host = serializers.CharField()
     port = serializers.IntegerField()
@@ -129,7 +129,7 @@ class SSHAccessSerializer(serializers.Serializer[Any]):
 class TokenSerializer(serializers.Serializer[Any]):
     """A dev-UI token."""
 
-    token = serializers.CharField(help_text="A JWT that the machine verifies by itself; valid for 24 hours.")
+    token = serializers.CharField(help_text="A JWT that the workspace verifies by itself; valid for 24 hours.")
 
 
 class AskWebhookTokenSerializer(MachineNameSerializer):

@@ -28,31 +28,31 @@ _FAILED = frozenset(
 class NoSuchWorkflow(NotFound):
     """404: the machine has no workflow of this name."""
 
-    default = "The machine has no workflow of this name. Add it there, or delete this job."
+    default = "The workspace has no workflow of this name. Add it there, or delete this job."
 
 
 class NoSuchRun(NotFound):
     """404: the machine knows no such run."""
 
-    default = "The machine no longer knows the run."
+    default = "The workspace no longer knows the run."
 
 
 class Refused(Conflict):
     """The machine answered, and won't do it; asking again won't help."""
 
-    default = "The machine refused the request. Look at its dev server's log."
+    default = "The workspace refused the request. Look at its dev server's log."
 
 
 class NotNow(Unavailable):
     """The machine can't do it at the moment, and has done nothing."""
 
-    default = "The machine can't start workflows right now."
+    default = "The workspace can't start workflows right now."
 
 
 class BadAnswer(UpstreamFailed):
     """The machine failed, or answered nonsense; it may have done what it was asked to."""
 
-    default = "The machine gave an answer that can't be understood."
+    default = "The workspace gave an answer that can't be understood."
 
 
 class Outcome(StrEnum):
@@ -76,7 +76,7 @@ class DevServer:
 
     def __init__(self, *, url: str, token: str) -> None:
         self._service = Service(
-            name="The machine",
+            name="The workspace",
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             budget=_SECONDS,
@@ -98,7 +98,7 @@ class DevServer:
         _require_done(answer)
         run_id = _run_id(answer.json())
         if not run_id:
-            raise BadAnswer("The machine answered without a runId.")
+            raise BadAnswer("The workspace answered without a runId.")
         return run_id
 
     def run(self, run_id: str) -> Report:
@@ -115,8 +115,8 @@ def _require_done(answer: Response) -> None:
         return
     failure: type[ApplicationError] = BadAnswer if answer.status >= _SERVER_ERROR else Refused
     if answer.status in _REFUSED:
-        raise Refused("The machine did not accept our token. Destroy it and create it again if it stays so.")
-    raise failure(f"The machine answered {answer.status}.")
+        raise Refused("The workspace did not accept our token. Destroy it and create it again if it stays so.")
+    raise failure(f"The workspace answered {answer.status}.")
 
 
 def _run_id(body: object) -> str:

@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                 ('wanted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name': 'workspace',
                 'ordering': ('-created_at', '-pk'),
             },
         ),
@@ -92,7 +93,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('updated_at', models.DateTimeField()),
                 ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cron_jobs', to=settings.AUTH_USER_MODEL)),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cron_jobs', to='clouddev.machine')),
+                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cron_jobs', to='clouddev.machine', verbose_name='workspace')),
             ],
             options={
                 'ordering': ('workflow_name', 'pk'),
@@ -117,7 +118,7 @@ class Migration(migrations.Migration):
                 ('jti', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('expires_at', models.DateTimeField(db_index=True)),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='machine_tokens', to='clouddev.machine')),
+                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='machine_tokens', to='clouddev.machine', verbose_name='workspace')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='machine_tokens', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -131,7 +132,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('member', 'Member')], default='member', max_length=10)),
                 ('linux_user', models.CharField(max_length=32)),
                 ('created_at', models.DateTimeField()),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='clouddev.machine')),
+                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='clouddev.machine', verbose_name='workspace')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='machine_memberships', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -146,7 +147,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('owner', 'Owner'), ('member', 'Member')], max_length=10)),
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(db_index=True)),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers', to='clouddev.machine')),
+                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers', to='clouddev.machine', verbose_name='workspace')),
                 ('made_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers_made', to=settings.AUTH_USER_MODEL)),
                 ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers_received', to=settings.AUTH_USER_MODEL)),
             ],
@@ -161,7 +162,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='webhook_tokens', to='clouddev.machine')),
+                ('machine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='webhook_tokens', to='clouddev.machine', verbose_name='workspace')),
                 ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='webhook_tokens', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -174,7 +175,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('state', models.CharField(choices=[('starting', 'Starting'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed')], default='starting', max_length=10)),
                 ('due_at', models.DateTimeField()),
-                ('run_id', models.CharField(blank=True, max_length=200, verbose_name='id on the machine')),
+                ('run_id', models.CharField(blank=True, max_length=200, verbose_name='id on the workspace')),
                 ('error', models.CharField(blank=True, max_length=500)),
                 ('started_at', models.DateTimeField()),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),

@@ -29,7 +29,7 @@ class CronJob(models.Model):
     """One workflow of one machine, and when it starts."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="cron_jobs")
+    machine = models.ForeignKey(Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="cron_jobs")
     # Whoever made or last changed it: runs start in this person's name, as long as they may use the machine.
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="cron_jobs")
     workflow_name = models.CharField(max_length=LONGEST_NAME)
@@ -87,7 +87,7 @@ class CronRun(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.STARTING)
     # The time of the schedule; when it really began is `started_at`.
     due_at = models.DateTimeField()
-    run_id = models.CharField("id on the machine", max_length=200, blank=True)
+    run_id = models.CharField("id on the workspace", max_length=200, blank=True)
     error = models.CharField(max_length=LONGEST_ERROR, blank=True)
     started_at = models.DateTimeField()
     # Set before the machine is asked to start the workflow: from then on it may have started.

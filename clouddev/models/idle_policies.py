@@ -28,4 +28,4 @@ class IdlePolicy(models.Model):
         verbose_name_plural = "idle policies"
 
     def __str__(self) -> str:
-        return f"idle machines of {self.organization}"
+        return f"idle workspaces of {self.organization}"

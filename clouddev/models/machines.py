@@ -1,4 +1,4 @@
-"""Cloud dev machines and who may use them."""
+"""Workspaces and who may use them."""
 
 import logging
 import uuid
@@ -23,8 +23,8 @@ class KeyLost(Unavailable):
     """503: what is sealed in a machine's row can't be opened, because the key is not configured any more."""
 
     default = (
-        "This machine's key can't be read any more. Tell an operator of this server that an encryption key is missing, "
-        "or destroy the machine and create it anew."
+        "This workspace's key can't be read any more. Tell an operator of this server that an encryption key is "
+        "missing, or destroy the workspace and create it anew."
     )
 
 
@@ -134,6 +134,7 @@ class Machine(Leased):
     class Meta:
         """Newest first."""
 
+        verbose_name = "workspace"
         ordering = ("-created_at", "-pk")
         constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="machine_called_once_per_owner"),)
         indexes = (
@@ -183,7 +184,7 @@ class Member(models.Model):
         OWNER = "owner"
         MEMBER = "member"
 
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="members")
+    machine = models.ForeignKey(Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="machine_memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
     linux_user = models.CharField(max_length=32)

@@ -47,7 +47,7 @@ class Offer(models.Model):
         TRANSFER = "transfer"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="offers")
+    machine = models.ForeignKey(Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="offers")
     recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="offers_received")
     kind = models.CharField(max_length=10, choices=Kind)
     # What the recipient would be; an owner, where it is to be theirs.

@@ -15,7 +15,9 @@ class WebhookToken(models.Model):
     """
 
     jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="webhook_tokens")
+    machine = models.ForeignKey(
+        Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="webhook_tokens"
+    )
     made_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="webhook_tokens")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -34,7 +36,9 @@ class MachineToken(models.Model):
     """A dev-UI or MCP token, which works for a day, by its `jti`: kept so that it can end before."""
 
     jti = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="machine_tokens")
+    machine = models.ForeignKey(
+        Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="machine_tokens"
+    )
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="machine_tokens")
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -16,7 +16,7 @@ from fly.models import called
 class NoSuchMachine(NotFound):
     """404: the person is no member of a machine of that name."""
 
-    default = "You have no machine of this name. Create it first."
+    default = "You have no workspace of this name. Create it first."
 
 
 class OwnersByRole(NoSuchMachine):
@@ -25,7 +25,7 @@ class OwnersByRole(NoSuchMachine):
     def __init__(self, machine: Machine) -> None:
         page = f"{settings.PUBLIC_URL}/workspaces/{machine.pk}/"
         super().__init__(
-            f"The machine of this name is {machine.owner.get_short_name()}'s, and by its name only they can do this. "
+            f"The workspace of this name is {machine.owner.get_short_name()}'s, and by its name only they can do this. "
             f"As an owner, you can on its page: {page}"
         )
 
@@ -33,7 +33,7 @@ class OwnersByRole(NoSuchMachine):
 class OrganizationSuspended(Forbidden):
     """403: the machine is the person's own, and its organization is suspended."""
 
-    default = "The organization of this machine is suspended. Ask an operator of this server to restore it."
+    default = "The organization of this workspace is suspended. Ask an operator of this server to restore it."
 
 
 class NoSuchWorkspace(NoSuchMachine):

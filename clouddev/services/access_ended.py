@@ -50,7 +50,7 @@ def _jobs(ended: Ended) -> int:
     return _pause_jobs(Q(created_by=ended.user.pk), now=ended.now)
 
 
-@part("machines to be started or stopped")
+@part("workspaces to be started or stopped")
 def _wishes(ended: Ended) -> int:
     """What Fly has not done yet. Whoever signs out may still use the machine, and was told that it is going to be."""
     if ended.why == Why.SIGNED_OUT:
@@ -64,12 +64,12 @@ def _variables(ended: Ended) -> int:
     return kept_env.erase(Machine.objects.filter(owner=ended.user.pk))
 
 
-@part("offers of machines they made")
+@part("offers of workspaces they made")
 def _offers_made(ended: Ended) -> int:
     return end_offers(Q(made_by=ended.user.pk))
 
 
-@part("offers of machines to them")
+@part("offers of workspaces to them")
 def _offers_received(ended: Ended) -> int:
     """Signing out is about what tools and browsers hold: nobody but the person could accept them."""
     if ended.why == Why.SIGNED_OUT:

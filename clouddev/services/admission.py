@@ -24,13 +24,13 @@ CREATIONS = RateLimit("machine-creations", "30/minute")
 class BeingRemoved(Conflict):
     """409: the machine of this name is on its way out."""
 
-    default = "The machine of this name is being removed. Please try again in a minute."
+    default = "The workspace of this name is being removed. Please try again in a minute."
 
 
 class NoDatabase(Malformed):
     """400: the caller brings no database, and this server has none to give."""
 
-    default = "envVars: Give a DATABASE_URL; this server has no database for machines."
+    default = "envVars: Give a DATABASE_URL; this server has no database for workspaces."
 
 
 def require_possible(*, brings_database: bool) -> None:

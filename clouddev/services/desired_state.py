@@ -138,7 +138,7 @@ def complaint(machine: Machine, word: str) -> str:
     if word in _FULFILLED.get(machine.wanted, ()):
         return ""
     if _is_stale(machine):
-        return f"The machine could not be {machine.wanted}. {TOO_LATE}"
+        return f"The workspace could not be {machine.wanted}. {TOO_LATE}"
     return machine.error if machine.wanted_at is None else ""
 
 

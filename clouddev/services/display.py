@@ -67,7 +67,7 @@ def _at_fly(machine: Machine, said: str) -> Display:
         return Display(word=word, tone=tone, failed=fly_states.LOST_SENTENCE)
     going = desired_state.under_way(machine, said)
     word, tone = _FLYS.get(going or said, (said.capitalize(), "plain"))
-    sentence = f"The machine is {going}…" if going else ""
+    sentence = f"The workspace is {going}…" if going else ""
     return Display(
         word=word,
         tone=tone,

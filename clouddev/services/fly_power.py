@@ -91,7 +91,7 @@ def _obeys(fly: Fly, machine: Machine, item: FlyMachine, wanted: str) -> bool:
         return False
     except InsufficientCapacity as error:
         raise InsufficientCapacity(
-            f"Fly has no room for the machine in {item.region} right now. Try again in a few minutes."
+            f"Fly has no room for the workspace in {item.region} right now. Try again in a few minutes."
         ) from error
     except FlyRejected:
         raise

@@ -36,7 +36,7 @@ _SETTLES_SECONDS = 70
 UNKNOWN = "unknown"
 # The word for a machine that Fly has lost, at which tools stop waiting.
 LOST = "error"
-LOST_SENTENCE = "Fly no longer has this machine. Destroy it and create it again."
+LOST_SENTENCE = "Fly no longer has this workspace. Destroy it and create it again."
 LONGEST_WORD = 30
 State = Machine.State
 # What a machine is called while Fly can't know of it yet, or needs no longer be asked.

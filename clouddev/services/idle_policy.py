@@ -41,7 +41,9 @@ class Notice:
     def sentence(self) -> str:
         """What to tell them."""
         what = "deleted with its data" if self.action == Action.DELETE else "stopped"
-        return f"Nobody has used this machine for long. It will be {what} on {self.on:%-d %B %Y}, unless somebody does."
+        return (
+            f"Nobody has used this workspace for long. It will be {what} on {self.on:%-d %B %Y}, unless somebody does."
+        )
 
 
 class Warnable(Protocol):

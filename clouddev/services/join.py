@@ -30,7 +30,7 @@ class NoSuchPerson(NotFound):
 class TooManyMembers(Conflict):
     """409: the machine has as many members as it may."""
 
-    default = f"A machine may have {MOST_MEMBERS} members. Remove one first."
+    default = f"A workspace may have {MOST_MEMBERS} members. Remove one first."
 
 
 class OwnOrganizationSuspended(Forbidden):
@@ -112,7 +112,7 @@ class _SameName(Conflict):
     def __init__(self, machine: Machine, login: str, *, is_own: bool) -> None:
         more = "; nobody has two of one name. Destroy yours first, or decline the offer." if is_own else "."
         super().__init__(
-            f"{'You have' if is_own else f'{login} has'} a machine called “{machine.app_name}” already{more}"
+            f"{'You have' if is_own else f'{login} has'} a workspace called “{machine.app_name}” already{more}"
         )
 
 
@@ -176,7 +176,7 @@ def _add(machine: Machine, user: User, role: str, *, now: datetime, offered_by: 
         if offered_by is None:
             raise TooManyMembers
         raise TooManyMembers(
-            f"This machine has {MOST_MEMBERS} members, which is the most it may have. Ask "
+            f"This workspace has {MOST_MEMBERS} members, which is the most it may have. Ask "
             f"{offered_by.get_short_name()} to remove one, and accept again."
         )
     Member.objects.create(machine=machine, user=user, role=role, linux_user=linux_user_of(user.pk), created_at=now)

@@ -19,10 +19,10 @@ from core.rate_limits import RateLimit
 INVITATIONS = RateLimit("machine-invitations", "30/minute")
 Role = Member.Role
 AFTER_REMOVAL = (
-    "They get no more tokens and keys for this machine, and their cron jobs on it are paused. Tokens that they hold "
-    "are revoked: a machine that asks for the list of revoked tokens refuses them within a minute, any other takes "
-    "them until they expire, those for the dev UI within 24 hours. An SSH key that they have fetched opens the machine "
-    "as long as it exists."
+    "They get no more tokens and keys for this workspace, and their cron jobs on it are paused. Tokens that they hold "
+    "are revoked: a workspace that asks for the list of revoked tokens refuses them within a minute, any other takes "
+    "them until they expire, those for the dev UI within 24 hours. An SSH key that they have fetched opens the "
+    "workspace as long as it exists."
 )
 AFTER_WITHDRAWAL = "The offer is withdrawn: they had not accepted it, and can't any more."
 
@@ -30,13 +30,13 @@ AFTER_WITHDRAWAL = "The offer is withdrawn: they had not accepted it, and can't 
 class NotAMember(NotFound):
     """404: the person is no member of the machine."""
 
-    default = "This person is no member of the machine."
+    default = "This person is no member of the workspace."
 
 
 class LastOwner(Conflict):
     """409: a machine always has an owner."""
 
-    default = "The machine needs an owner: make somebody else an owner first."
+    default = "The workspace needs an owner: make somebody else an owner first."
 
 
 def list_members(*, machine: Machine) -> list[Member]:
@@ -128,4 +128,4 @@ def _require_dispensable(machine: Machine, member: Member) -> None:
     if member.role == Role.OWNER and not machine.members.filter(role=Role.OWNER).exclude(pk=member.pk).exists():
         raise LastOwner
     if machine.owner_id == member.user_id:
-        raise LastOwner("The machine counts as theirs: transfer it to somebody else first.")
+        raise LastOwner("The workspace counts as theirs: transfer it to somebody else first.")

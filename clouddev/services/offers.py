@@ -40,7 +40,7 @@ class TooManyOffers(Conflict):
 class OnItsWayOut(Conflict):
     """409: nobody can be offered a machine that is being destroyed."""
 
-    default = "The machine is being destroyed, so it can't be offered to anybody any more."
+    default = "The workspace is being destroyed, so it can't be offered to anybody any more."
 
 
 def hold(machine: Machine, recipient: User, actor: Doer) -> Machine:

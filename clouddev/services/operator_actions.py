@@ -15,14 +15,14 @@ from clouddev.services import destruction, join, members, power, tokens
 from clouddev.services.access import deciders_of
 from core.errors import Conflict
 
-_TRANSFER = "transfer somebody's machine"
+_TRANSFER = "transfer somebody's workspace"
 _NUMBERS = ("stop_after_minutes", "warn_after_days", "days_to_react", "then")
 
 
 class NotToYourself(Conflict):
     """409: an operator can't take a machine."""
 
-    default = "You can't transfer somebody's machine to yourself. Ask another superuser."
+    default = "You can't transfer somebody's workspace to yourself. Ask another superuser."
 
 
 def may(*, machine: Machine, by: User) -> bool:

@@ -32,7 +32,7 @@ class NotReady(Conflict):
 class StillBusy(Unavailable):
     """503: Fly is changing the machine's state right now."""
 
-    default = "The machine is changing its state at Fly. Please try again in a few seconds."
+    default = "The workspace is changing its state at Fly. Please try again in a few seconds."
 
 
 def start(*, machine: Machine, actor: audit.Actor, now: datetime, claim: Callable[[], None] | None = None) -> int:
@@ -140,19 +140,19 @@ def _ask(
 
 
 def _failed(desired: desired_state.DesiredState, reason: str) -> str:
-    return f"The machine could not be {desired.wanted}. {reason}"
+    return f"The workspace could not be {desired.wanted}. {reason}"
 
 
 def require_ready(machine: Machine) -> None:
     """Raise NotReady, saying what the machine is instead."""
     if machine.state == State.CREATING:
-        raise NotReady("The machine is still being made. Please try again when it is running.")
+        raise NotReady("The workspace is still being made. Please try again when it is running.")
     require_there(machine)
 
 
 def require_there(machine: Machine) -> None:
     """Raise NotReady for a machine that is neither ready nor going to be."""
     if machine.state in {State.FAILED, State.UNDOING}:
-        raise NotReady("The machine could not be made. Create it again.")
+        raise NotReady("The workspace could not be made. Create it again.")
     if machine.state == State.DESTROYING:
-        raise NotReady("The machine is being destroyed. Create it again in a minute.")
+        raise NotReady("The workspace is being destroyed. Create it again in a minute.")

@@ -49,4 +49,4 @@ def _kept() -> MachineQuerySet:
 
 
 def _number(count: int) -> str:
-    return "1 machine" if count == 1 else f"{count} machines"
+    return "1 workspace" if count == 1 else f"{count} workspaces"

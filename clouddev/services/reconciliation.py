@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 SETTLES_AFTER = timedelta(minutes=30)
 _KIND = Discrepancy.Kind.DATABASE
 _AT_ONCE = 50
-_OURS = "This server made this role and its schemas, and no machine uses them any more."
-_STRANGER = "It is named as machines' databases are, but there is no record of it here: is it another server's?"
-_UNDECIDED = "No machine uses this role and its schemas, but their app at Fly is not gone."
+_OURS = "This server made this role and its schemas, and no workspace uses them any more."
+_STRANGER = "It is named as workspaces' databases are, but there is no record of it here: is it another server's?"
+_UNDECIDED = "No workspace uses this role and its schemas, but their app at Fly is not gone."
 
 
 @dataclass

@@ -31,8 +31,8 @@ class NoDatabaseLeft(Unavailable):
     """503: the machine was to have a database of this server's, which has none any more."""
 
     default = (
-        "This server has no database for machines any more; ask an operator for DATABASE_DATA_URL, or create the "
-        "machine anew with a DATABASE_URL of your own."
+        "This server has no database for workspaces any more; ask an operator for DATABASE_DATA_URL, or create the "
+        "workspace anew with a DATABASE_URL of your own."
     )
 
 

@@ -14,7 +14,7 @@ from clouddev.models import Machine
 from clouddev.services import kept_env, queue
 from core.queues import SILENT_AFTER, workers_are_silent
 
-NO_WORKER = "No worker is running that could make the machine. Create it again later, or tell an operator."
+NO_WORKER = "No worker is running that could make the workspace. Create it again later, or tell an operator."
 State = Machine.State
 
 

@@ -16,13 +16,13 @@ _HEALTH_SECONDS = 3.0
 _ASKED_FOR_SECONDS = 60.0
 _HEARD_FOR_SECONDS = 15.0
 _SERVER_ERROR = 500
-_STARTING = ("starting", "The machine is starting…")
+_STARTING = ("starting", "The workspace is starting…")
 # Fly's words, and ours for one that has started but whose dev server doesn't answer yet.
 _SHOWN = {
-    "booting": ("starting", "The machine runs; its dev server is starting…"),
+    "booting": ("starting", "The workspace runs; its dev server is starting…"),
     **dict.fromkeys(("starting", "created", "creating", "restarting", "replacing", "updating"), _STARTING),
     **dict.fromkeys(("stopped", "suspended"), ("stopped", "")),
-    fly_states.UNKNOWN: (fly_states.UNKNOWN, "Fly can't be asked about the machine right now."),
+    fly_states.UNKNOWN: (fly_states.UNKNOWN, "Fly can't be asked about the workspace right now."),
 }
 
 
@@ -68,7 +68,7 @@ def status_of_machine(machine: Machine) -> Status:
 def _shown(machine: Machine, word: str) -> tuple[str, str]:
     """The status and its sentence; the machine itself is asked only where Fly says that it runs."""
     if going := desired_state.under_way(machine, word):
-        return going, f"The machine is {going}…"
+        return going, f"The workspace is {going}…"
     if word == "started":
         word = "running" if is_healthy(machine) else "booting"
     return _SHOWN.get(word, (word, ""))
@@ -92,7 +92,7 @@ def is_healthy(machine: Machine) -> bool:
 
 
 def _answers(machine: Machine) -> bool:
-    service = Service(name="The machine", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS, longest_body=0)
+    service = Service(name="The workspace", base_url=machine.url, headers={}, budget=_HEALTH_SECONDS, longest_body=0)
     try:
         return service.call("GET", "/dev/__health", repeatable=False).status < _SERVER_ERROR
     except (ServiceFailed, ServiceTimeout):

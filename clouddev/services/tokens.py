@@ -28,7 +28,7 @@ LOOKS = NetworkLimit("revoked-tokens", 120, "minute")
 # How long a machine may go by what it was told.
 REVOKED_KEPT_SECONDS = 60
 AFTER_REVOCATION = (
-    "A revoked token is on a public list. A machine that asks for the list refuses it within a minute; any other "
+    "A revoked token is on a public list. A workspace that asks for the list refuses it within a minute; any other "
     "takes it until it expires."
 )
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)

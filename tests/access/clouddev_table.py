@@ -1,4 +1,4 @@
-"""Who may call what of cloud dev machines: their members use them, and their owners decide about them."""
+"""Who may call what of workspaces: their members use them, and their owners decide about them."""
 
 from collections.abc import Mapping
 from typing import Any

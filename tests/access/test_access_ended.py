@@ -103,13 +103,13 @@ class Bob:
             "dev-UI and MCP tokens": not {self.mcp, self.dev_ui} & revoked,
             "cron jobs": job is not None and job.paused_at is None,
             "variables of workspaces that failed": Machine.objects.filter(sealed_environment__isnull=False).exists(),
-            "machines to be started or stopped": Machine.objects.filter(
+            "workspaces to be started or stopped": Machine.objects.filter(
                 pk=self.machine.pk, wanted_at__isnull=False, promised_at__isnull=False
             ).exists(),
             "builds under way": build.state == Build.State.QUEUED,
             "requests under way": self.may_be_given_what_lasts(),
-            "offers of machines they made": bool(offers.received(person=self.to, now=timezone.now())),
-            "offers of machines to them": bool(offers.received(person=self.bob, now=timezone.now())),
+            "offers of workspaces they made": bool(offers.received(person=self.to, now=timezone.now())),
+            "offers of workspaces to them": bool(offers.received(person=self.bob, now=timezone.now())),
         }
 
     def may_be_given_what_lasts(self) -> bool:
@@ -154,8 +154,8 @@ WAYS: dict[str, tuple[str, Callable[[Bob], None]]] = {
     "signed out everywhere": ("signed out everywhere", _sign_out),
     "signed out by an operator": ("signed out everywhere", _sign_out_by_operator),
     "deleted": ("deleted", _delete),
-    "removed": ("removed from a machine, or left it", _remove),
-    "left": ("removed from a machine, or left it", _leave),
+    "removed": ("removed from a workspace, or left it", _remove),
+    "left": ("removed from a workspace, or left it", _leave),
 }
 
 
@@ -239,7 +239,7 @@ def test_no_offer_comes_back_with_a_person_who_is_restored(alice, bob):
     users.suspend(user=bob, by=None)
     users.restore(user=bob, by=None)
     works = given.works()
-    assert (works["offers of machines they made"], works["offers of machines to them"]) == (False, False)
+    assert (works["offers of workspaces they made"], works["offers of workspaces to them"]) == (False, False)
 
 
 def test_what_was_promised_to_others_before_a_wish_that_ends_counts_again(alice, bob):

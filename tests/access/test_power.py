@@ -297,7 +297,10 @@ def test_an_operator_gets_no_machine_of_a_superuser_and_so_not_its_key(sandbox):
     answer = browser_of(operator).get(
         "/api/cloud-dev/ssh-key", {"appName": "studio"}, headers={"Authorization": f"Bearer {token_of(operator)}"}
     )
-    assert (answer.status_code, answer.json()) == (404, {"error": "You have no machine of this name. Create it first."})
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"error": "You have no workspace of this name. Create it first."},
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in ACTIONS if name[1].endswith("_one")], ids=" ".join)

@@ -16,7 +16,7 @@ from tests.access.test_every_route import _cases, ask, browser_of, go
 from tests.access.workspace_table import WORKSPACES
 
 pytestmark = pytest.mark.django_db
-CLOSED = "The organization of this machine is suspended. Ask an operator of this server to restore it."
+CLOSED = "The organization of this workspace is suspended. Ask an operator of this server to restore it."
 # What is asked of a list or of a status is answered as if there were no machine.
 NOTHING = {
     "/api/cloud-dev/list": [],

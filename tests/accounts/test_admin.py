@@ -201,9 +201,9 @@ def test_the_front_page_says_what_matters_today(operators, alice, bob, charlie, 
         "Failed builds today": (0, "of 0 that ended"),
         "Discrepancies": (0, "between Fly and us"),
         "Workers": (0, "No build worker is running: start one."),
-        "Running machines": (0, "of 0; 0 being made or removed"),
-        "Failed machines": (0, "could not be made"),
-        "Idle machines": (0, "not used for 7 days"),
+        "Running workspaces": (0, "of 0; 0 being made or removed"),
+        "Failed workspaces": (0, "could not be made"),
+        "Idle workspaces": (0, "not used for 7 days"),
     }
 
 

@@ -1,4 +1,4 @@
-"""The system checks of cloud dev machines."""
+"""The system checks of workspaces."""
 
 import subprocess
 

@@ -64,7 +64,7 @@ def test_what_is_not_ours_and_what_is_not_theirs_is_one_and_the_same_page(charli
     asked = {} if app is None else {"app": app}
     theirs, absent = client.get(PATH, {"app": studio.fly_app_id}), client.get(PATH, asked)
     assert theirs.status_code == absent.status_code == 403
-    assert "You may not use this machine, or it doesn&#x27;t exist." in theirs.content.decode()
+    assert "You may not use this workspace, or it doesn&#x27;t exist." in theirs.content.decode()
     assert _page(theirs) == _page(absent)
     assert _headers(theirs) == _headers(absent)
     assert "Location" not in theirs
@@ -105,9 +105,9 @@ def test_it_is_for_looking_only(alice, studio, method):
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        (State.CREATING, "The machine is still being made. Please try again when it is running."),
-        (State.FAILED, "The machine could not be made. Create it again."),
-        (State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
+        (State.CREATING, "The workspace is still being made. Please try again when it is running."),
+        (State.FAILED, "The workspace could not be made. Create it again."),
+        (State.DESTROYING, "The workspace is being destroyed. Create it again in a minute."),
     ],
 )
 def test_one_that_is_not_there_says_so(alice, state, sentence):

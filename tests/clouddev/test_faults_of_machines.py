@@ -171,7 +171,7 @@ def test_a_fly_that_will_not_delete_is_asked_again_later(workshop, alice, sandbo
     provisioning.work(machine.pk)
     assert (workshop.status(alice).status, workshop.status(alice).message) == (
         "destroying",
-        "Removing the machine and its volume…",
+        "Removing the workspace and its volume…",
     )
     sandbox.clear_faults()
     workshop.let_go()

@@ -59,7 +59,7 @@ UNDOING = [
     f"after {_WORK}.run:_give_up",
     *REMOVING[2::2],
 ]
-INTERRUPTED = "Making the machine was interrupted several times. Create it again."
+INTERRUPTED = "Making the workspace was interrupted several times. Create it again."
 
 
 def short(point):

@@ -111,18 +111,18 @@ def test_what_differs_at_fly_says_which_machine_it_is_about(browser, alice):
     make_discrepancy(machine.fly_app_id, Discrepancy.Kind.MISSING)
     make_discrepancy(make_deployment(alice, "shop").fly_app_id, Discrepancy.Kind.MISSING)
     html = browser.get("/admin/fly/discrepancy/").content.decode()
-    assert ("machine studio" in html, "deployment shop" in html) == (True, True)
+    assert ("workspace studio" in html, "deployment shop" in html) == (True, True)
     page = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()
     assert f"/admin/fly/discrepancy/?q={machine.fly_app_id}" in page
-    assert "machine studio" in browser.get("/admin/fly/flyapp/").content.decode()
+    assert "workspace studio" in browser.get("/admin/fly/flyapp/").content.decode()
 
 
 def test_cron_jobs_and_their_runs_are_there_to_be_read_without_what_they_are_given(browser, alice):
     job = make_job(make_machine(alice, "studio"), input={"secret": "visibly-fake-input"})
-    run = make_run(job, error="The machine did not answer.")
+    run = make_run(job, error="The workspace did not answer.")
     html = browser.get(f"/admin/clouddev/cronjob/{job.pk}/change/").content.decode()
     assert ("nightly" in html, "visibly-fake-input" in html) == (True, False)
-    assert "The machine did not answer." in browser.get(f"/admin/clouddev/cronrun/{run.pk}/change/").content.decode()
+    assert "The workspace did not answer." in browser.get(f"/admin/clouddev/cronrun/{run.pk}/change/").content.decode()
     for path in ("/admin/clouddev/cronjob/add/", "/admin/clouddev/cronrun/add/"):
         assert browser.get(path).status_code == 403
 
@@ -155,7 +155,7 @@ def test_an_operator_destroys_a_machine(browser, operator, alice):
 def test_a_machine_is_not_destroyed_before_its_name_was_typed(browser, alice):
     machine = make_machine(alice, "studio")
     page = browser.get(f"{MACHINES}{machine.pk}/destroy_one/").content.decode()
-    assert f"Destroy the machine studio of alice ({machine.fly_app_id})?" in page
+    assert f"Destroy the workspace studio of alice ({machine.fly_app_id})?" in page
     for typed in ({}, {"name": "blog"}):
         assert "That is not “studio”. Nothing was done." in press(browser, machine, "destroy_one", **typed)
     assert Machine.objects.get().state == State.READY
@@ -166,9 +166,14 @@ def test_selected_machines_are_destroyed_after_a_page_that_names_them_all(browse
     make_machine(bob, "kept")
     form = {"action": "destroy_selected", "_selected_action": [str(machine.pk) for machine in machines]}
     page = browser.post(MACHINES, form).content.decode()
-    for words in ("Destroy: these 2?", "the machine studio of alice", "the machine blog of bob", "Type “destroy 2”"):
+    for words in (
+        "Destroy: these 2?",
+        "the workspace studio of alice",
+        "the workspace blog of bob",
+        "Type “destroy 2”",
+    ):
         assert words in page
-    assert "the machine kept" not in page
+    assert "the workspace kept" not in page
     assert "They are removed at Fly with their files, and so are their databases." in page
     assert "It is removed" not in page
     browser.post(MACHINES, {**form, "post": "yes", "name": "destroy 3"})
@@ -201,7 +206,7 @@ def test_a_superuser_transfers_a_machine(operator, alice, bob):
     browser = browser_of(operator)
     machine = make_machine(alice, "studio")
     page = browser.get(f"{MACHINES}{machine.pk}/transfer_one/").content.decode()
-    assert f"Transfer the machine studio of alice ({machine.fly_app_id}) to somebody else?" in page
+    assert f"Transfer the workspace studio of alice ({machine.fly_app_id}) to somebody else?" in page
     assert "studio is bob&#x27;s now." in press(browser, machine, "transfer_one", login=" @bob")
     assert Machine.objects.get().owner_id == bob.pk
     assert set(machine.members.values_list("user__username", "role")) == {("bob", "owner"), ("alice", "member")}
@@ -215,7 +220,7 @@ def test_a_superuser_asks_nobody_but_passes_no_quota(alice, bob, settings):
     make_offer(machine, bob)
     browser = browser_of(make_operator("second"))
     page = press(browser, machine, "transfer_one", login="bob")
-    assert "bob has 1 machine, which is the most they may have." in page
+    assert "bob has 1 workspace, which is the most they may have." in page
     assert (Machine.objects.get(pk=machine.pk).owner_id, Offer.objects.count()) == (alice.pk, 1)
     own.delete()
     press(browser, machine, "transfer_one", login="bob")
@@ -225,7 +230,7 @@ def test_a_superuser_asks_nobody_but_passes_no_quota(alice, bob, settings):
 def test_a_machine_is_not_transferred_beside_another_of_its_name(alice, bob):
     make_machine(bob, "Studio")
     page = press(browser_of(make_operator("second")), make_machine(alice, "studio"), "transfer_one", login="bob")
-    assert "bob has a machine called “studio” already." in page
+    assert "bob has a workspace called “studio” already." in page
 
 
 def test_operators_see_what_waits_for_consent(browser, alice, bob):
@@ -239,7 +244,7 @@ def test_operators_see_what_waits_for_consent(browser, alice, bob):
 def test_an_operator_who_is_no_superuser_transfers_nothing(browser, alice, bob, login):
     machine = make_machine(alice, "studio")
     page = press(browser, machine, "transfer_one", login=login)
-    assert "studio: Only a superuser may transfer somebody&#x27;s machine. Ask a superuser." in page
+    assert "studio: Only a superuser may transfer somebody&#x27;s workspace. Ask a superuser." in page
     assert Machine.objects.get().owner_id == alice.pk
 
 
@@ -247,7 +252,7 @@ def test_an_operator_who_is_no_superuser_transfers_nothing(browser, alice, bob, 
 def test_a_superuser_transfers_nobodys_machine_to_themselves(alice, login):
     machine = make_machine(alice, "studio")
     page = press(browser_of(make_operator("second")), machine, "transfer_one", login=login)
-    assert "You can&#x27;t transfer somebody&#x27;s machine to yourself. Ask another superuser." in page
+    assert "You can&#x27;t transfer somebody&#x27;s workspace to yourself. Ask another superuser." in page
     assert Machine.objects.get().owner_id == alice.pk
 
 
@@ -346,9 +351,9 @@ def test_the_front_page_counts_machines_by_what_was_last_heard(browser, alice):
     make_machine(alice, "under-way", state=State.CREATING)
     found = {figure.title: (figure.value, figure.note) for figure in figures(now=NOW)}
     assert found == {
-        "Running machines": (1, "of 4; 1 being made or removed"),
-        "Failed machines": (1, "could not be made"),
-        "Idle machines": (1, "not used for 7 days"),
+        "Running workspaces": (1, "of 4; 1 being made or removed"),
+        "Failed workspaces": (1, "could not be made"),
+        "Idle workspaces": (1, "not used for 7 days"),
     }
     for figure in figures(now=NOW):
         assert browser.get(figure.path).context["cl"].result_count == figure.value
@@ -358,13 +363,13 @@ def test_the_chart_shows_what_was_made_failed_and_destroyed_on_each_day(db):
     for action, back in (("created", 0), ("created", 2), ("failed", 2), ("destroyed", 13), ("destroyed", 14)):
         AuditEvent.objects.create(at=NOW - back * DAY, action=f"machine.{action}")
     chart = machines_by_day(now=NOW)
-    assert chart.sentence == "2 machines made, 1 failed and 1 destroyed in the last 14 days."
-    assert "Machines by day" in browser_of(make_operator("second")).get("/admin/").content.decode()
+    assert chart.sentence == "2 workspaces made, 1 failed and 1 destroyed in the last 14 days."
+    assert "Workspaces by day" in browser_of(make_operator("second")).get("/admin/").content.decode()
 
 
 def test_the_chart_shows_machines_by_state_as_they_were_last_counted_each_day(alice, bob):
     assert machines_by_state(now=NOW).sentence == (
-        "Machines today: 0 running, 0 stopped, 0 being made or removed and 0 failed."
+        "Workspaces today: 0 running, 0 stopped, 0 being made or removed and 0 failed."
     )
     make_in("stopped", alice, "one")
     for back, word in ((14, "started"), (1, "started"), (0, "stopped")):
@@ -375,11 +380,11 @@ def test_the_chart_shows_machines_by_state_as_they_were_last_counted_each_day(al
     filters.count_states(now=NOW)
 
     chart = machines_by_state(now=NOW)
-    assert chart.sentence == "Machines today: 1 running, 1 stopped, 2 being made or removed and 2 failed."
+    assert chart.sentence == "Workspaces today: 1 running, 1 stopped, 2 being made or removed and 2 failed."
     shown = {each["label"]: each["data"][-2:] for each in json.loads(chart.data)["datasets"]}
     assert shown == {"Running": [1, 1], "Stopped": [0, 1], "Being made or removed": [0, 2], "Failed": [0, 2]}
     assert all(len(each["data"]) == 14 for each in json.loads(chart.data)["datasets"])
-    assert "Machines by state" in browser_of(make_operator("second")).get("/admin/").content.decode()
+    assert "Workspaces by state" in browser_of(make_operator("second")).get("/admin/").content.decode()
 
 
 def test_what_fly_says_is_written_down_for_machines_that_are_ready(alice, sandbox):

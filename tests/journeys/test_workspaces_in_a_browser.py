@@ -20,7 +20,7 @@ from tests.operators import PASSWORD, make_operator
 pytestmark = [pytest.mark.needs_browser, pytest.mark.timeout(180)]
 State = Machine.State
 HOUR = timedelta(hours=1)
-FAILURE = "Fly has no room for the machine in iad, ewr, yyz or ord right now. Try again in some minutes."
+FAILURE = "Fly has no room for the workspace in iad, ewr, yyz or ord right now. Try again in some minutes."
 
 
 def in_database(action):
@@ -81,8 +81,8 @@ def test_an_open_page_follows_a_machine_from_its_making_to_its_end(server, sandb
     expect(card.locator("[data-news=sentence]")).to_have_text("Setting up the network…")
     expect(card.get_by_role("button", name="Stop studio")).to_be_hidden()
 
-    change(machine_id, step="Making the machine in iad…")
-    expect(card.locator("[data-news=sentence]")).to_have_text("Making the machine in iad…")
+    change(machine_id, step="Making the workspace in iad…")
+    expect(card.locator("[data-news=sentence]")).to_have_text("Making the workspace in iad…")
     alice.shoot("workspaces-3-creating")
 
     in_database(lambda: put_at_fly(Machine.objects.get(pk=machine_id), sandbox))
@@ -95,7 +95,7 @@ def test_an_open_page_follows_a_machine_from_its_making_to_its_end(server, sandb
     expect(card.locator(".badge")).to_have_text("Stopped", timeout=20_000)
     expect(card.get_by_role("button", name="Start studio")).to_be_visible()
 
-    change(machine_id, state=State.DESTROYING, step="Removing the machine…")
+    change(machine_id, state=State.DESTROYING, step="Removing the workspace…")
     expect(card.locator(".badge")).to_have_text("Being destroyed", timeout=20_000)
     in_database(lambda: Machine.objects.filter(pk=machine_id).delete())
     expect(alice.page.get_by_text("You have no workspace yet")).to_be_visible(timeout=20_000)
@@ -199,8 +199,8 @@ def test_workspaces_in_every_state_fit_on_every_screen(server, sandbox, signed_i
         make_webhook_token(studio, user, revoked_at=now)
         make_machine(user, "blog", sandbox=sandbox, fly_state="stopped", region="ams", created_at=now - 90 * HOUR)
         make_machine(user, "failed", state=State.FAILED, error=FAILURE, created_at=now - 2 * HOUR)
-        make_machine(user, "shop", state=State.CREATING, step="Making the machine in ewr…")
-        make_machine(user, "n" * 63, state=State.DESTROYING, step="Removing the machine…")
+        make_machine(user, "shop", state=State.CREATING, step="Making the workspace in ewr…")
+        make_machine(user, "n" * 63, state=State.DESTROYING, step="Removing the workspace…")
         shared = make_machine(bob, "shared", sandbox=sandbox, created_at=now - 4 * HOUR)
         add_member(shared, user)
         make_offer(studio, make_person("dora"))
@@ -228,7 +228,7 @@ def test_operators_see_all_machines(server, sandbox, person):
         add_member(studio, bob)
         make_webhook_token(studio, bob)
         make_machine(bob, "blog", sandbox=sandbox, fly_state="stopped", last_active_at=now - 400 * HOUR, region="ams")
-        make_machine(bob, "shop", state=State.CREATING, step="Making the machine in ewr…")
+        make_machine(bob, "shop", state=State.CREATING, step="Making the workspace in ewr…")
         make_machine(bob, "api", state=State.FAILED, error=FAILURE)
         gone = make_machine(bob, "gone", fly_name="crayon-dev-0000000f")
         make_discrepancy(gone.fly_app_id, Discrepancy.Kind.MISSING)
@@ -245,7 +245,7 @@ def test_operators_see_all_machines(server, sandbox, person):
     operator.page.get_by_label("Username").fill("operator")
     operator.page.get_by_label("Password").fill(PASSWORD)
     operator.page.get_by_label("Password").press("Enter")
-    expect(operator.page.get_by_text("Machines by day")).to_be_visible()
+    expect(operator.page.get_by_text("Workspaces by day")).to_be_visible()
     operator.shoot("workspaces-10-admin-front-page")
     for name, path in {
         "11-admin-machines": "clouddev/machine/",

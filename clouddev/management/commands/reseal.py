@@ -11,7 +11,7 @@ from clouddev.services.key_rotation import reseal
 class Command(BaseCommand):
     """Run it once all servers and workers know the newest key; then the others can be dropped."""
 
-    help = "Seal machines' keys and environments with the newest of ENCRYPTION_KEYS."
+    help = "Seal workspaces' keys and environments with the newest of ENCRYPTION_KEYS."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Seal anew and print what was done, one count a line."""
@@ -19,4 +19,4 @@ class Command(BaseCommand):
         for name, count in asdict(counts).items():
             self.stdout.write(f"{name}: {count}")
         if counts.unreadable:
-            raise CommandError("Some values can't be opened with any of the keys; their machines must be made anew.")
+            raise CommandError("Some values can't be opened with any of the keys; their workspaces must be made anew.")

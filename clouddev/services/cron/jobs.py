@@ -19,7 +19,7 @@ from core.errors import Conflict, Malformed, NotFound
 PAGE = 50
 MOST_JOBS = 100
 BY_HAND = "Paused by a member."
-LOST_ACCESS = "Whoever made this job may no longer use the machine. Resume it, and it runs in your name."
+LOST_ACCESS = "Whoever made this job may no longer use the workspace. Resume it, and it runs in your name."
 
 
 class NoSuchJob(NotFound):
@@ -31,13 +31,13 @@ class NoSuchJob(NotFound):
 class WorkflowHasJob(Conflict):
     """409: the workflow has a job on this machine already."""
 
-    default = "This workflow has a cron job on this machine already. Change that one, or delete it first."
+    default = "This workflow has a cron job on this workspace already. Change that one, or delete it first."
 
 
 class TooManyJobs(Conflict):
     """409: the machine has as many jobs as it may."""
 
-    default = f"A machine may have {MOST_JOBS} cron jobs. Delete one first."
+    default = f"A workspace may have {MOST_JOBS} cron jobs. Delete one first."
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ GIVES_UP_AFTER = timedelta(hours=24)
 MOST_TRIES = 40
 MAYBE_STARTED = "The workflow may have started all the same; it was not started again."
 SUSPENDED = (
-    "The organization of the machine is suspended. Ask an operator of this server to restore it, then resume the job."
+    "The organization of the workspace is suspended. Ask an operator of this server to restore it, then resume the job."
 )
 _SHORTEST, _LONGEST = timedelta(seconds=2), timedelta(minutes=1)
 # What a run takes is asked for ten times or so.
@@ -100,7 +100,7 @@ def _begin(turn: StepLease) -> None:
 
 def _wake(turn: StepLease, machine: Machine) -> None:
     """Have Fly start the machine. Raises what waiting won't help against."""
-    sentence = "The machine did not wake up: its dev server does not answer."
+    sentence = "The workspace did not wake up: its dev server does not answer."
     try:
         power.wake(machine=machine, actor=turn.run.job.created_by, now=turn.now)
     except (power.NotReady, GoneAtFly):
@@ -132,8 +132,8 @@ def _start(turn: StepLease, server: DevServer) -> None:
 
 def _what_happened(error: ApplicationError) -> str:
     if isinstance(error, ServiceTimeout):
-        return "The machine did not answer in time."
-    return error.sentence if isinstance(error, BadAnswer) else "The connection broke while the machine was asked."
+        return "The workspace did not answer in time."
+    return error.sentence if isinstance(error, BadAnswer) else "The connection broke while the workspace was asked."
 
 
 def _try_again(turn: StepLease, sentence: str) -> None:

@@ -83,7 +83,7 @@ def own_secrets(machine: Machine) -> dict[str, str]:
 
 def _wait_until_started(attempt: MachineAttempt, fly: Fly, machine_id: str) -> None:
     """Wait for Fly to have it running; one that was made without being started is started."""
-    attempt.note_step("Starting the machine…")
+    attempt.note_step("Starting the workspace…")
     app = attempt.row.fly_app_id
     until = time.monotonic() + _STARTS_WITHIN_SECONDS
     while time.monotonic() < until:
@@ -93,11 +93,11 @@ def _wait_until_started(attempt: MachineAttempt, fly: Fly, machine_id: str) -> N
             attempt.record(fly_state=machine.state)
             return
         if machine.state in _ENDED:
-            raise Impossible("The machine did not start at Fly. Create it again.")
+            raise Impossible("The workspace did not start at Fly. Create it again.")
         if machine.state in {"stopped", "suspended"}:
             attempt.retry(lambda: _start(fly, app, machine_id))
         attempt.settle(lambda: fly.wait_for_machine(app, machine_id, state="started", timeout=_WAIT))
-    raise Impossible("The machine did not start within five minutes. Create it again.")
+    raise Impossible("The workspace did not start within five minutes. Create it again.")
 
 
 def _start(fly: Fly, app: str, machine_id: str) -> None:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MACHINE_NAME = "dev"
 _NO_ROOM = (InsufficientCapacity, QuotaExceeded)
-_MAKING = "Making the machine in {region}…"
+_MAKING = "Making the workspace in {region}…"
 
 
 class NoRoom(Exception):
@@ -33,7 +33,7 @@ class NoRoom(Exception):
 
     def __init__(self, tried: tuple[str, ...]) -> None:
         where = f"neither in {', '.join(tried[:-1])} nor" if len(tried) > 1 else "not in"
-        self.sentence = f"Fly has no room for the machine right now, {where} {tried[-1]}. Try again later."
+        self.sentence = f"Fly has no room for the workspace right now, {where} {tried[-1]}. Try again later."
         super().__init__(self.sentence)
 
 

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 # After so many attempts something is wrong that another one won't mend.
 _MOST_ATTEMPTS = 6
 _AT_ONCE = 100
-_CRASHED = "Something went wrong on our side. Create the machine again; if it fails again, tell an operator."
-_INTERRUPTED = "Making the machine was interrupted several times. Create it again."
+_CRASHED = "Something went wrong on our side. Create the workspace again; if it fails again, tell an operator."
+_INTERRUPTED = "Making the workspace was interrupted several times. Create it again."
 State = Machine.State
 
 

@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 class DatabaseElsewhere(Unavailable):
     """The machine's database was made at another host, and is not where the server has its data database now."""
 
-    default = "The machine's database is at a host that this server no longer uses. An operator has to remove it there."
+    default = (
+        "The workspace's database is at a host that this server no longer uses. An operator has to remove it there."
+    )
 
 
 def remove_outside(attempt: MachineAttempt) -> None:
@@ -25,7 +27,7 @@ def remove_outside(attempt: MachineAttempt) -> None:
     The app goes first, so that nothing is left that would still use the database.
     """
     machine = attempt.row
-    attempt.note_step("Removing the machine and its volume…")
+    attempt.note_step("Removing the workspace and its volume…")
     attempt.briefly(lambda: fly_apps.remove(fly_app_id=machine.fly_app_id, now=timezone.now()))
     if machine.database_schema:
         _remove_database(attempt)

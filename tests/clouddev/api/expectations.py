@@ -13,12 +13,12 @@ NAME_RULE = (
     "This can't be the name of an app: it needs 1 to 214 visible characters of one alphabet. "
     "Change the name, which is usually that of package.json."
 )
-NO_MACHINE = {"error": "You have no machine of this name. Create it first."}
+NO_MACHINE = {"error": "You have no workspace of this name. Create it first."}
 SUSPENDED = {"error": "This account is suspended. Ask an operator of this server to restore it."}
 STATES_OF_NO_USE = [
-    (Machine.State.UNDOING, "The machine could not be made. Create it again."),
-    (Machine.State.FAILED, "The machine could not be made. Create it again."),
-    (Machine.State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
+    (Machine.State.UNDOING, "The workspace could not be made. Create it again."),
+    (Machine.State.FAILED, "The workspace could not be made. Create it again."),
+    (Machine.State.DESTROYING, "The workspace is being destroyed. Create it again in a minute."),
 ]
 BAD_NAMES: list[tuple[dict[str, object], str]] = [
     ({}, "appName: This field is required."),

@@ -80,7 +80,7 @@ def test_a_server_that_cannot_make_machines_names_the_setting(alice_api, sandbox
 @pytest.mark.parametrize("variables", [{}, {"DATABASE_URL": ""}])
 def test_without_a_data_database_the_caller_has_to_bring_one(alice_api, sandbox, settings, variables):
     settings.DATABASE_DATA_URL = ""
-    sentence = "envVars: Give a DATABASE_URL; this server has no database for machines."
+    sentence = "envVars: Give a DATABASE_URL; this server has no database for workspaces."
     assert said(alice_api.post(PATH, {**STUDIO, "envVars": variables})) == (400, {"error": sentence})
     brought = {**STUDIO, "envVars": {"DATABASE_URL": "postgresql://127.0.0.1/own"}}
     assert alice_api.post(PATH, brought).status_code == 200
@@ -205,7 +205,7 @@ def test_own_is_true_or_false(alice_api, sandbox):
 @pytest.mark.parametrize("state", [State.UNDOING, State.DESTROYING])
 def test_one_that_is_on_its_way_out_has_to_be_gone_first(alice_api, alice, sandbox, state):
     make_machine(alice, "studio", state=state)
-    sentence = "The machine of this name is being removed. Please try again in a minute."
+    sentence = "The workspace of this name is being removed. Please try again in a minute."
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
     assert Machine.objects.get().state == state
 
@@ -233,7 +233,7 @@ def test_a_person_has_a_quota_and_is_told_what_to_destroy(alice_api, alice, sand
     make_machine(alice, "failed", state=State.FAILED)
     make_machine(alice, "two", last_active_at="2020-01-01T00:00:00Z")
     sentence = (
-        "You have 2 machines, which is the most you may have. Destroy one that you no longer need and try again; "
+        "You have 2 workspaces, which is the most you may have. Destroy one that you no longer need and try again; "
         "“two” has been idle the longest."
     )
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
@@ -245,7 +245,7 @@ def test_an_organization_has_a_quota(alice_api, alice, bob, sandbox, settings):
     settings.MACHINES_PER_ORGANIZATION = 1
     make_machine(bob, "bobs", organization=alice.personal_organization)
     sentence = (
-        "Your organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again."
+        "Your organization has 1 workspace, which is the most it may have. Destroy one that nobody needs and try again."
     )
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
 
@@ -334,7 +334,7 @@ def test_what_the_machines_own_start_would_obey_is_left_out_and_told(alice_api, 
     }
     answer = alice_api.post(PATH, {**STUDIO, "envVars": variables})
     assert answer.json()["data"]["message"] == (
-        f"Left out of the environment: {name}. The machine's own start would obey them. "
+        f"Left out of the environment: {name}. They would change how it starts. "
         "Set them where your programs are started."
     )
     del variables[name]

@@ -129,7 +129,7 @@ def test_the_time_is_read_in_the_zone(alice_api, studio):
 
 def test_a_workflow_has_one_job_on_a_machine(alice, alice_api, bob_api, studio):
     assert alice_api.post(PATH, wanted(studio)).status_code == 201
-    taken = "This workflow has a cron job on this machine already. Change that one, or delete it first."
+    taken = "This workflow has a cron job on this workspace already. Change that one, or delete it first."
     assert said(bob_api.post(PATH, wanted(studio))) == (409, {"error": taken})
     other = make_machine(alice, "other")
     assert alice_api.post(PATH, wanted(other)).status_code == 201
@@ -149,7 +149,7 @@ def test_a_machine_has_so_many_jobs_and_no_more(alice_api, studio):
         make_job(studio, f"job {number}")
     assert said(alice_api.post(PATH, wanted(studio))) == (
         409,
-        {"error": "A machine may have 100 cron jobs. Delete one first."},
+        {"error": "A workspace may have 100 cron jobs. Delete one first."},
     )
 
 

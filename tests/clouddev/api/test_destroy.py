@@ -82,7 +82,7 @@ def test_who_is_an_owner_of_somebody_elses_is_told_where_they_can(alice, bob, bo
     machine = make_machine(alice, "studio")
     add_member(machine, bob, role=Member.Role.OWNER)
     sentence = (
-        "The machine of this name is alice's, and by its name only they can do this. "
+        "The workspace of this name is alice's, and by its name only they can do this. "
         f"As an owner, you can on its page: {settings.PUBLIC_URL}/workspaces/{machine.pk}/"
     )
     assert said(bob_api.post(f"/api/cloud-dev/{action}", {**STUDIO, **body})) == (404, {"error": sentence})

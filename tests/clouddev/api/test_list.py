@@ -114,7 +114,7 @@ def test_who_sees_no_page_is_warned_here(alice_api, alice, sandbox):
     told = {row["app_name"]: row["notice"] for row in alice_api.get(PATH).json()["data"]}
     assert told["shop"] is None
     assert told["studio"] == (
-        f"Nobody has used this machine for long. It will be deleted with its data on {day:%-d %B %Y}, "
+        f"Nobody has used this workspace for long. It will be deleted with its data on {day:%-d %B %Y}, "
         "unless somebody does."
     )
     status = alice_api.get("/api/cloud-dev/status", appName="studio").json()["data"]

@@ -19,9 +19,9 @@ from tests.fly.fly_assertions import at_once
 pytestmark = pytest.mark.django_db
 PATH, TRANSFER = "/api/cloud-dev/members", "/api/cloud-dev/transfer"
 NOBODY = (404, {"error": "Nobody with this GitHub login has signed in here yet. Ask them to sign in once."})
-NO_MEMBER = (404, {"error": "This person is no member of the machine."})
-LAST_OWNER = (409, {"error": "The machine needs an owner: make somebody else an owner first."})
-THEIRS = (409, {"error": "The machine counts as theirs: transfer it to somebody else first."})
+NO_MEMBER = (404, {"error": "This person is no member of the workspace."})
+LAST_OWNER = (409, {"error": "The workspace needs an owner: make somebody else an owner first."})
+THEIRS = (409, {"error": "The workspace counts as theirs: transfer it to somebody else first."})
 TRANSFERRED = (200, {"data": {"status": "transferred"}})
 Role = Member.Role
 
@@ -215,7 +215,7 @@ def test_there_is_a_most_of_members(alice_api, studio, charlie):
         Member(machine=studio, user=make_person(f"person-{number}"), linux_user="x", created_at=timezone.now())
         for number in range(48)
     )
-    assert said(add(alice_api, "charlie")) == (409, {"error": "A machine may have 50 members. Remove one first."})
+    assert said(add(alice_api, "charlie")) == (409, {"error": "A workspace may have 50 members. Remove one first."})
     assert not Offer.objects.exists()
     assert add(alice_api, "bob", role="owner").status_code == 200
 

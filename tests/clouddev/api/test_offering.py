@@ -59,7 +59,7 @@ def test_there_is_only_so_much_that_somebody_is_offered(alice_api, charlie, stud
 
 def test_a_machine_that_is_being_destroyed_is_offered_to_nobody(alice_api, alice, charlie, studio):
     destruction.destroy(machine=studio, actor=alice)
-    sentence = "The machine is being destroyed, so it can't be offered to anybody any more."
+    sentence = "The workspace is being destroyed, so it can't be offered to anybody any more."
     assert said(add(alice_api, "charlie")) == said(transfer(alice_api, "charlie")) == (409, {"error": sentence})
 
 

@@ -152,7 +152,7 @@ def test_who_has_as_many_machines_as_they_may_gets_no_other_until_there_is_room(
     waits_on(
         charlie_api,
         offer,
-        "You have 1 machine, which is the most you may have. Destroy one that you no longer need and try again; "
+        "You have 1 workspace, which is the most you may have. Destroy one that you no longer need and try again; "
         "“other” has been idle the longest.",
     )
     own.delete()
@@ -167,7 +167,8 @@ def test_an_organization_gets_no_more_than_it_may_have(charlie_api, alice, bob, 
     waits_on(
         charlie_api,
         offer,
-        "Your organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again.",
+        "Your organization has 1 workspace, which is the most it may have. Destroy one that nobody needs and try "
+        "again.",
     )
     Membership.objects.create(user=charlie, organization=alice.personal_organization, created_at=timezone.now())
     assert decide(charlie_api, offer).status_code == 200
@@ -179,7 +180,7 @@ def test_who_has_a_machine_of_this_name_gets_no_other(charlie_api, charlie, stud
     waits_on(
         charlie_api,
         make_offer(studio, charlie, Kind.TRANSFER),
-        "You have a machine called “studio” already; nobody has two of one name. Destroy yours first, or decline the "
+        "You have a workspace called “studio” already; nobody has two of one name. Destroy yours first, or decline the "
         "offer.",
     )
 
@@ -204,7 +205,7 @@ def test_a_machine_has_no_more_members_than_it_may(charlie_api, charlie, studio,
     waits_on(
         charlie_api,
         offer,
-        "This machine has 50 members, which is the most it may have. Ask alice to remove one, and accept again.",
+        "This workspace has 50 members, which is the most it may have. Ask alice to remove one, and accept again.",
     )
 
 

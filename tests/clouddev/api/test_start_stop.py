@@ -63,7 +63,7 @@ def test_to_a_stranger_there_is_no_such_machine(charlie_api, studio_at_fly, sand
 @both
 @pytest.mark.parametrize(
     ("state", "sentence"),
-    [(Machine.State.CREATING, "The machine is still being made. Please try again when it is running."),
+    [(Machine.State.CREATING, "The workspace is still being made. Please try again when it is running."),
      *STATES_OF_NO_USE],
 )  # fmt: skip
 def test_one_that_is_not_ready_is_left_alone(alice_api, alice, sandbox, path, state, sentence):
@@ -74,7 +74,7 @@ def test_one_that_is_not_ready_is_left_alone(alice_api, alice, sandbox, path, st
 
 @both
 def test_one_that_fly_no_longer_has_can_only_be_made_anew(alice_api, studio, sandbox, path):
-    gone = (409, {"error": "Fly no longer has this machine. Destroy it and create it again."})
+    gone = (409, {"error": "Fly no longer has this workspace. Destroy it and create it again."})
     assert said(alice_api.post(path, STUDIO)) == gone
     sandbox.add_fly_app(studio.fly_app_id)
     assert said(alice_api.post(path, STUDIO)) == gone
@@ -193,7 +193,7 @@ def test_a_fly_that_fails_to_start_it_is_said_to(alice_api, stopped, sandbox):
     assert not AuditEvent.objects.filter(action="machine.started").exists()
     # Whoever else uses it is told, too.
     told = alice_api.get("/api/cloud-dev/status", appName="studio").json()["data"]
-    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    sentence = "The workspace could not be started. Fly failed. Please try again in a moment."
     assert told == {"status": "stopped", "url": stopped.url, "message": sentence}
 
 
@@ -207,7 +207,7 @@ def test_a_later_wish_takes_the_place_of_an_earlier_one(alice_api, stopped, sand
 
 def test_without_room_in_the_region_that_is_said(alice_api, stopped, sandbox):
     sandbox.fly_room("iad", machines=0)
-    sentence = "Fly has no room for the machine in iad right now. Try again in a few minutes."
+    sentence = "Fly has no room for the workspace in iad right now. Try again in a few minutes."
     assert said(alice_api.post(START, STUDIO)) == (503, {"error": sentence})
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 PATH = "/api/cloud-dev/status"
 ASKS_ALL = "GET /v1/orgs/sandbox/machines"
 NOT_FOUND = (200, {"data": {"status": "not_found", "url": None}})
-BOOTING = "The machine runs; its dev server is starting…"
+BOOTING = "The workspace runs; its dev server is starting…"
 State = Machine.State
 
 
@@ -87,9 +87,9 @@ def test_while_it_is_made_or_removed_the_row_says_it_all(alice_api, alice, sandb
     [
         ("stopped", {"status": "stopped"}),
         ("suspended", {"status": "stopped"}),
-        ("starting", {"status": "starting", "message": "The machine is starting…"}),
-        ("created", {"status": "starting", "message": "The machine is starting…"}),
-        ("replacing", {"status": "starting", "message": "The machine is starting…"}),
+        ("starting", {"status": "starting", "message": "The workspace is starting…"}),
+        ("created", {"status": "starting", "message": "The workspace is starting…"}),
+        ("replacing", {"status": "starting", "message": "The workspace is starting…"}),
         ("stopping", {"status": "stopping"}),
         ("failed", {"status": "failed"}),
     ],
@@ -158,7 +158,11 @@ def test_a_machine_that_cuts_the_connection_is_starting(alice_api, studio_at_fly
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": "after", "times": 2}])
 def test_while_fly_cannot_be_asked_the_status_is_unknown(alice_api, studio_at_fly, sandbox, fault):
     sandbox.faults(target="fly", match="GET /v1/orgs/*", **fault)
-    told = {"status": "unknown", "url": studio_at_fly.url, "message": "Fly can't be asked about the machine right now."}
+    told = {
+        "status": "unknown",
+        "url": studio_at_fly.url,
+        "message": "Fly can't be asked about the workspace right now.",
+    }
     assert asked(alice_api) == (200, {"data": told})
 
 
@@ -248,7 +252,7 @@ def test_what_runs_says_when_it_is_going_to_be_stopped_for_want_of_use(alice_api
     Machine.objects.update(warned_at=timezone.now())
     day = timezone.now() + timedelta(days=3)
     told = said(alice_api.get(PATH, appName="studio"))[1]["data"]
-    sentence = f"Nobody has used this machine for long. It will be stopped on {day:%-d %B %Y}, unless somebody does."
+    sentence = f"Nobody has used this workspace for long. It will be stopped on {day:%-d %B %Y}, unless somebody does."
     assert told == {"status": told["status"], "url": studio_at_fly.url, "message": told["message"]}
     assert told["message"].endswith(sentence)
 
@@ -269,10 +273,10 @@ def test_what_is_yet_to_be_done_at_fly_is_said(alice_api, studio_at_fly, sandbox
     Machine.objects.update(wanted=wanted, wanted_at=timezone.now())
     told = said(alice_api.get(PATH, appName="studio"))[1]["data"]
     assert told["status"] == status
-    assert told.get("message", "") == ("" if fly_state == wanted else f"The machine is {status}…")
+    assert told.get("message", "") == ("" if fly_state == wanted else f"The workspace is {status}…")
 
 
-NO_WORKER = "No worker is running that could make the machine. Create it again later, or tell an operator."
+NO_WORKER = "No worker is running that could make the workspace. Create it again later, or tell an operator."
 
 
 def data_of(api):
@@ -330,16 +334,16 @@ def test_its_page_ends_it_too(alice, no_workers):
 def test_a_start_that_no_worker_sees_to_is_no_longer_said_to_be_under_way(alice_api, studio_at_fly, sandbox):
     sandbox.fly_machine(studio_at_fly.fly_machine_id, state="stopped")
     for ago, expected in (
-        (timedelta(minutes=4), ("starting", "The machine is starting…")),
+        (timedelta(minutes=4), ("starting", "The workspace is starting…")),
         (timedelta(minutes=6),
-         ("stopped", "The machine could not be started. Nothing could see to it in time. Please try again.")),
+         ("stopped", "The workspace could not be started. Nothing could see to it in time. Please try again.")),
     ):  # fmt: skip
         Machine.objects.update(wanted="started", wanted_at=timezone.now() - ago)
         told = data_of(alice_api)
         assert (told["status"], told["message"]) == expected
 
 
-LOST = "Fly no longer has this machine. Destroy it and create it again."
+LOST = "Fly no longer has this workspace. Destroy it and create it again."
 AN_HOUR_AGO = timezone.now() - timedelta(hours=1)
 
 

@@ -113,7 +113,7 @@ def test_creating_one_notes_whether_it_has_variables(alice_api, sandbox, given):
 @pytest.mark.parametrize("state", [State.UNDOING, State.DESTROYING])
 def test_what_is_left_of_it_has_to_be_gone_first(alice_api, failed, sandbox, state):
     Machine.objects.update(state=state)
-    sentence = "The machine of this name is being removed. Please try again in a minute."
+    sentence = "The workspace of this name is being removed. Please try again in a minute."
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
     assert jobs_of(failed) == 0
 
@@ -144,7 +144,7 @@ def test_quotas_hold_as_when_it_was_created(alice_api, alice, failed, sandbox, s
     settings.MACHINES_PER_PERSON = 1
     make_machine(alice, "blog")
     sentence = (
-        "You have 1 machine, which is the most you may have. Destroy one that you no longer need and try again; "
+        "You have 1 workspace, which is the most you may have. Destroy one that you no longer need and try again; "
         "“blog” has been idle the longest."
     )
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
@@ -156,13 +156,13 @@ def test_an_owner_by_role_is_told_whose_quota_is_full(bob_api, alice, bob, faile
     add_member(failed, bob, Member.Role.OWNER)
     blog = make_machine(alice, "blog")
     sentence = (
-        "alice has 1 machine, which is the most they may have. Ask them to destroy one that they no longer need and "
+        "alice has 1 workspace, which is the most they may have. Ask them to destroy one that they no longer need and "
         "try again."
     )
     assert said(bob_api.post(PATH, STUDIO)) == (409, {"error": sentence})
     Machine.objects.filter(pk=blog.pk).update(owner=bob)
     sentence = (
-        "Its organization has 1 machine, which is the most it may have. Destroy one that nobody needs and try again."
+        "Its organization has 1 workspace, which is the most it may have. Destroy one that nobody needs and try again."
     )
     assert said(bob_api.post(PATH, STUDIO)) == (409, {"error": sentence})
     require_untouched(failed)

@@ -82,7 +82,7 @@ def test_what_fly_refuses_is_undone_told_in_a_sentence_and_can_be_tried_anew(ali
     provisioning.work(machine.pk)
 
     told = look(alice_api, "status", **STUDIO)[1]["data"]
-    sentence = "Fly has no room for the machine right now, neither in iad, ewr, yyz nor ord. Try again later."
+    sentence = "Fly has no room for the workspace right now, neither in iad, ewr, yyz nor ord. Try again later."
     assert told == {"status": "error", "url": first["appUrl"], "error": sentence}
     assert look(alice_api, "list")[1]["data"][0]["fly_state"] == "error"
     assert sandbox.state()["fly"]["apps"] == {}

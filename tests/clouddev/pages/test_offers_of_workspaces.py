@@ -27,7 +27,7 @@ def decide(browser, offer, action):
     [
         ("member", "member", "lets you use it, as a member."),
         ("member", "owner", "lets you use it, as an owner who decides about it, too."),
-        ("transfer", "owner", "wants to make it yours: it then counts as your machine, and you decide about it."),
+        ("transfer", "owner", "wants to make it yours: it then counts as your workspace, and you decide about it."),
     ],
 )
 def test_who_is_offered_a_workspace_reads_by_whom_and_as_what(charlies, charlie, studio, kind, role, words):
@@ -64,7 +64,7 @@ def test_what_cannot_be_accepted_now_says_why_and_goes_on_waiting(charlies, char
     settings.MACHINES_PER_PERSON = 1
     make_machine(charlie, "other")
     offer = make_offer(studio, charlie, "transfer")
-    assert "You have 1 machine, which is the most you may have." in decide(charlies, offer, "accept")
+    assert "You have 1 workspace, which is the most you may have." in decide(charlies, offer, "accept")
     assert offers_of(charlies).startswith("studio alice wants to make it yours")
 
 

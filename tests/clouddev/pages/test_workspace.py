@@ -15,7 +15,7 @@ from tests.clouddev.pages.workspaces import LIST, has_form, page_of, press
 
 pytestmark = pytest.mark.django_db
 State = Machine.State
-FAILURE = "Fly has no room for the machine in iad and near it. Try again in some minutes."
+FAILURE = "Fly has no room for the workspace in iad and near it. Try again in some minutes."
 
 
 # --- one workspace -------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_an_owner_makes_a_member_an_owner_and_back(alices, studio, bob):
 
 
 def test_removing_somebody_says_before_and_after_what_they_still_hold(alices, bobs, studio):
-    held = "An SSH key that they have fetched opens the machine as long as it exists."
+    held = "An SSH key that they have fetched opens the workspace as long as it exists."
     assert AFTER_REMOVAL.endswith(held)
     assert AFTER_REMOVAL in text_of(alices.get(page_of(studio)))
     assert f"bob is no longer a member. {AFTER_REMOVAL}" in press(alices, studio, "members/remove")

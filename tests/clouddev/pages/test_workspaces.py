@@ -12,7 +12,7 @@ from tests.clouddev.pages.workspaces import LIST, page_of, press
 pytestmark = pytest.mark.django_db
 STATES = "/workspaces/states"
 State = Machine.State
-FAILURE = "Fly has no room for the machine in iad and near it. Try again in some minutes."
+FAILURE = "Fly has no room for the workspace in iad and near it. Try again in some minutes."
 
 
 def shown_parts(page, name):
@@ -51,10 +51,10 @@ def test_a_card_says_how_the_machine_is_at_fly_and_offers_what_can_be_done(
 
 
 def test_a_card_of_one_that_is_being_made_says_which_step(alices, alice):
-    make_machine(alice, "studio", state=State.CREATING, step="Making the machine in iad…")
+    make_machine(alice, "studio", state=State.CREATING, step="Making the workspace in iad…")
     page = alices.get(LIST)
     assert "studio Creating iad" in text_of(page)
-    assert "Making the machine in iad…" in text_of(page)
+    assert "Making the workspace in iad…" in text_of(page)
     assert [shown_parts(page, name) for name in ("can_open", "can_start", "can_stop")] == [[False]] * 3
     assert b'http-equiv="refresh"' in page.content
 
@@ -91,7 +91,7 @@ def test_one_that_failed_a_moment_ago_can_be_tried_again_by_whoever_decides(
     [
         (State.CREATING, "studio is being made already."),
         (State.READY, "studio is there."),
-        (State.UNDOING, "The machine of this name is being removed. Please try again in a minute."),
+        (State.UNDOING, "The workspace of this name is being removed. Please try again in a minute."),
     ],
 )
 def test_a_second_try_says_how_it_is(alices, alice, sandbox, state, sentence):

@@ -144,7 +144,7 @@ def test_a_stopped_machine_is_woken_first(alice, sandbox):
 def test_a_machine_that_never_answers_is_given_up_on(run, sandbox):
     sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
     end = go_on(run, NOON)
-    assert outcome(run) == ("failed", "The machine did not wake up: its dev server does not answer.")
+    assert outcome(run) == ("failed", "The workspace did not wake up: its dev server does not answer.")
     assert timedelta(minutes=5) < end - NOON < timedelta(minutes=10)
     assert starts_asked(sandbox) == []
 
@@ -155,16 +155,16 @@ def test_what_fly_says_against_waking_is_told(alice, sandbox):
     sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
     run = make_run(make_job(machine), tries=run_steps.MOST_TRIES - 1)
     go_on(run, NOON)
-    sentence = f"Fly has no room for the machine in {machine.region} right now. Try again in a few minutes."
+    sentence = f"Fly has no room for the workspace in {machine.region} right now. Try again in a few minutes."
     assert outcome(run) == ("failed", sentence)
 
 
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        (Machine.State.CREATING, "The machine is still being made. Please try again when it is running."),
-        (Machine.State.FAILED, "The machine could not be made. Create it again."),
-        (Machine.State.DESTROYING, "The machine is being destroyed. Create it again in a minute."),
+        (Machine.State.CREATING, "The workspace is still being made. Please try again when it is running."),
+        (Machine.State.FAILED, "The workspace could not be made. Create it again."),
+        (Machine.State.DESTROYING, "The workspace is being destroyed. Create it again in a minute."),
     ],
 )
 def test_a_machine_that_is_not_there_is_not_asked(run, sandbox, state, sentence):
@@ -178,7 +178,7 @@ def test_a_machine_that_is_gone_at_fly_is_not_waited_for(run, studio, sandbox):
     sandbox.remove_fly_app(studio.fly_app_id)
     sandbox.faults(target="fly", match=HEALTH, status=503, times=0)
     go_on(run, NOON)
-    assert outcome(run) == ("failed", "Fly no longer has this machine. Destroy it and create it again.")
+    assert outcome(run) == ("failed", "Fly no longer has this workspace. Destroy it and create it again.")
 
 
 # --- who may --------------------------------------------------------------------------------------
@@ -230,18 +230,18 @@ def test_a_server_without_a_key_starts_nothing(run, sandbox, settings):
 def test_an_unknown_workflow_is_told(studio, sandbox):
     run = make_run(make_job(studio, "other"))
     go_on(run, NOON)
-    assert outcome(run) == ("failed", "The machine has no workflow of this name. Add it there, or delete this job.")
+    assert outcome(run) == ("failed", "The workspace has no workflow of this name. Add it there, or delete this job.")
     assert len(starts_asked(sandbox)) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (400, "The machine answered 400."),
-        (401, "The machine did not accept our token. Destroy it and create it again if it stays so."),
-        (302, "The machine answered 302."),
-        (500, f"The machine answered 500. {MAYBE}"),
-        (502, f"The machine answered 502. {MAYBE}"),
+        (400, "The workspace answered 400."),
+        (401, "The workspace did not accept our token. Destroy it and create it again if it stays so."),
+        (302, "The workspace answered 302."),
+        (500, f"The workspace answered 500. {MAYBE}"),
+        (502, f"The workspace answered 502. {MAYBE}"),
     ],
 )
 def test_a_start_that_is_answered_is_never_sent_again(run, sandbox, status, sentence):
@@ -256,7 +256,7 @@ def test_a_start_that_is_answered_is_never_sent_again(run, sandbox, status, sent
 def test_a_start_whose_answer_was_lost_is_not_repeated(run, sandbox, drop):
     sandbox.faults(target="fly", match=START, drop=drop)
     go_on(run, NOON)
-    assert outcome(run) == ("failed", f"The connection broke while the machine was asked. {MAYBE}")
+    assert outcome(run) == ("failed", f"The connection broke while the workspace was asked. {MAYBE}")
     assert len(starts_asked(sandbox)) == 1
     assert len(started(sandbox)) == (drop == "after")
 
@@ -265,7 +265,7 @@ def test_a_start_that_is_not_answered_in_time_is_not_repeated(run, sandbox, monk
     monkeypatch.setattr(dev_server, "_SECONDS", 0.3)
     sandbox.faults(target="fly", match=START, delay=2)
     go_on(run, NOON)
-    assert outcome(run) == ("failed", f"The machine did not answer in time. {MAYBE}")
+    assert outcome(run) == ("failed", f"The workspace did not answer in time. {MAYBE}")
     assert len(starts_asked(sandbox)) == 1
 
 
@@ -275,14 +275,14 @@ def test_a_start_that_is_not_answered_in_time_is_not_repeated(run, sandbox, monk
 def test_an_answer_without_an_id_ends_the_run(run, sandbox, body):
     sandbox.faults(target="fly", match=START, status=200, body=body)
     go_on(run, NOON)
-    assert outcome(run) == ("failed", f"The machine answered without a runId. {MAYBE}")
+    assert outcome(run) == ("failed", f"The workspace answered without a runId. {MAYBE}")
     assert len(starts_asked(sandbox)) == 1
 
 
 def test_an_answer_of_many_objects_is_not_parsed(run, sandbox):
     sandbox.faults(target="fly", match=START, status=200, body=[{}] * 30_000)
     go_on(run, NOON)
-    assert outcome(run) == ("failed", f"The connection broke while the machine was asked. {MAYBE}")
+    assert outcome(run) == ("failed", f"The connection broke while the workspace was asked. {MAYBE}")
     assert len(starts_asked(sandbox)) == 1
 
 
@@ -299,5 +299,5 @@ def test_a_machine_that_refuses_connections_is_tried_again_and_given_up_on(run, 
     monkeypatch.setattr(run_steps.status, "is_healthy", lambda _machine: True)
     settings.FLY_APP_URL = "http://127.0.0.1:9/{app}"
     go_on(run, NOON)
-    assert outcome(run) == ("failed", "The machine can't be reached right now. Please try again in a moment.")
+    assert outcome(run) == ("failed", "The workspace can't be reached right now. Please try again in a moment.")
     assert (run.tries, run.sent_at) == (run_steps.MOST_TRIES, None)

@@ -47,7 +47,7 @@ def test_a_machine_that_does_not_tell_is_asked_again(running, sandbox, fault):
 def test_a_run_that_the_machine_has_forgotten_is_over(running, sandbox):
     sandbox.faults(target="fly", match=ASK, status=404, times=0)
     end = go_on(running, NOON)
-    assert outcome(running) == ("failed", "The machine no longer knows the run.")
+    assert outcome(running) == ("failed", "The workspace no longer knows the run.")
     assert end - NOON > timedelta(minutes=1)
 
 

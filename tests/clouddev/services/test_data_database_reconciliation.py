@@ -16,9 +16,9 @@ from tests.clouddev.builders import make_machine
 from tests.clouddev.data_databases import new_name
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OURS = "This server made this role and its schemas, and no machine uses them any more."
-STRANGER = "It is named as machines' databases are, but there is no record of it here: is it another server's?"
-UNDECIDED = "No machine uses this role and its schemas, but their app at Fly is not gone."
+OURS = "This server made this role and its schemas, and no workspace uses them any more."
+STRANGER = "It is named as workspaces' databases are, but there is no record of it here: is it another server's?"
+UNDECIDED = "No workspace uses this role and its schemas, but their app at Fly is not gone."
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 START_AT_FLY = "POST /v1/apps/*/machines/*/start"
 STILL_ACTIVE = {"error": "failed_precondition: machine still active, refusing to start"}
 BUSY = (
-    "The machine could not be started. It was changing its state at Fly for more than a minute. "
+    "The workspace could not be started. It was changing its state at Fly for more than a minute. "
     "Please try again in a moment."
 )
 SECOND = timedelta(seconds=1)
@@ -61,7 +61,7 @@ def jobs():
 
 
 def test_a_worker_asks_again_and_then_it_runs(refused, alice, alice_api, sandbox):
-    assert told(alice_api) == ("starting", "The machine is starting…")
+    assert told(alice_api) == ("starting", "The workspace is starting…")
     power.carry_on(refused.pk, now=timezone.now())
     assert state_at_fly(sandbox, refused) in {"starting", "started"}
     assert not Machine.objects.awaited().exists()
@@ -79,7 +79,7 @@ def test_while_fly_refuses_it_comes_back(refused, sandbox):
     ("fault", "sentence"),
     [
         ({"status": 412, "body": STILL_ACTIVE}, BUSY),
-        ({"status": 500}, "The machine could not be started. Fly failed. Please try again in a moment."),
+        ({"status": 500}, "The workspace could not be started. Fly failed. Please try again in a moment."),
     ],
 )
 def test_what_fly_does_not_do_in_time_is_given_up_and_said(refused, alice, alice_api, sandbox, fault, sentence):
@@ -102,15 +102,15 @@ def test_what_fly_does_not_do_in_time_is_given_up_and_said(refused, alice, alice
 def test_without_room_it_is_given_up_at_once(refused, alice_api, sandbox):
     sandbox.fly_room("iad", machines=0)
     power.carry_on(refused.pk, now=timezone.now())
-    sentence = "Fly has no room for the machine in iad right now. Try again in a few minutes."
-    assert told(alice_api) == ("stopped", f"The machine could not be started. {sentence}")
+    sentence = "Fly has no room for the workspace in iad right now. Try again in a few minutes."
+    assert told(alice_api) == ("stopped", f"The workspace could not be started. {sentence}")
 
 
 def test_what_was_wished_long_ago_is_not_done_any_more(refused, alice_api, sandbox):
     sandbox.clear_requests()
     power.carry_on(refused.pk, now=refused.wanted_at + 301 * SECOND)
     assert sandbox.requests("fly") == []
-    sentence = "The machine could not be started. Nothing could see to it in time. Please try again."
+    sentence = "The workspace could not be started. Nothing could see to it in time. Please try again."
     assert told(alice_api) == ("stopped", sentence)
 
 
@@ -123,7 +123,9 @@ def test_asking_again_takes_the_complaint_back(refused, alice, alice_api, sandbo
 def test_a_machine_that_is_gone_at_fly_is_said_to_be(refused, sandbox):
     sandbox.fly_machine(refused.fly_machine_id, state="destroyed")
     power.carry_on(refused.pk, now=timezone.now())
-    assert Machine.objects.get().error.startswith("The machine could not be started. Fly no longer has this machine.")
+    assert Machine.objects.get().error.startswith(
+        "The workspace could not be started. Fly no longer has this workspace."
+    )
 
 
 def test_a_wish_that_was_replaced_is_not_gone_on_with(refused, alice, sandbox):
@@ -181,7 +183,7 @@ def test_a_promise_that_a_later_wish_has_replaced_does_not_come_back(promised, a
     sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500)
     assert alice_api.post("/api/cloud-dev/start", STUDIO).status_code == 502
     assert not Machine.objects.awaited().exists()
-    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    sentence = "The workspace could not be started. Fly failed. Please try again in a moment."
     assert told(alice_api)[1] == sentence
 
 
@@ -189,7 +191,7 @@ def test_a_promise_that_can_not_be_kept_ends_with_its_sentence(promised, alice_a
     sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500, times=2)
     assert alice_api.post("/api/cloud-dev/start", STUDIO).status_code == 502
     power.carry_on(promised.pk, now=promised.wanted_at + 91 * SECOND)
-    sentence = "The machine could not be started. Fly failed. Please try again in a moment."
+    sentence = "The workspace could not be started. Fly failed. Please try again in a moment."
     assert Machine.objects.get().error == sentence
     assert not Machine.objects.awaited().exists()
 
@@ -314,7 +316,7 @@ def test_an_earlier_wish_that_fails_takes_nothing_from_a_later_one_of_the_same(s
         desired_state.record(machine=studio, wanted=Machine.Wanted.STARTED, actor=alice, now=now + number * SECOND)
         for number in range(2)
     )
-    desired_state.give_up(first, "The machine could not be started.")
+    desired_state.give_up(first, "The workspace could not be started.")
     studio.refresh_from_db()
     assert (studio.wanted_at, studio.error) == (second.at, "")
 
@@ -325,6 +327,6 @@ def test_of_two_wishes_of_one_moment_the_one_that_was_replaced_does_not_count_as
         desired_state.record(machine=studio, wanted=wanted, actor=alice, now=now)
         for wanted in (Machine.Wanted.STARTED, Machine.Wanted.STOPPED)
     )
-    desired_state.give_up(start, "The machine could not be started.")
+    desired_state.give_up(start, "The workspace could not be started.")
     studio.refresh_from_db()
     assert (studio.wanted, studio.wanted_at, studio.error) == (stop.wanted, now, "")

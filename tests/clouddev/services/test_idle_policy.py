@@ -220,7 +220,7 @@ def test_its_members_are_warned_once(alice, unused, now):
 def test_the_warning_says_what_happens_and_when():
     day = datetime(2030, 5, 6, tzinfo=UTC)
     assert idle_policy.Notice(on=day, action="delete").sentence == (
-        "Nobody has used this machine for long. It will be deleted with its data on 6 May 2030, unless somebody does."
+        "Nobody has used this workspace for long. It will be deleted with its data on 6 May 2030, unless somebody does."
     )
     assert "stopped on 6 May 2030" in idle_policy.Notice(on=day, action="stop").sentence
 
@@ -229,7 +229,7 @@ def test_the_warning_says_what_happens_and_when():
 def test_the_warning_is_on_the_pages_of_the_machine(alice, unused, now, client, page):
     set_policy(alice, warn_after_days=30, days_to_react=7, then="delete")
     client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
-    sentence = "Nobody has used this machine for long. It will be deleted with its data on"
+    sentence = "Nobody has used this workspace for long. It will be deleted with its data on"
     assert sentence not in client.get(page.format(unused.pk)).content.decode()
     idle_policy.look(now=now)
     assert sentence in client.get(page.format(unused.pk)).content.decode()

@@ -18,7 +18,7 @@ from tests.fly.fly_assertions import apps_at_fly, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = Machine.State
-NO_ROOM = "Fly has no room for the machine right now, neither in iad, ewr, yyz nor ord. Try again later."
+NO_ROOM = "Fly has no room for the workspace right now, neither in iad, ewr, yyz nor ord. Try again later."
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +190,7 @@ def test_a_token_that_fly_refuses_undoes_it_all(workshop, alice):
 def test_a_machine_that_does_not_come_up_is_undone(workshop, alice):
     workshop.sandbox.fly_settings(failing_launches=1)
     workshop.make(alice)
-    assert workshop.require_failed(alice) == "The machine did not start at Fly. Create it again."
+    assert workshop.require_failed(alice) == "The workspace did not start at Fly. Create it again."
     workshop.require_whole(workshop.make(alice))
 
 
@@ -253,7 +253,9 @@ def test_a_volume_that_a_machine_was_on_is_never_deleted_for_want_of_room(worksh
 
     deleted = [entry["path"] for entry in workshop.sandbox.requests("fly") if entry["method"] == "DELETE"]
     assert not any(volume in path for path in deleted)
-    assert workshop.require_failed(alice) == ("Fly has no room for the machine right now, not in iad. Try again later.")
+    assert workshop.require_failed(alice) == (
+        "Fly has no room for the workspace right now, not in iad. Try again later."
+    )
 
 
 def test_one_that_was_taken_away_while_it_was_made_is_made_again_on_its_volume(workshop, alice):
@@ -317,6 +319,6 @@ def test_the_steps_are_told_while_it_is_made(workshop, alice, sandbox):
     assert seen >= {
         "Setting up the app…",
         "Setting the secrets…",
-        "Making the machine in iad…",
-        "Starting the machine…",
+        "Making the workspace in iad…",
+        "Starting the workspace…",
     }

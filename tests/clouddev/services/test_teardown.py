@@ -41,7 +41,7 @@ def test_a_removal_that_keeps_failing_is_tried_less_and_less_often(workshop, ali
     assert pauses == pytest.approx([30, 60, 120, 240, 480, 600, 600], abs=5)
     assert not Machine.objects.free().exists()
     status = workshop.status(alice)
-    assert (status.status, status.message) == ("destroying", "Removing the machine and its volume…")
+    assert (status.status, status.message) == ("destroying", "Removing the workspace and its volume…")
 
     sandbox.clear_faults()
     workshop.let_go()

@@ -55,7 +55,7 @@ def test_a_machine_is_destroyed_by_a_dialog_in_which_its_name_is_typed(server, o
     page.goto(f"{server.url}{MACHINES}{keys['studio']}/change/")
     page.get_by_role("link", name="Destroy").first.click()
     dialog = page.locator("#dialog")
-    expect(dialog.get_by_role("heading")).to_contain_text("Destroy the machine studio of alice")
+    expect(dialog.get_by_role("heading")).to_contain_text("Destroy the workspace studio of alice")
     fits(page)
     operator.shoot("operators-1-destroy")
     dialog.get_by_label("Type “studio”").fill("blog")
@@ -77,7 +77,7 @@ def test_selected_machines_are_destroyed_by_a_page_that_names_them(server, opera
     page.locator("select[name=action]").select_option("destroy_selected")
     page.get_by_role("button", name="Run").click()
     dialog = page.locator("#dialog")
-    expect(dialog.get_by_role("listitem")).to_contain_text(["the machine", "the machine"])
+    expect(dialog.get_by_role("listitem")).to_contain_text(["the workspace", "the workspace"])
     fits(page)
     operator.shoot("operators-3-destroy-selected")
     dialog.get_by_label("Type “destroy 2”").fill("destroy 2")
@@ -89,7 +89,7 @@ def test_selected_machines_are_destroyed_by_a_page_that_names_them(server, opera
 def test_transferring_and_suspending_ask_in_a_dialog_that_cancels(server, operator, keys):
     page = operator.page
     for path, button, question in (
-        (f"{MACHINES}{keys['studio']}/change/", "Transfer", "Transfer the machine studio of alice"),
+        (f"{MACHINES}{keys['studio']}/change/", "Transfer", "Transfer the workspace studio of alice"),
         (f"{PEOPLE}{keys['alice']}/change/", "Suspend", "Suspend Alice (alice, alice@example.com)?"),
     ):
         page.set_viewport_size({"width": 1100, "height": 800})
