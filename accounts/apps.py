@@ -26,14 +26,14 @@ class AccountsConfig(AppConfig):
 
 
 def _give_organization(*, user: "User", **_kwargs: object) -> None:
-    """Everybody has an organization from their first sign-in, operators who sign in with a password too."""
+    """Give everybody an organization at their first sign-in, also operators who sign in with a password."""
     from accounts.services import users  # noqa: PLC0415 - needs the app registry
 
     users.ensure_personal_organization(user=user)
 
 
 def _end_access(*, instance: "User", **_kwargs: object) -> None:
-    """Whoever deletes a person's row, by a shell too, ends what outlives it: sessions, tokens that machines take."""
+    """End what would outlive a person's row when it is deleted, even from a shell: sessions and machines' tokens."""
     from accounts.services import access_ended  # noqa: PLC0415 - needs the app registry
 
     access_ended.end(user=instance, why=access_ended.Why.DELETED, by=None, now=timezone.now())

@@ -27,7 +27,7 @@ from core.queues import CRON, MACHINES, SHORT
 
 @app.task(name=queue.WORK, queue=MACHINES, pass_context=True)
 def work(context: JobContext, machine_id: str) -> None:
-    """Make, undo or destroy a machine, unless somebody else does, or others' turn comes first."""
+    """Make, undo or destroy a machine, unless another worker does already, or it is somebody else's turn."""
     machine = uuid.UUID(machine_id)
     if queue.has_turn(job_id=context.job.id or 0, machine_id=machine):
         provisioning.work(machine)
@@ -36,7 +36,7 @@ def work(context: JobContext, machine_id: str) -> None:
 @app.periodic(cron="* * * * * */10")
 @app.task(name="clouddev.sweep", queue=SHORT, queueing_lock="clouddev.sweep")
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
-    """Find machines that nobody is at."""
+    """Give machines to a worker that none is working on."""
     provisioning.sweep()
     desired_state.sweep(now=timezone.now())
 
@@ -58,7 +58,7 @@ def reconcile(timestamp: int) -> None:  # noqa: ARG001 - the same
 def carry_on_cron_run(
     context: JobContext, run_id: str, organization_id: str = "", person_id: str = "", machine_id: str = ""
 ) -> None:
-    """Take the next step of a cron job's run, unless somebody else does, or others' turn comes first."""
+    """Take the next step of a cron job's run, unless another worker does already, or it is somebody else's turn."""
     run, job_id = uuid.UUID(run_id), context.job.id or 0
     if cron.queue.has_turn(
         job_id=job_id, run_id=run, organization_id=organization_id, person_id=person_id, machine_id=machine_id
@@ -69,7 +69,7 @@ def carry_on_cron_run(
 @app.periodic(cron="* * * * * */10")
 @app.task(name="clouddev.tick", queue=SHORT, queueing_lock="clouddev.tick")
 def tick(timestamp: int) -> None:  # noqa: ARG001 - the same
-    """Start cron jobs that are due, and go on with runs that nobody is at."""
+    """Start cron jobs that are due, and continue runs that no worker is working on."""
     cron.tick(now=timezone.now())
     cron.sweep(now=timezone.now())
 

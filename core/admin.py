@@ -187,5 +187,5 @@ class JobAdmin(OperatorAdmin):
         label={"todo": "info", "doing": "primary", "succeeded": "success", "failed": "danger"},
     )
     def badge(self, job: ProcrastinateJob) -> str:
-        """As procrastinate has it."""
+        """The job's status in procrastinate's words."""
         return str(job.status)

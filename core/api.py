@@ -256,7 +256,7 @@ def as_application_error(exc: Exception) -> ApplicationError:
 
 
 def logged_error(exc: Exception) -> ApplicationError:
-    """The same, with what is behind it in the log when it is our trouble (5xx)."""
+    """Give the error to answer with, and log its cause when the fault is ours (5xx)."""
     error = as_application_error(exc)
     if error.status >= ApplicationError.status:
         logger.warning("answering %s", error.status, exc_info=exc)

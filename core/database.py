@@ -65,7 +65,7 @@ def outlast_restarts(work: Callable[[], Result], *, seconds: float = 60.0) -> Re
 
 
 def drop_dead_connection() -> None:
-    """Let go of the thread's kept connection when the other end has closed it, so that the next query opens another.
+    """Drop the thread's kept connection when the other end has closed it, so that the next query opens another.
 
     Costs no query: PostgreSQL says nothing to those who ask nothing, so what can be read now is the end (or a change
     of its settings, for which a new connection is as good).
@@ -79,7 +79,7 @@ def drop_dead_connection() -> None:
 
 
 def require_live_connections() -> None:
-    """The same by a query to each of them, which finds the other end gone without a word, too."""
+    """Do the same by a query on each connection, which also notices an end that vanished without closing."""
     for database in connections.all(initialized_only=True):
         if database.connection is not None and not database.in_atomic_block and not database.is_usable():
             database.close()

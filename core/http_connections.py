@@ -94,7 +94,7 @@ class _TimedConnection(HTTPConnection):
 
 
 class _TimedTLSConnection(_TimedConnection, HTTPSConnection):
-    """The same with TLS."""
+    """An HTTPS connection with the same time limits."""
 
 
 def connect(host: str, port: int, *, seconds: float, options: Sequence[tuple[int, int, int | bytes]]) -> socket.socket:

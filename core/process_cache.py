@@ -59,7 +59,7 @@ class _Store:
             self.drop(next(iter(self.kept)))
 
     def drop(self, key: str) -> bool:
-        """Let go of it; whether it was there."""
+        """Delete the value; gives whether it was there."""
         found = self.kept.pop(key, None)
         if found is not None:
             self.size -= found.size
@@ -112,13 +112,13 @@ class ProcessCache(BaseCache):
         return found is not None
 
     def delete(self, key: Any, version: Any = None) -> bool:
-        """Let go of it; whether it was there."""
+        """Delete the value; gives whether it was there."""
         key = self.make_and_validate_key(key, version=version)
         with _STORE.lock:
             return _STORE.drop(key)
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Delete all values."""
         with _STORE.lock:
             _STORE.kept.clear()
             _STORE.size = 0

@@ -64,7 +64,7 @@ def under_way(*, queue: str, before: int) -> QuerySet[ProcrastinateJob]:
 def defer(
     task: str, *, queue: str, lock: str, after: timedelta = timedelta(0), priority: int = 0, **ids: uuid.UUID
 ) -> None:
-    """Have a worker carry out the task of this name, after a while, with the ids as its arguments.
+    """Queue the task of this name for a worker, to start after a while, with the ids as its arguments.
 
     Does nothing while a job with the same `lock` waits. Jobs with a higher priority come first. Inside a transaction
     the job appears with its commit.

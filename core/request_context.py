@@ -71,7 +71,7 @@ def begin_request(request: HttpRequest) -> str:
 
 
 def end_request() -> None:
-    """Let what the thread does next share no deadline with this request; for the logs id and address stay."""
+    """Free what the thread does next from this request's deadline; id and address stay, for the logs."""
     _deadlines.set(None)
 
 

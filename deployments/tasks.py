@@ -11,7 +11,7 @@ from deployments.services import building, machine_states, queue
 
 @app.task(name=queue.RUN_BUILD, queue=BUILDS)
 def run_build(build_id: str) -> None:
-    """Carry a build out, unless somebody else does."""
+    """Carry a build out, unless another worker does already."""
     building.run_build(uuid.UUID(build_id))
 
 
@@ -24,7 +24,7 @@ def recheck(build_id: str) -> None:
 @app.periodic(cron="* * * * * */10")
 @app.task(name="deployments.sweep", queue=SHORT, queueing_lock="deployments.sweep")
 def sweep(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
-    """Find builds that nobody is at."""
+    """Give builds to a worker that none is working on."""
     building.sweep()
 
 

@@ -118,7 +118,7 @@ def _is_of_the_start(name: str) -> bool:
 
 
 def split(variables: Mapping[str, str], *, build_prefixes: Collection[str]) -> Environment:
-    """Who is to get which. Raises InvalidEnvironment for a build-time value that no .env file can hold."""
+    """Divide the variables into secrets and build-time values. Raises InvalidEnvironment for what no .env can hold."""
     secrets = {name: value for name, value in variables.items() if name not in _SET_FOR_THE_APP}
     prefixes = tuple(build_prefixes)
     build_time = {name: value for name, value in secrets.items() if prefixes and name.startswith(prefixes)}

@@ -99,7 +99,7 @@ def looks_like_ours(fly_name: str) -> bool:
 
 
 def _alphabets(label: str) -> set[str]:
-    """Those of the alphabets that look alike which the label has letters of."""
+    """Give the look-alike alphabets that the label has letters of."""
     if label.isascii():
         return set()
     words = (unicodedata.name(letter, "").partition(" ")[0] for letter in label if letter.isalpha())

@@ -28,7 +28,7 @@ class AttentionFilter(ChoiceFilter):
 
 @admin.register(Connection)
 class ConnectionAdmin(OperatorAdmin):
-    """Whose connected accounts there are, and which of them need attention."""
+    """Connected accounts, their owners, and which of them need attention."""
 
     empty_list_text: ClassVar[str] = "No connection matches. People connect accounts with their tools."
     list_display = ("connection_id", "integration_id", "owner", "health", "created_at", "confirmed_at")

@@ -1,4 +1,4 @@
-"""Whose connections are whose: Nango can read everything, so this is decided here."""
+"""Who owns which connection: Nango can read everything, so this is decided here."""
 
 import uuid
 from dataclasses import dataclass

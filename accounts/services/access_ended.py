@@ -28,7 +28,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Whose access has ended, and by whom; nobody is this server."""
+    """Whose access has ended, why, and by whom; `by` is None when this server ends it."""
 
     user: User
     why: Why
@@ -89,7 +89,7 @@ def _logins(ended: Ended) -> int:
 
 @part("access tokens")
 def _tokens(ended: Ended) -> int:
-    """Those of somebody who is suspended are refused as long as they are, and work again when they are restored."""
+    """Revoke them, but not those of a suspended person: they are refused while it lasts, and work again afterwards."""
     if ended.why == Why.SUSPENDED:
         return 0
     return AccessToken.objects.of(ended.user).filter(revoked_at=None).update(revoked_at=ended.now)

@@ -206,7 +206,7 @@ def _collect(reference: CLILogin, secret: str, now: datetime) -> LoginStatus:
 
 
 def _tell_denial(login_id: uuid.UUID, now: datetime) -> LoginStatus:
-    """One poll hears "denied", every later one "expired": there are tools that forget a code on "expired" alone."""
+    """Answer "denied" to one poll and "expired" to every later one: some tools forget a code on "expired" alone."""
     first = CLILogin.objects.filter(pk=login_id, denial_told_at=None).update(denial_told_at=now)
     return LoginStatus("denied" if first else "expired")
 

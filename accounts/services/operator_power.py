@@ -45,7 +45,7 @@ def hold(*, by: User, over: User) -> User:
 
 
 def require_power_now(*, by: User, over: Iterable[uuid.UUID]) -> None:
-    """The same of the operator as `hold` finds them: what the caller's transaction does is theirs to do."""
+    """Raise SuperusersOnly as `require_power` does, of the operator's row that `hold` locks for this transaction."""
     require_power(by=hold(by=by, over=by), over=over)
 
 

@@ -1,4 +1,4 @@
-"""Clearing what is over."""
+"""Deleting what has expired: logins, tokens, sessions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

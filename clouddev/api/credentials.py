@@ -1,4 +1,4 @@
-"""The cloud dev API, about what opens a machine: its SSH key, the tokens it verifies, and those that were revoked."""
+"""The cloud dev API, about what opens a workspace: its SSH key, the tokens it verifies, and those that were revoked."""
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -60,7 +60,7 @@ class MCPTokenView(Endpoint):
         errors=[404, 409],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Sign a dev-UI token in the name of the caller's user on the machine; for members."""
+        """Sign a dev-UI token in the name of the caller's user on the workspace; for members."""
         caller = caller_of(request)
         machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
         return success({"token": tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())})
@@ -82,7 +82,7 @@ class WebhookTokenView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Sign a token for whoever calls the machine's webhooks, for 30 days unless said otherwise; for members."""
+        """Sign a token for whoever calls the workspace's webhooks, for 30 days unless said otherwise; for members."""
         caller = caller_of(request)
         asked = validated(serializers.AskWebhookTokenSerializer, json_body(request))
         issued = tokens.issue_webhook_token(

@@ -1,4 +1,4 @@
-"""The cron API: workflows that start on machines at set times."""
+"""The cron API: workflows that start on workspaces at set times."""
 
 import uuid
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class JobsView(Endpoint):
         errors=[404],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Tell the cron jobs of a machine, by the names of their workflows."""
+        """Tell the cron jobs of a workspace, by the names of their workflows."""
         asked = query(request)
         fly_name = required(asked, "flyAppName", at_most=serializers.LONGEST_FLY_NAME)
         workflow = required(asked, "workflowName", at_most=LONGEST_NAME) if "workflowName" in asked else ""
@@ -51,7 +51,7 @@ class JobsView(Endpoint):
         status=_CREATED,
     )
     def post(self, request: Request) -> HttpResponse:
-        """Have a workflow started on a machine at set times, in the caller's name; one job for each workflow."""
+        """Have a workflow started on a workspace at set times, in the caller's name; one job for each workflow."""
         asked = validated(serializers.CreateCronJobSerializer, json_body(request))
         job = jobs.create_job(
             caller=caller_of(request),
@@ -98,7 +98,7 @@ class JobView(Endpoint):
         errors=[404],
     )
     def delete(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
-        """Delete a job and what is known of its runs. What runs on the machine goes on."""
+        """Delete a job and what is known of its runs. What runs on the workspace goes on."""
         jobs.delete_job(caller=caller_of(request), job_id=job_id)
         return success({"deleted": True})
 

@@ -118,7 +118,7 @@ class DeletedCronJobSerializer(serializers.Serializer[Any]):
 
 
 class CronRunSerializer(serializers.Serializer[Any]):
-    """A run. `dueAt` is the schedule's time; `runId` its name on the machine, once it has one."""
+    """A run. `dueAt` is the schedule's time; `runId` its name on the workspace, once it has one."""
 
     id = serializers.CharField()
     status = serializers.ChoiceField(CronRun.State.values)

@@ -1,4 +1,4 @@
-"""The cloud dev API, about machines: make, list, watch, start, stop and destroy them."""
+"""The cloud dev API, about workspaces: make, list, watch, start, stop and destroy them."""
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -26,7 +26,7 @@ class CreateView(Endpoint):
         errors=[409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Begin to make a machine, unless the caller has one of this name, and tell its address and key at once.
+        """Begin to make a workspace, unless the caller has one of this name, and tell its address and key at once.
 
         Where somebody else's of this name is shared with the caller, that one is told, unless `own` is true.
         """
@@ -58,9 +58,9 @@ class TryAgainView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Begin anew to make a machine that has failed, with the variables it was created with; for its owners.
+        """Make a workspace again that has failed, with the variables it was created with; for its owners.
 
-        They are kept for an hour after the failure. The machine has another address and another key then.
+        They are kept for an hour after the failure. The workspace has another address and another key then.
         """
         caller = caller_of(request)
         asked = validated(serializers.MachineNameSerializer, json_body(request))
@@ -74,7 +74,7 @@ class ListView(Endpoint):
 
     @documented(summary="List workspaces", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
-        """Tell the machines that the caller may use, newest first."""
+        """Tell the workspaces that the caller may use, newest first."""
         return success([_listed(listed) for listed in queries.list_rows(person=caller_of(request))])
 
 
@@ -88,7 +88,7 @@ class StatusView(Endpoint):
         parameters=[APP_NAME],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Tell how a machine is; one that isn't there, or that the caller may not use, is `not_found`."""
+        """Tell how a workspace is; one that isn't there, or that the caller may not use, is `not_found`."""
         found = status.status_of(person=caller_of(request), app_name=app_name_of(query(request)))
         answer = {"status": found.status, "url": found.url}
         if found.message:
@@ -109,7 +109,7 @@ class StartView(Endpoint):
         errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Start a machine that is stopped: at once, or as soon as Fly can, which is within a minute or so.
+        """Start a workspace that is stopped: at once, or as soon as Fly can, which is within a minute or so.
 
         Should Fly not be able to, `status` says why.
         """
@@ -131,7 +131,7 @@ class StopView(Endpoint):
         errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Stop a machine that runs, at once or as soon as Fly can; its volume stays as it is.
+        """Stop a workspace that runs, at once or as soon as Fly can; its volume stays as it is.
 
         Should Fly not be able to, `status` says why.
         """
@@ -153,9 +153,9 @@ class DestroyView(Endpoint):
         errors=[404],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Have a machine removed with its volume and its database; for its owner.
+        """Remove a workspace with its volume and its database; for its owner.
 
-        By its name, only the caller's very own machine is destroyed, so that asking twice meets no other of this
+        By its name, only the caller's very own workspace is destroyed, so that asking twice meets no other of this
         name. Who is an owner of somebody else's by role destroys it on the workspace's page.
         """
         caller = caller_of(request)
@@ -176,7 +176,7 @@ class KeepAliveView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Have a machine neither stopped nor deleted for want of use, for up to 30 days; for its owners."""
+        """Keep an unused workspace from being stopped or deleted, for up to 30 days; for its owners."""
         caller = caller_of(request)
         asked = validated(serializers.KeepAliveSerializer, json_body(request))
         machine = machine_of_owner(person=caller, app_name=asked["appName"])

@@ -1,4 +1,4 @@
-"""The cloud dev API, about who may use a machine and whose it is."""
+"""The cloud dev API, about who may use a workspace and whose it is."""
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -26,7 +26,7 @@ class MembersView(Endpoint):
         errors=[404],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Tell who may use a machine, owners first; for members."""
+        """Tell who may use a workspace, owners first; for members."""
         machine = machine_of_member(person=caller_of(request), app_name=app_name_of(query(request)))
         return success([_member(member) for member in members.list_members(machine=machine)])
 
@@ -38,7 +38,7 @@ class MembersView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Offer somebody who has signed in here to use a machine, or change a member's role; for its owners.
+        """Offer somebody who has signed in here to use a workspace, or change a member's role; for its owners.
 
         Nobody is a member before they have accepted (`offers`). Until then the answer says `waiting`, and tells
         nothing of the person but their login.
@@ -65,9 +65,9 @@ class MembersView(Endpoint):
         errors=[404, 409],
     )
     def delete(self, request: Request) -> HttpResponse:
-        """Take a person's access away, or the offer of it; for the machine's owners, and for those who want to leave.
+        """Take a person's access away, or the offer of it; for the workspace's owners, and for those who want to leave.
 
-        Machines verify tokens by themselves: one that asks which were revoked refuses theirs within a minute.
+        Workspaces verify tokens by themselves: one that asks which were revoked refuses theirs within a minute.
         """
         caller = caller_of(request)
         asked = validated(serializers.PersonOfMachineSerializer, json_body(request) or query(request))
@@ -89,9 +89,9 @@ class TransferView(Endpoint):
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Offer a machine to somebody else; for its owner, who stays a member. It is theirs once they accept.
+        """Offer a workspace to somebody else; for its owner, who stays a member. It is theirs once they accept.
 
-        By its name, only the caller's very own machine is transferred. Who is an owner of somebody else's by role
+        By its name, only the caller's very own workspace is transferred. Who is an owner of somebody else's by role
         transfers it on the workspace's page.
         """
         caller = caller_of(request)

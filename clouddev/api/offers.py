@@ -1,4 +1,4 @@
-"""The cloud dev API, about machines that are offered to somebody who has not accepted yet."""
+"""The cloud dev API, about workspaces that are offered to somebody who has not accepted yet."""
 
 import uuid
 
@@ -20,7 +20,7 @@ class OffersView(Endpoint):
 
     @documented(summary="List what is offered to the caller", data=serializers.OfferSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
-        """Tell which machines others offer to the caller, newest first."""
+        """Tell which workspaces others offer to the caller, newest first."""
         return success([_offer(offer) for offer in offers.received(person=caller_of(request), now=timezone.now())])
 
 
@@ -29,7 +29,7 @@ class MadeOffersView(Endpoint):
 
     @documented(summary="List what waits for others", data=serializers.OfferSerializer(many=True), tag=TAG)
     def get(self, request: Request) -> HttpResponse:
-        """Tell which offers of machines that the caller decides about wait for somebody to accept, newest first."""
+        """Tell which offers of workspaces that the caller decides about wait for somebody to accept, newest first."""
         return success([_offer(offer) for offer in offers.of_deciders(person=caller_of(request), now=timezone.now())])
 
 
@@ -64,7 +64,7 @@ class WithdrawView(Endpoint):
         summary="Withdraw an offer", data=serializers.WithdrawnOfferSerializer(), tag=TAG, request=None, errors=[404]
     )
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
-        """Take back an offer of a machine that the caller decides about."""
+        """Take back an offer of a workspace that the caller decides about."""
         offers.withdraw(offer_id=offer_id, actor=caller_of(request), now=timezone.now())
         return success({"status": "withdrawn"})
 

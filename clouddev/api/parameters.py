@@ -1,4 +1,4 @@
-"""What the endpoints about machines read from a request."""
+"""What the endpoints about workspaces read from a request."""
 
 from collections.abc import Mapping
 
@@ -12,5 +12,5 @@ APP_NAME = OpenApiParameter("appName", str, required=True, description="A worksp
 
 
 def app_name_of(parameters: Mapping[str, str]) -> str:
-    """What the query calls the machine. Raises Malformed for what none can be called."""
+    """What the query calls the workspace. Raises Malformed for what none can be called."""
     return labeled(required(parameters, "appName"))

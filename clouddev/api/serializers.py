@@ -13,13 +13,13 @@ _LONGEST_LOGIN = 100
 
 
 class MachineNameSerializer(serializers.Serializer[Any]):
-    """Which machine, by the name that its owner gave it."""
+    """Which workspace, by the name that its owner gave it."""
 
     appName = AppNameField()  # noqa: N815 - the contract's name
 
 
 class CreateMachineSerializer(MachineNameSerializer):
-    """The machine that is wanted."""
+    """The workspace that is wanted."""
 
     own = serializers.BooleanField(
         default=False,
@@ -39,7 +39,7 @@ class CreateMachineSerializer(MachineNameSerializer):
 
 
 class CreatedMachineSerializer(serializers.Serializer[Any]):
-    """A machine that is being made; the key and the address are its own from the beginning."""
+    """A workspace that is being made; the key and the address are its own from the beginning."""
 
     appUrl = serializers.CharField()  # noqa: N815 - the contract's name
     flyAppName = serializers.CharField()  # noqa: N815 - the contract's name
@@ -50,7 +50,7 @@ class CreatedMachineSerializer(serializers.Serializer[Any]):
 
 
 class TriedAgainSerializer(serializers.Serializer[Any]):
-    """The machine is being made, or is there already; its key is told by `ssh-key`."""
+    """The workspace is being made, or is there already; its key is told by `ssh-key`."""
 
     status = serializers.ChoiceField(["creating"])
     begun = serializers.BooleanField(help_text="False when it is being made already, or is there.")
@@ -59,7 +59,7 @@ class TriedAgainSerializer(serializers.Serializer[Any]):
 
 
 class ListedMachineSerializer(serializers.Serializer[Any]):
-    """A machine that the caller may use."""
+    """A workspace that the caller may use."""
 
     app_name = serializers.CharField()
     fly_app_name = serializers.CharField()
@@ -81,7 +81,7 @@ class ListedMachineSerializer(serializers.Serializer[Any]):
 
 
 class MachineStatusSerializer(serializers.Serializer[Any]):
-    """How a machine is; `message` and `error` are left out where there is nothing to say."""
+    """How a workspace is; `message` and `error` are left out where there is nothing to say."""
 
     status = serializers.CharField(
         help_text="`not_found`, `creating`, `starting`, `running`, `stopping`, `stopped`, `error`, `destroying`, "
@@ -97,20 +97,20 @@ class MachineStatusSerializer(serializers.Serializer[Any]):
 
 
 class StartedMachineSerializer(serializers.Serializer[Any]):
-    """The machine starts, is going to as soon as Fly can, or runs already."""
+    """The workspace starts, is going to as soon as Fly can, or runs already."""
 
     status = serializers.ChoiceField(["starting"])
     started = serializers.IntegerField(help_text="How many workspaces start; 0 when it runs already.")
 
 
 class StoppedMachineSerializer(serializers.Serializer[Any]):
-    """The machine stops, is going to as soon as Fly can, or has stopped already."""
+    """The workspace stops, is going to as soon as Fly can, or has stopped already."""
 
     status = serializers.ChoiceField(["stopped"])
 
 
 class DestroyedMachineSerializer(serializers.Serializer[Any]):
-    """The machine, its volume and its database are removed in the background, whatever happens."""
+    """The workspace, its volume and its database are removed in the background, whatever happens."""
 
     status = serializers.ChoiceField(["destroyed"])
 
@@ -133,38 +133,38 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class AskWebhookTokenSerializer(MachineNameSerializer):
-    """For which machine a token is wanted, and for how long."""
+    """For which workspace a token is wanted, and for how long."""
 
     expiresIn = serializers.ChoiceField(list(LIFETIMES), required=False)  # noqa: N815 - the contract's name
 
 
 class WebhookTokenSerializer(serializers.Serializer[Any]):
-    """A token for whoever calls the machine's webhooks."""
+    """A token for whoever calls the workspace's webhooks."""
 
     token = serializers.CharField()
     expiresAt = serializers.DateTimeField()  # noqa: N815 - the contract's name
 
 
 class RevokedTokensSerializer(serializers.Serializer[Any]):
-    """The tokens of a machine that were revoked and haven't expired."""
+    """The tokens of a workspace that were revoked and haven't expired."""
 
     jtis = serializers.ListField(child=serializers.UUIDField(), help_text="The tokens' claims `jti`.")
 
 
 class PersonOfMachineSerializer(MachineNameSerializer):
-    """A machine and a person."""
+    """A workspace and a person."""
 
     login = TextField(max_length=_LONGEST_LOGIN, help_text="A GitHub login.")
 
 
 class AddMemberSerializer(PersonOfMachineSerializer):
-    """Who shall use a machine, and as what."""
+    """Who shall use a workspace, and as what."""
 
     role = serializers.ChoiceField(Member.Role.values, required=False)
 
 
 class MemberSerializer(serializers.Serializer[Any]):
-    """Somebody who may use a machine."""
+    """Somebody who may use a workspace."""
 
     login = serializers.CharField()
     name = serializers.CharField()
@@ -193,7 +193,7 @@ class AddedMemberSerializer(MemberSerializer, WaitingSerializer):
 
 
 class OfferSerializer(serializers.Serializer[Any]):
-    """A machine that somebody is to use, or to own, as soon as they accept."""
+    """A workspace that somebody is to use, or to own, as soon as they accept."""
 
     id = serializers.UUIDField()
     appName = serializers.CharField()  # noqa: N815 - the contract's name
@@ -208,7 +208,7 @@ class OfferSerializer(serializers.Serializer[Any]):
 
 
 class AcceptedOfferSerializer(serializers.Serializer[Any]):
-    """The caller may use the machine from now on, or it is theirs."""
+    """The caller may use the workspace from now on, or it is theirs."""
 
     status = serializers.ChoiceField(["accepted"])
     appName = serializers.CharField()  # noqa: N815 - the contract's name
@@ -235,18 +235,18 @@ class RemovedMemberSerializer(serializers.Serializer[Any]):
 
 
 class TransferredSerializer(WaitingSerializer):
-    """The machine waits for somebody else to accept it; `transferred` where it is theirs already."""
+    """The workspace waits for somebody else to accept it; `transferred` where it is theirs already."""
 
     status = serializers.ChoiceField(["waiting", "transferred"])
 
 
 class KeepAliveSerializer(MachineNameSerializer):
-    """Until when a machine is to be left alone though nobody uses it; null for no longer."""
+    """Until when a workspace is to be left alone though nobody uses it; null for no longer."""
 
     until = serializers.DateTimeField(allow_null=True)
 
 
 class KeptAliveSerializer(serializers.Serializer[Any]):
-    """Until when the machine is neither stopped nor deleted for want of use."""
+    """Until when the unused workspace is kept from being stopped or deleted."""
 
     keepAliveUntil = serializers.DateTimeField(allow_null=True)  # noqa: N815 - as everywhere

@@ -1,4 +1,4 @@
-"""Whose a machine is: looked up with its members, so that absent and another's look the same."""
+"""Finding a person's machine: looked up through its members, so that one that is absent and a stranger's look alike."""
 
 import uuid
 
@@ -80,7 +80,7 @@ def machine_by_fly_name(*, person: Person, fly_name: str) -> Machine:
 
 
 def machine_by_id(*, person: Person, machine_id: uuid.UUID, as_owner: bool = False) -> Machine:
-    """One that the person may use or, with `as_owner`, decides about. Raises NoSuchWorkspace."""
+    """Give the machine if the person may use it or, with `as_owner`, decides about it. Raises NoSuchWorkspace."""
     own = Machine.objects.for_owner(person) if as_owner else Machine.objects.for_member(person)
     machine = own.select_related("owner").filter(pk=machine_id).first()
     if machine is None:

@@ -22,12 +22,12 @@ def end_on_machine(*, machine: Machine, user_id: uuid.UUID, by: audit.Actor | No
 
 
 def end_offers(which: Q) -> int:
-    """Nobody can accept these offers any more."""
+    """Delete these offers, so that nobody can accept them any more; says how many."""
     return Offer.objects.filter(which).delete()[0]
 
 
 def end_offers_without_power(*, machine: Machine) -> int:
-    """The same of those of whoever does not decide about the machine any more."""
+    """Delete the offers made by people who no longer decide about the machine."""
     deciders = Member.objects.filter(machine=machine, user=OuterRef("made_by_id"), role=Member.Role.OWNER)
     return Offer.objects.filter(~Exists(deciders), machine=machine).delete()[0]
 

@@ -12,7 +12,7 @@ State = Machine.State
 
 
 def destroy(*, machine: Machine, actor: audit.Actor | None, claim: join.Claim | None = None) -> None:
-    """Have the machine removed with its volume and its database; no actor is this server. Doing so twice is fine.
+    """Order the machine's removal with its volume and database. `actor` is None when this server does; twice is fine.
 
     Raises what `claim` raises and, where there is one, NoSuchMachine for a machine that has gone meanwhile.
     """

@@ -1,4 +1,4 @@
-"""How machines are put to their people: a word, a colour, a sentence, and what can be done about it."""
+"""What people are shown of a workspace: a word, a colour, a sentence, and which buttons work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ class Outcome:
 
 
 def bring(machine: Machine, wanted: str) -> Outcome:
-    """Have Fly start or stop all of the app's machines, within about five seconds; nothing is waited for.
+    """Ask Fly to start or stop all of the app's machines, within about five seconds, without waiting for the outcome.
 
     What Fly can't do in the machine's state of now, or doesn't answer in time, is `waiting`; asking again does no
     harm. Raises GoneAtFly, InsufficientCapacity and the Fly client's errors.

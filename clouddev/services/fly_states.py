@@ -70,7 +70,7 @@ class Row(NamedTuple):
 
 
 def row_of(machine: Machine) -> Row:
-    """The same of a machine that was looked up."""
+    """Give the same for a machine whose row the caller has."""
     return Row(machine.fly_app_id, machine.fly_state, machine.ready_at)
 
 

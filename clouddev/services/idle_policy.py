@@ -32,7 +32,7 @@ Action = IdlePolicy.Action
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What becomes of a machine for want of use, and when; for its members to read."""
+    """What happens to an unused machine, and when; for its members to read."""
 
     on: datetime
     action: str
@@ -63,12 +63,12 @@ class Warnable(Protocol):
 
 
 def notice_of(machine: Machine, policy: IdlePolicy | None) -> Notice | None:
-    """What a warned machine's members are to be told; None where there was no warning, or no policy any more."""
+    """Give what a warned machine's members are told; None without a warning, or without a policy by now."""
     return _notice(machine.warned_at, policy)
 
 
 def notices_for(machines: Iterable[Warnable]) -> dict[uuid.UUID, Notice]:
-    """The same for those of the machines that were warned, by their ids and their organizations' policies of now."""
+    """Give the notices of all warned machines among these, by id, with their organizations' current policies."""
     warned = [machine for machine in machines if machine.warned_at is not None]
     found = (
         IdlePolicy.objects.filter(organization__in={machine.organization_id for machine in warned}) if warned else ()
@@ -157,7 +157,7 @@ def _is_over(machine: Machine, policy: IdlePolicy, now: datetime) -> bool:
 
 
 def _reacts_until(warned_at: datetime, policy: IdlePolicy) -> datetime:
-    """Who was warned under other rules has the days to react from when they were changed."""
+    """Give the end of the days to react, which begin with the warning or with a later change of the policy."""
     return max(warned_at, policy.changed_at) + timedelta(days=policy.days_to_react)
 
 
@@ -194,7 +194,7 @@ def _is_at_rest(machine: Machine) -> bool:
 
 
 def _warned_anew(machine: Machine, warned_at: datetime | None) -> None:
-    """Let the warning that was acted on count no more, unless it was taken back meanwhile."""
+    """Clear the warning that was acted on, unless it was taken back meanwhile."""
     Machine.objects.filter(pk=machine.pk, warned_at=machine.warned_at).update(warned_at=warned_at)
 
 

@@ -183,6 +183,6 @@ def _add(machine: Machine, user: User, role: str, *, now: datetime, offered_by: 
 
 
 def _end_offers(machine: Machine, owner: User) -> None:
-    """Whose it was offered nothing any more that is theirs to give, and to whom it belongs it is offered no more."""
+    """Delete what a change of owner ends: transfers, offers to the new owner, and those of who no longer decides."""
     access_ended.end_offers(Q(machine=machine) & (Q(kind=Offer.Kind.TRANSFER) | Q(recipient=owner)))
     access_ended.end_offers_without_power(machine=machine)

@@ -16,7 +16,7 @@ _SKEW = timedelta(minutes=5)
 
 
 def keep_alive(*, machine: Machine, until: datetime | None, actor: audit.Actor, now: datetime) -> None:
-    """Have it neither stopped nor deleted for being idle before `until`; None takes that back.
+    """Protect the machine from being stopped or deleted as idle until `until`; None ends the protection.
 
     Raises Malformed for a time that is over or more than 30 days away, NoSuchMachine and NotReady.
     """

@@ -98,7 +98,7 @@ def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Off
     """Offer a person who is known here to make the machine theirs; None when it is the caller's who asks for it.
 
     An owner who takes somebody else's agrees by asking. Raises NoSuchPerson, NoSuchMachine, TooManyRequests, and as
-    `offers.make` and, for the caller's own, `joining.hand_over` do.
+    `offers.make` and, for the caller's own, `join.hand_over` do.
     """
     INVITATIONS.spend(str(actor.id))
     user = person(login)
@@ -115,7 +115,7 @@ def transfer(*, machine: Machine, login: str, actor: Doer, now: datetime) -> Off
 
 
 def person(login: str) -> User:
-    """Who has this GitHub login: of several, since logins are given up and taken by others, who came with it last."""
+    """Find the person with this GitHub login; of several, as logins change hands, who signed in with it last."""
     known = User.objects.filter(github_login__iexact=login, is_active=True) if login else User.objects.none()
     user = known.order_by(F("last_login").desc(nulls_last=True), "pk").first()
     if user is None:

@@ -28,7 +28,7 @@ Kind = Offer.Kind
 
 
 class NoSuchOffer(NotFound):
-    """404: there is no such offer, or not for this person, or it is over."""
+    """404: there is no such offer, it is for another person, or it has expired."""
 
     default = "There is no such offer for you to decide about: it was accepted, declined or withdrawn, or has expired."
 
@@ -115,7 +115,7 @@ def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
     """Take an offer up: whoever it is for is a member, or has the machine; tells which offer it was.
 
     Where that can't be, the offer goes on waiting. Raises NoSuchOffer, AccessEnded, TooManyMembers,
-    and as `joining.hand_over` does.
+    and as `join.hand_over` does.
     """
     offer = _one(Offer.objects.acceptable(now).filter(recipient_id=person.id), offer_id)
 
@@ -136,14 +136,14 @@ def accept(*, offer_id: uuid.UUID, person: Doer, now: datetime) -> Offer:
 
 
 def decline(*, offer_id: uuid.UUID, person: Person, now: datetime) -> Offer:
-    """Refuse an offer, which is over then; tells which it was. Raises NoSuchOffer."""
+    """Decline an offer, which ends it; gives the offer. Raises NoSuchOffer."""
     offer = _one(Offer.objects.acceptable(now).filter(recipient_id=person.id), offer_id)
     _end(offer, "machine.offer_declined", offer.recipient)
     return offer
 
 
 def withdraw(*, offer_id: uuid.UUID, actor: audit.Actor, now: datetime) -> Offer:
-    """Take an offer back, for who decides about its machine; tells which it was. Raises NoSuchOffer."""
+    """Take an offer back, for whoever decides about its machine; gives the offer. Raises NoSuchOffer."""
     offer = _one(Offer.objects.waiting(now).decided_by(actor), offer_id)
     _end(offer, "machine.offer_withdrawn", actor)
     return offer
@@ -164,7 +164,7 @@ def withdraw_membership(*, machine: Machine, login: str, actor: audit.Actor, now
 
 
 def forget_over(*, now: datetime) -> int:
-    """Delete offers whose time is over; says how many."""
+    """Delete expired offers; says how many."""
     return delete_in_batches(Offer.objects.filter(expires_at__lte=now))
 
 
@@ -217,7 +217,7 @@ def _with_all(offers: OfferQuerySet) -> list[Offer]:
 
 @transaction.atomic
 def _end(offer: Offer, action: str, actor: audit.Actor) -> None:
-    """Of two at once one ends it, and writes it down. Raises NoSuchOffer."""
+    """End the offer, with an audit row; of two calls at once one does. Raises NoSuchOffer."""
     if not access_ended.end_offers(Q(pk=offer.pk)):
         raise NoSuchOffer
     _record(action, offer, actor)

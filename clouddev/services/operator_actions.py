@@ -31,12 +31,12 @@ def may(*, machine: Machine, by: User) -> bool:
 
 
 def start(*, machine: Machine, by: User, now: datetime) -> bool:
-    """Start it; False when it runs already. Raises SuperusersOnly, and as `running.start` does."""
+    """Start it; False when it runs already. Raises SuperusersOnly, and as `power.start` does."""
     return bool(power.start(machine=machine, actor=by, now=now, claim=_if_power(machine, by)))
 
 
 def stop(*, machine: Machine, by: User, now: datetime) -> bool:
-    """Stop it; False when it is stopped. Raises SuperusersOnly, and as `running.stop` does."""
+    """Stop it; False when it is stopped. Raises SuperusersOnly, and as `power.stop` does."""
     return bool(power.stop(machine=machine, actor=by, now=now, claim=_if_power(machine, by)))
 
 
@@ -115,7 +115,7 @@ def _concerned(token: WebhookToken) -> set[uuid.UUID]:
 
 
 def _people_of(organization: Organization) -> set[uuid.UUID]:
-    """Everybody who belongs to it, and whoever left and has a machine there."""
+    """Give the ids of the organization's members, and of people who left it but own a machine there."""
     owners = Machine.objects.filter(organization=organization).values_list("owner_id", flat=True)
     return operator_power.members_of(organization) | set(owners)
 

@@ -30,7 +30,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The same in few words, for tools. `notice` says when it is going to be stopped or deleted for want of use."""
+    """A machine in few words, for tools. `notice` says when it will be stopped or deleted because nobody uses it."""
 
     app_name: str
     fly_app_name: str
@@ -97,7 +97,7 @@ def list_machines(*, person: Person) -> list[Listed]:
 
 
 def list_with_people(*, person: Person) -> list[Listed]:
-    """The same with each machine's members and their people: two queries more."""
+    """Give the same, with each machine's members and their people loaded: two queries more."""
     found = list_machines(person=person)
     everybody = Prefetch("members", Member.objects.select_related("user"))
     prefetch_related_objects([item.machine for item in found], everybody)
@@ -105,7 +105,7 @@ def list_with_people(*, person: Person) -> list[Listed]:
 
 
 def listed(member: Member) -> Listed:
-    """One machine, as this member of it sees it."""
+    """Give one machine as this member sees it."""
     return _listed(member, _words_for([member]))
 
 

@@ -1,4 +1,4 @@
-"""Handing machines to the workers. A job only nudges: what is to be done stands in the rows.
+"""Handing machines to the workers. A job carries an id; what is to be done is in the rows.
 
 To make one takes minutes. So of one organization or person as many are made or removed at a time as leaves a slot to
 others.
@@ -19,7 +19,7 @@ _LOOKS_AGAIN_AFTER = timedelta(seconds=3)
 
 
 def enqueue(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
-    """Have a worker make, undo or destroy the machine. Inside a transaction the job appears with its commit."""
+    """Have a worker make, undo or destroy the machine. In a transaction the job appears with the commit."""
     defer(WORK, queue=MACHINES, lock=f"machine:{machine_id}", after=after, machine_id=machine_id)
 
 
@@ -47,5 +47,5 @@ def has_turn(*, job_id: int, machine_id: uuid.UUID) -> bool:
 
 
 def enqueue_desired_state(machine_id: uuid.UUID, *, after: timedelta = timedelta(0)) -> None:
-    """Have a worker ask Fly for the machine's desired state, after a while."""
+    """Hand the machine's desired state to a worker, which asks Fly for it after a while."""
     defer(APPLY_DESIRED_STATE, queue=MACHINES, lock=f"desired-state:{machine_id}", after=after, machine_id=machine_id)

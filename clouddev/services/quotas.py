@@ -26,7 +26,7 @@ def require_own_room(*, user_id: uuid.UUID) -> None:
 
 
 def require_room_of(*, user_id: uuid.UUID, login: str) -> None:
-    """The same of somebody else."""
+    """Raise QuotaReached when another person, called `login`, owns as many machines as they may."""
     if _kept().filter(owner_id=user_id).count() >= settings.MACHINES_PER_PERSON:
         raise QuotaReached(
             f"{login} has {_number(settings.MACHINES_PER_PERSON)}, which is the most they may have. "

@@ -62,7 +62,7 @@ def reconcile(*, now: datetime) -> Counts:
 
 
 def _used(names: list[str]) -> set[str]:
-    """Those that a machine has or shall have; a failed one has nothing."""
+    """Give the names that a machine has or is going to have; a failed one has none."""
     rows = Machine.objects.filter(database_schema__in=names).exclude(state=Machine.State.FAILED)
     return set(rows.values_list("database_schema", flat=True))
 
@@ -81,7 +81,7 @@ def _sentence(state: str | None) -> str:
 
 
 def _to_drop(*, now: datetime) -> list[str]:
-    """Names that a row proves to be ours, and gone for so long that nobody is at them any more.
+    """Give the names that a row proves to be ours, gone for so long that no worker can still be using them.
 
     A name is given once: there never is another machine with it.
     """

@@ -1,4 +1,4 @@
-"""Ending machines that wait to be made where no worker is: whoever asks how such a machine is ends that.
+"""Ending the wait of new machines where no worker runs: the next person or tool that asks for the status does.
 
 What an attempt before may have made is undone as soon as there is a worker. One that comes back in the same moment
 takes the machine by a conditional UPDATE, too, and whichever is first has it.

@@ -52,7 +52,7 @@ def status_of(*, person: Person, app_name: str) -> Status:
 
 
 def status_of_machine(machine: Machine) -> Status:
-    """The same, of a machine that was looked up. Who waits to see it made is told where no worker is."""
+    """Give the same for a machine whose row the caller has. One that waits where no worker runs ends here."""
     stalled.end_if_stalled(machine=machine, now=timezone.now())
     if machine.state in fly_states.OWN_WORDS:
         return Status(fly_states.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)

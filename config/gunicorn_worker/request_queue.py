@@ -7,7 +7,7 @@ Waiting = TypeVar("Waiting")
 
 
 class RequestQueue(Generic[Waiting]):
-    """Who waits, of whom the next is by turns the one who came last and the one who has waited longest.
+    """The waiting requests. The next one is, by turns, the newest and the oldest.
 
     So whoever comes behind hundreds does not wait for all of them, and none of those waits forever.
     """
@@ -20,7 +20,7 @@ class RequestQueue(Generic[Waiting]):
         return len(self._waiting)
 
     def add(self, one: Waiting) -> None:
-        """Let it wait."""
+        """Add a request."""
         self._waiting.append(one)
 
     def take(self) -> Waiting:

@@ -132,7 +132,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     # --- A thread serves it -------------------------------------------------------------------
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Let it wait for a thread."""
+        """Put the request into the queue for a thread."""
         self.ready.add(conn)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
@@ -159,7 +159,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self.at_work += 1
 
     def handle(self, conn: Connection) -> bool:
-        """Let Django answer, in a thread; whether the connection can be kept."""
+        """Have Django answer, in a thread; gives whether the connection can be kept."""
         try:
             if conn.unreader.is_large:
                 _limit_waiting(conn.sock)
@@ -272,7 +272,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         conn.sock.close()
 
     def _make_room(self) -> None:
-        """Let go of who has waited longest in the network that has most connections."""
+        """Close the oldest waiting connection of the network that has most."""
         if oldest := oldest_of_crowd(self.waiting):
             self._forget(oldest)
 

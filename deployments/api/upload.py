@@ -66,7 +66,7 @@ def received(request: HttpRequest, caller: Caller) -> Iterator[Received]:
 
     Whoever may not push this is refused before the archive is read: with as much of the body as has to come for the
     app's name to be known, or none of it when the query has that. Raises OtherType, OtherApp, Malformed, TooLarge,
-    TooManyUploads, and what `pushing.require_welcome` raises.
+    TooManyUploads, and what `pushes.require_welcome` raises.
     """
     declared = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if declared not in RAW_TYPES | {"", "application/json"}:

@@ -31,22 +31,22 @@ def empty() -> Refused:
 
 
 def not_gzip() -> Refused:
-    """It doesn't begin as gzip does."""
+    """The archive doesn't begin as gzip does."""
     return Refused("archive: This is not a gzip-compressed tar archive.")
 
 
 def truncated() -> Refused:
-    """It ends in the middle."""
+    """The archive ends in the middle."""
     return Refused("archive: The archive ends too early. Upload it again.")
 
 
 def damaged() -> Refused:
-    """It contradicts itself."""
+    """The archive contradicts itself."""
     return Refused("archive: The archive is damaged. Pack it again.")
 
 
 def followed() -> Refused:
-    """There is more behind its end."""
+    """There is more behind the archive's end."""
     return Refused("archive: Something that is no part of it follows the archive. Pack it again, into a new file.")
 
 
@@ -96,7 +96,7 @@ def disguised(name: str, as_what: str) -> Refused:
 
 
 def twice(name: str) -> Refused:
-    """The same path again."""
+    """Two entries have one path."""
     return Refused(f"archive: {shown(name)} is in the archive twice.")
 
 
@@ -146,5 +146,5 @@ def no_dockerfile(folder: str = "") -> Refused:
 
 
 def dockerfile_too_large() -> Refused:
-    """Nobody writes such a one."""
+    """The Dockerfile is longer than anybody writes one."""
     return Refused("archive: The Dockerfile is larger than 1 MB.")

@@ -134,7 +134,7 @@ def _paired(numbers: list[int]) -> list[tuple[int, int]]:
 
 
 def _without_end(pieces: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Without pieces of no length: one at the end says only how long the file is."""
+    """Drop pieces of no length: one at the end only says how long the file is."""
     return tuple(piece for piece in pieces if piece[1])
 
 

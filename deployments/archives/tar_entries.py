@@ -83,14 +83,14 @@ class _Blocks:
         self._again = b""
 
     def read(self, size: int) -> bytes:
-        """As the stream itself."""
+        """Read as from the stream itself."""
         if not self._again:
             return self._stream.read(size)
         again, self._again = self._again[:size], self._again[size:]
         return again + self._stream.read(size - len(again))
 
     def put_back(self, block: bytes) -> None:
-        """Have it read once more."""
+        """Give the bytes back, to be read once more."""
         self._again = block
 
 

@@ -1,4 +1,4 @@
-"""Whose an app and a build are: looked up with their owner, so that absent and another's look the same."""
+"""Finding a person's app or build: looked up with its owner, so that one that is absent and a stranger's look alike."""
 
 import uuid
 

@@ -53,7 +53,7 @@ def list_builds(*, caller: Person, app_name: str, before: uuid.UUID | None) -> l
 
 
 def builds_of(deployment: Deployment, *, before: uuid.UUID | None = None, limit: int = PAGE) -> list[Build]:
-    """The same of an app that was looked up already."""
+    """Give the same for an app whose row the caller has."""
     builds = Build.objects.filter(deployment=deployment).select_related("pushed_by").defer("sealed_environment")
     if before is not None:
         since = Build.objects.filter(deployment=deployment, pk=before).values_list("created_at", flat=True).first()

@@ -63,7 +63,7 @@ def is_going(badges: Iterable[Badge]) -> bool:
 
 
 def running(deployments: list[Deployment]) -> set[uuid.UUID]:
-    """Those of the apps that Fly runs an image of, as far as we know, in one query; one on its way out is none."""
+    """Give the ids of the apps that run at Fly as far as our rows say, in one query, without those being removed."""
     there = [deployment for deployment in deployments if deployment.state == Deployment.State.READY]
     released = Build.objects.filter(deployment__in=there).exclude(released_at=None)
     return set(released.order_by().values_list("deployment_id", flat=True).distinct())

@@ -158,6 +158,6 @@ def _about_machines(machines: Iterable[Machine | MachineOfOrganization], expecte
 
 
 def _named(ids: list[str]) -> str:
-    """So many of the ids that a sentence with them fits its column."""
+    """Give as many of the ids, as text, as fit into the column with their sentence."""
     more = len(ids) - _MOST_NAMED
     return ", ".join(sorted(ids)[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

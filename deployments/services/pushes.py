@@ -196,7 +196,7 @@ def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
 
 
 def _accept(caller: Caller, build: Build, environment: Environment, *, warning: str) -> None:
-    """Let the build wait for a worker in place of all that waited before it.
+    """Queue the build for a worker in place of older ones that wait.
 
     Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled, TookTooLong or AccessEnded.
     """

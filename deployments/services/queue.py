@@ -1,4 +1,4 @@
-"""Handing builds to the workers. A job only nudges: what is to be done stands in the rows."""
+"""Handing builds to the workers. A job carries an id; what is to be done is in the rows."""
 
 import uuid
 from datetime import timedelta
@@ -10,10 +10,10 @@ RECHECK = "deployments.recheck"
 
 
 def enqueue(build_id: uuid.UUID) -> None:
-    """Have a worker take the build. Inside a transaction the job appears with its commit; twice is once."""
+    """Hand the build to a worker. In a transaction the job appears with the commit; a second call adds none."""
     defer(RUN_BUILD, queue=BUILDS, lock=f"build:{build_id}", build_id=build_id)
 
 
 def recheck_later(build_id: uuid.UUID, *, after: timedelta) -> None:
-    """Have a worker ask again, after a while, whether the released app answers. The same otherwise."""
+    """Hand a released app to a worker, which asks after a while whether it answers. Otherwise like `enqueue`."""
     defer(RECHECK, queue=SHORT, lock=f"recheck:{build_id}", after=after, build_id=build_id)

@@ -1,4 +1,4 @@
-"""Ending builds that wait where no worker is: whoever asks how such a build is ends it, since nobody else would.
+"""Ending builds that wait where no worker runs: the next person or tool that asks for the status does.
 
 A worker that comes back in the same moment takes the build by a conditional UPDATE, too: whichever of the two is
 first has it, and the other finds it taken.

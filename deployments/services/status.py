@@ -155,6 +155,6 @@ def _so_far(build: _Latest | Build, now: datetime) -> str:
 
 
 def message_of(build: Build, *, now: datetime) -> str:
-    """The same sentence about any build, for its page; "" where its state says all."""
+    """Give the status sentence of any build, for its page; "" where its state says all."""
     message = _word_and_message(build)[1]
     return message + _so_far(build, now) if message else ""

@@ -190,7 +190,7 @@ class _Attempt:
         """Nothing more is needed to begin."""
 
     def __exit__(self, *_error: object) -> None:
-        """Let go, so that the next call needn't wait."""
+        """End the claim, so that the next call needn't wait."""
         FlyApp.objects.filter(pk=self.row.pk, claim=self._claim).update(claim=None, claimed_at=None)
 
     def _held(self) -> FlyAppQuerySet:

@@ -75,7 +75,7 @@ _comparisons: list[Compare] = []
 
 
 def register(*, finish: Finish, compare: Compare) -> None:
-    """Have every reconciliation finish and compare this too."""
+    """Register a part that every reconciliation finishes and compares."""
     _finishers.append(finish)
     _comparisons.append(compare)
 
@@ -164,7 +164,7 @@ def _about_stranger(name: str) -> str:
 
 
 def _missing(fly: Fly, names: Iterable[str]) -> Iterable[str]:
-    """Those of the names that Fly doesn't have, as a question about each confirms."""
+    """Give the names that Fly doesn't have, confirmed by a question about each."""
     for count, name in enumerate(names):
         if count == _AT_ONCE:
             return
@@ -207,12 +207,12 @@ def _taken_for_removal(name: str) -> bool:
 
 
 def _removable(rows: FlyAppQuerySet) -> FlyAppQuerySet:
-    """Those that no row uses, and those that were gone once: a failed machine still points at its app."""
+    """Give the apps that no row uses, and those that were gone before: a failed machine still points at its app."""
     return rows.filter(Q(gone_at__isnull=False) | Q(pk__in=_unused(rows).values("pk")))
 
 
 def _unused(rows: FlyAppQuerySet) -> FlyAppQuerySet:
-    """Those that no row of any kind points at: whatever does, uses its app."""
+    """Give the apps that no row of any kind points at."""
     for relation in FlyApp._meta.related_objects:  # noqa: SLF001 - Django documents it
         rows = rows.filter(**{f"{relation.field.related_query_name()}__isnull": True})
     return rows

@@ -183,7 +183,7 @@ class CreatedConnectionSerializer(serializers.Serializer[Any]):
 
 
 class OkSerializer(serializers.Serializer[Any]):
-    """It is done."""
+    """The answer where there is nothing to tell."""
 
     ok = serializers.BooleanField()
 

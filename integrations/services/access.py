@@ -1,4 +1,4 @@
-"""Whose a connection is: our row says so, and its tags at Nango must agree."""
+"""Who owns a connection: our row says so, and its tags at Nango must agree."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ LOOK_UPS = RateLimit("connection-look-ups", "30/minute")
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Somebody whose tags a connection bears."""
+    """The person and organization in a connection's tags."""
 
     owner_id: uuid.UUID
     organization_id: uuid.UUID
@@ -211,7 +211,7 @@ def rows_of(addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Conne
 
 
 def claimants(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Claimant]:
-    """Who bears these tags (person's id and organization's id), as far as they are known and let in here.
+    """Find who is in these tags (person's id and organization's id), as far as they are known and let in here.
 
     The organization is the tagged one when the person belongs to it, else their personal one. A link
     outlives its person's suspension; what is made with it then belongs to nobody.

@@ -159,7 +159,7 @@ def _may_have_been_made(error: ApplicationError) -> bool:
 
 
 def _release(attempt: _Attempt) -> None:
-    """Let go after an attempt that changed nothing, unless another one may still be under way."""
+    """End the claim of an attempt that changed nothing, unless another one may still be under way."""
     if attempt.alone and not attempt.held.filter(state=State.CLAIMING).delete()[0]:
         attempt.held.update(claim=None)
 

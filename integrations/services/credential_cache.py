@@ -61,7 +61,7 @@ def fill(place: Place, plain: bytes, *, seconds: float) -> None:
 
 
 def drop(*, integration_id: str, connection_id: str) -> None:
-    """Let nothing that was fetched so far for the connection's owner be used again.
+    """Drop all that was cached so far for the connection's owner.
 
     Belongs into the transaction that records why.
     """
@@ -70,12 +70,12 @@ def drop(*, integration_id: str, connection_id: str) -> None:
 
 
 def drop_of(owner_id: uuid.UUID) -> None:
-    """The same for an owner whose row of the connection is gone."""
+    """Drop the same for an owner whose row of the connection is gone."""
     _begin_epoch(User.objects.filter(pk=owner_id))
 
 
 def renewed(place: Place) -> Place:
-    """The same place in a new epoch: what is there now, or was asked for before, is not used again."""
+    """Give the place in a new epoch, where nothing cached or asked for before is used again."""
     drop_of(place.owner_id)
     # Where another drop comes between, this epoch is over already, and what is kept in it is a miss.
     return replace(place, epoch=place.epoch + 1)

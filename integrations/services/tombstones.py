@@ -29,7 +29,7 @@ def put(row: Connection) -> None:
 
 
 def since(asked: float) -> Exists:
-    """For a query of connections: whether one at the same address was deleted since then, by `time.monotonic()`."""
+    """Give a condition for connections: one at the same address was deleted since then, by `time.monotonic()`."""
     return Exists(
         Tombstone.objects.filter(
             integration_id=OuterRef("integration_id"),
@@ -40,7 +40,7 @@ def since(asked: float) -> Exists:
 
 
 def among(rows: Iterable[Connection], *, since_asked: float) -> set[Connection]:
-    """Those of the rows that took the place of one which was deleted since then."""
+    """Give the rows that took the place of one that was deleted since then."""
     there = Connection.objects.filter(pk__in=[row.pk for row in rows])
     return set(there.filter(since(since_asked)))
 

@@ -1,4 +1,4 @@
-"""Handing runs to the workers. A job only nudges: what is to be done stands in the rows.
+"""Handing runs to the workers. A job carries an id; what is to be done is in the rows.
 
 A step may wait for a machine that is slow. So of one machine one step is done at a time, of one organization or person
 one less than the workers can do, and what somebody with many runs adds waits behind those that have few.

@@ -1,4 +1,4 @@
-"""Runs flyctl once, behind a supervisor, and reports line by line."""
+"""Runs flyctl once, under a supervisor, and reports line by line."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def run(
 ) -> Outcome:
     """Build and deploy as ordered, and wait for the end.
 
-    `on_line` gets each line as soon as it is complete: clean, at most `lines.LONGEST_LINE` characters, without
+    `on_line` gets each line as soon as it is complete: clean, at most `output_lines.LONGEST_LINE` characters, without
     secrets. `reader` has read it by then. `should_stop` is asked right before flyctl is begun, and then about every
     0.4 seconds, also while nothing is printed. Where one of the two raises, or this process dies, flyctl is stopped.
     Raises FlyctlMissing before anything is begun.
@@ -138,7 +138,7 @@ class _Watch:
 
 
 class _SupervisedProcess:
-    """flyctl behind its supervisor. However the block is left, neither runs any more."""
+    """Run flyctl under its supervisor. However the block is left, neither of the two runs any more."""
 
     def __init__(self, order: Order, command: list[str], limits: Limits, *, since: float) -> None:
         self._limits = limits
@@ -203,7 +203,7 @@ class _SupervisedProcess:
         self._say(b".")
 
     def stop(self) -> None:
-        """Have flyctl interrupted, and killed after the grace."""
+        """Interrupt flyctl, and kill it after a grace."""
         self._say(b"s")
         self._overdue_at = time.monotonic() + self._limits.grace + _SPARE_SECONDS
 

@@ -97,7 +97,7 @@ class Nango:
     def pages_of_connections(
         self, *, owner: str | None = None, integration_id: str | None = None, connection_id: str | None = None
     ) -> Iterator[types.Page]:
-        """The same, page by page as they are asked for; offsets shift when something changes meanwhile.
+        """Give the connections page by page, as they are asked for; offsets shift when something changes meanwhile.
 
         Each tells of what can't be read as well.
         """

@@ -93,7 +93,7 @@ def complains_of_nothing_else_than(answer: Response, *fields: str) -> bool:
 
 
 def owner_of_rejected(answer: Response) -> str | None:
-    """Whose connection it is whose credentials were rejected, None when Nango did not say."""
+    """Give the owner of the connection whose credentials were rejected, None when Nango did not say."""
     payload = _error(answer).get("payload")
     connection = payload.get("connection") if isinstance(payload, dict) else None
     if not isinstance(connection, dict):
