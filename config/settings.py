@@ -1,4 +1,4 @@
-"""All settings, also every limit, quota and time, read from the environment and loud on a bad value. docs/settings.md has the table."""
+"""All settings, with every limit, quota and time; loud on a bad value. docs/settings.md has the table."""
 
 import os
 import sys
