@@ -91,7 +91,7 @@ def states(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
-    """One of the machines that the person may use, with its members."""
+    """Show one of the workspaces that the person may use, with its members."""
     return _page(request, machine_by_id(person=person_of(request), machine_id=machine_id))
 
 

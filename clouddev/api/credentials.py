@@ -102,11 +102,11 @@ class RevokedTokensView(Endpoint):
     permission_classes = (AllowAny,)
 
     @documented(
-        summary="List revoked tokens of a machine",
+        summary="List revoked tokens of a workspace",
         data=serializers.RevokedTokensSerializer(),
         tag=TAG,
         parameters=[
-            OpenApiParameter("app", str, required=True, description="A machine's name at Fly, as in the claim `app`.")
+            OpenApiParameter("app", str, required=True, description="A workspace's name at Fly, as in the claim `app`.")
         ],
         public=True,
     )
