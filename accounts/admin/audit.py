@@ -53,4 +53,4 @@ class AuditEventAdmin(OperatorAdmin):
 @cache
 def _kinds() -> dict[str, str]:
     """What people call the tables that rows of the trail are about: a Machine is a workspace."""
-    return {model.__name__: capfirst(model._meta.verbose_name) for model in apps.get_models()}  # noqa: SLF001
+    return {model.__name__: capfirst(str(model._meta.verbose_name)) for model in apps.get_models()}  # noqa: SLF001
