@@ -34,7 +34,7 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
         for address in addresses:
             if getattr(address, "name", "") == "logout":
                 # Without a session there is nothing to end, and no page at its address.
-                address.callback.posted_from = ("admin:index", ())  # type: ignore[union-attr]  # read in `returning`
+                address.callback.posted_from = ("admin:index", ())  # type: ignore[union-attr]  # read in `next_url`
         return [address for address in addresses if getattr(address, "name", "") != "view_on_site"]
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:

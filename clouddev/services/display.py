@@ -46,7 +46,7 @@ class Display:
 
 
 def display_of(machine: Machine, fly_state: str, *, now: datetime) -> Display:
-    """How it is; `fly_state` is the contract's word, as `listing` has it."""
+    """How it is; `fly_state` is the contract's word, as `queries` has it."""
     if machine.state == State.READY:
         return _at_fly(machine, fly_state)
     word, tone = _OURS[machine.state]

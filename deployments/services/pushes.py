@@ -119,9 +119,9 @@ def count(*, caller: Caller) -> None:
 def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Build:
     """Take in a push that was counted; its build waits for a worker.
 
-    Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, checking.Busy, StorageFailed,
-    NotYetAtFly, PushCanceled, AccessEnded and the Fly client's errors. After any of them nothing will be built; what
-    Fly has been told of secrets by then stays so until the next push.
+    Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, archive_check.Busy,
+    StorageFailed, NotYetAtFly, PushCanceled, AccessEnded and the Fly client's errors. After any of them nothing will
+    be built; what Fly has been told of secrets by then stays so until the next push.
     """
     app = require_pushable(caller=caller, app_name=app_name)
     environment = split(push.variables or {}, build_prefixes=settings.BUILD_ENVIRONMENT_PREFIXES)

@@ -6,9 +6,7 @@ for an hour.
 """
 
 import logging
-import threading
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -18,6 +16,7 @@ from django.conf import settings
 from core import cache
 from core.errors import ApplicationError
 from core.http_client import ServiceTimeout
+from integrations.services.single_flight import Flights
 from integrations.sources.nango import Nango, NangoNotConfigured
 
 logger = logging.getLogger(__name__)
@@ -31,8 +30,7 @@ _LOOK_EVERY_SECONDS = 0.05
 
 # The same list near at hand: nothing but time makes it due, so no process needs to look again before.
 _near: "WeakKeyDictionary[Nango, _Kept]" = WeakKeyDictionary()
-_flights: dict[str, "Future[bytes]"] = {}
-_flights_lock = threading.Lock()
+_flights = Flights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def list_integrations() -> bytes:
     """
     nango = Nango.from_settings()
     if not settings.INTEGRATIONS_CACHE_SECONDS:
-        return _fly(nango, stale=None)
+        return _shared(nango, stale=None)
     near = _near.get(nango)
     if near and near.due_at > time.time():
         return near.content
@@ -59,7 +57,7 @@ def list_integrations() -> bytes:
     if kept and kept.due_at > time.time():
         _near[nango] = kept
         return kept.content
-    return _fly(nango, stale=kept)
+    return _shared(nango, stale=kept)
 
 
 def name_of(integration_id: str) -> str:
@@ -72,35 +70,11 @@ def name_of(integration_id: str) -> str:
     return next((item["displayName"] for item in listed if item["id"] == integration_id), integration_id)
 
 
-def _fly(nango: Nango, *, stale: _Kept | None) -> bytes:
-    """Ask, as the only thread of this process; the others share its outcome, failures too."""
-    with _flights_lock:
-        flight = _flights.get(nango.fingerprint)
-        if flight is None:
-            leads, flight = True, Future[bytes]()
-            _flights[nango.fingerprint] = flight
-        else:
-            leads = False
-    if leads:
-        _lead(nango, flight, stale=stale)
-    elif stale is not None:
-        return stale.content
-    try:
-        return flight.result(timeout=_WAIT_SECONDS * 2)
-    except TimeoutError as error:
-        raise ServiceTimeout("Nango") from error
-
-
-def _lead(nango: Nango, flight: "Future[bytes]", *, stale: _Kept | None) -> None:
-    try:
-        outcome = _ask_or_wait(nango, stale=stale)
-    except BaseException as error:  # noqa: BLE001 - the waiting threads must learn of any end
-        flight.set_exception(error)
-    else:
-        flight.set_result(outcome)
-    finally:
-        with _flights_lock:
-            del _flights[nango.fingerprint]
+def _shared(nango: Nango, *, stale: _Kept | None) -> bytes:
+    """Ask, as the only thread of this process; the others get the old list at once, or share the outcome."""
+    return _flights.share(
+        nango.fingerprint, lambda: _ask_or_wait(nango, stale=stale), meanwhile=stale.content if stale else None
+    )
 
 
 def _ask_or_wait(nango: Nango, *, stale: _Kept | None) -> bytes:

@@ -17,15 +17,18 @@ class Flights:
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[bytes]] = {}
 
-    def share(self, key: Hashable, ask: Callable[[], bytes]) -> bytes:
-        """The outcome of `ask`, or of the same question that another thread is at, its failure too."""
+    def share(self, key: Hashable, ask: Callable[[], bytes], *, meanwhile: bytes | None = None) -> bytes:
+        """The outcome of `ask`, or of the same question that another thread is at, its failure too.
+
+        Who brings `meanwhile` gets that back instead of waiting for another thread.
+        """
         with self._lock:
             flight = self._under_way.get(key)
             leads = flight is None
             if flight is None:
                 flight = self._under_way[key] = Future()
         if not leads:
-            return _outcome(flight)
+            return _outcome(flight) if meanwhile is None else meanwhile
         try:
             found = ask()
         except BaseException as error:

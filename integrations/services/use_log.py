@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 
 from accounts.bearer import Caller
-from core.database import DATABASE_AWAY
+from core.database import DATABASE_AWAY, delete_in_batches
 from integrations.models import CredentialUse
 from integrations.services.credentials import fetch_credentials
 
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 WRITES_EVERY_SECONDS = 1.0
 _LONGEST_STOP_SECONDS = 5
 MOST_WAITING = 20_000
-_PRUNED_AT_ONCE = 10_000
 # What says that a row can never be written; a text that PostgreSQL can't hold is a ValueError before it is sent.
 _REFUSED = (DataError, IntegrityError, ValueError, OverflowError)
 _ADD = """
@@ -73,12 +72,8 @@ def hand_out(*, caller: Caller, integration_id: str, connection_id: str, fresh: 
 
 
 def prune(*, now: datetime) -> int:
-    """Delete what is older than USE_LOG_DAYS, in pieces; says how many rows. Without days nothing is kept."""
-    old = CredentialUse.objects.filter(hour__lt=now - timedelta(days=settings.USE_LOG_DAYS))
-    deleted = 0
-    while piece := list(old.values_list("pk", flat=True)[:_PRUNED_AT_ONCE]):
-        deleted += CredentialUse.objects.filter(pk__in=piece).delete()[0]
-    return deleted
+    """Delete what is older than USE_LOG_DAYS; says how many rows. Without days nothing is kept."""
+    return delete_in_batches(CredentialUse.objects.filter(hour__lt=now - timedelta(days=settings.USE_LOG_DAYS)))
 
 
 class UseLog:
