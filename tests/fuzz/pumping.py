@@ -17,6 +17,9 @@ from typing import Any
 LONG = 64_000
 _SHORT = 3_000
 _SUSPICIOUS_SECONDS = 0.0005
+_MIDDLING = 16_000
+# What takes the square of its length takes a 64th of this text's time for the last one, which is eight times as long.
+_STILL_SUSPICIOUS_SECONDS = 0.005
 _MOST_SECONDS = 0.5
 _MANY = 50
 _LETTERS = "aZ0_ \t\n:/.-=\"'([{<>)]}#@$\\,;~é\x1b\x00"
@@ -55,8 +58,12 @@ def slow_text(pattern: re.Pattern[Any], methods: frozenset[str] = ALL_METHODS) -
     """What the pattern is too slow for, as `method: begin of the text`; None for one whose time is linear."""
     for make in _texts(pattern):
         for name in sorted(methods):
-            # The short text is quick to try; what takes suspiciously long there is tried with the long one.
-            if _seconds(pattern, name, make(_SHORT)) > _SUSPICIOUS_SECONDS and _is_slow(pattern, name, make(2 * LONG)):
+            # The short text is quick to try; what takes suspiciously long there is tried with longer ones.
+            if (
+                _seconds(pattern, name, make(_SHORT)) > _SUSPICIOUS_SECONDS
+                and _seconds(pattern, name, make(_MIDDLING)) > _STILL_SUSPICIOUS_SECONDS
+                and _is_slow(pattern, name, make(2 * LONG))
+            ):
                 return f"{name}: {make(40)[:80]!r}…"
     return None
 

@@ -48,6 +48,7 @@ def test_a_quick_pattern_is_let_through(pattern):
     assert slow_text(re.compile(pattern)) is None
 
 
+@pytest.mark.slow(15)
 def test_every_pattern_takes_time_in_proportion_to_its_text():
     slow = {each.where: (each.pattern.pattern, slow_text(each.pattern, each.methods)) for each in all_patterns()}
     assert {where: found for where, found in slow.items() if found[1]} == {}
