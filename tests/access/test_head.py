@@ -59,6 +59,7 @@ def test_the_whole_api_answers_head_like_get_and_changes_nothing(scene: Scene, c
     assert wrong == {}
 
 
+@pytest.mark.slow(18)
 @pytest.mark.parametrize("kind", ["alice", "superuser", "nobody"])
 def test_every_page_answers_head_like_get_and_changes_nothing(scene: Scene, kind):
     client, headers = visitor(kind, scene)

@@ -29,6 +29,7 @@ from tests.operators import (
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow(16)
 def test_every_page_opens_for_a_superuser_or_is_refused_with_a_page(operators, alice, bob):
     fill(alice, bob)
     log_a_tool_in(alice)
@@ -50,6 +51,7 @@ def test_every_list_and_every_row_opens_for_an_operator_who_is_no_superuser(alic
     assert {page: status for page in pages if (status := browser.get(page).status_code) != 200} == {}
 
 
+@pytest.mark.slow(25)
 def test_no_page_shows_a_secret(operators, alice, bob):
     fill(alice, bob)
     make_operator("second", password=PASSWORD)

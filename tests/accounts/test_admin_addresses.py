@@ -48,6 +48,7 @@ def lookups(model):
         yield from ((f"{field.name}__{lookup}", value) for lookup, value in named)
 
 
+@pytest.mark.slow(8)
 @pytest.mark.parametrize("model", tables(), ids=lambda model: model.__name__)
 def test_no_filter_order_page_or_search_crashes_a_list(browser, model):
     path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")

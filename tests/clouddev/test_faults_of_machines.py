@@ -120,6 +120,7 @@ def leave_unfinished(workshop, machine, question):
     Machine.objects.filter(pk=machine.pk).update(state=State.CREATING, ready_at=None)
 
 
+@pytest.mark.slow(9)
 @pytest.mark.parametrize("question", MAKING)
 def test_a_fault_while_it_is_made_is_got_over(workshop, alice, sandbox, question):
     for fault in faults_of(question):

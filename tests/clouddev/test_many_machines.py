@@ -78,6 +78,7 @@ def limits(sandbox):
     sandbox.fly_settings(rate_limits=False)
 
 
+@pytest.mark.slow(25)
 def test_forty_people_make_and_destroy_machines_and_each_ends_as_asked(
     workshop, workers, machine_server, sandbox, limits
 ):

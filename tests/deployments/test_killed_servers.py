@@ -130,6 +130,7 @@ def begin_to_push(server, token, stack):
     return line, body[-10:]
 
 
+@pytest.mark.slow(11)
 def test_a_server_that_is_asked_to_stop_takes_in_what_still_comes_and_tells_who_stays_away(
     work, alice, sandbox, server
 ):

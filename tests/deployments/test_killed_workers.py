@@ -188,6 +188,7 @@ def test_a_worker_that_is_told_to_end_hands_its_build_over_at_once(work, alice, 
     assert time.monotonic() - began < 28
 
 
+@pytest.mark.slow(45)
 def test_within_a_minute_others_go_on_for_a_killed_worker_and_for_a_frozen_one(work, alice, bob, sandbox):
     """Nobody helps. The frozen worker comes back after 40 seconds and changes nothing any more."""
     markers = {}

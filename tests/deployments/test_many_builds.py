@@ -28,6 +28,7 @@ _MARKER = re.compile(r"marker-of-[\w-]+")
 State = Build.State
 
 
+@pytest.mark.slow(200)
 def test_fifty_builds_on_two_workers_with_random_kills_all_end_and_none_runs_twice_at_once(work, sandbox):
     day = BusyDay(work, random.Random(20))
     for number in range(PEOPLE):

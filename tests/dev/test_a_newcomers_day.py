@@ -32,6 +32,7 @@ FILES = {
 STUDIO = {"appName": "studio"}
 
 
+@pytest.mark.slow(60)
 def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Path, tmp_path: Path) -> None:
     dev = run()
     dev.wait_until_up()

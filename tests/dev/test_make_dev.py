@@ -32,6 +32,7 @@ def fetch(url: str, *, method: str = "GET") -> tuple[int, bytes]:
         return response.status, response.read()
 
 
+@pytest.mark.slow(25)
 def test_it_starts_everything_says_where_and_stops_it_again(run: RunDev, state: Path) -> None:
     first = run(state)
     first.wait_until_up()
@@ -93,6 +94,7 @@ def test_the_terminal_shows_what_has_some_weight(line: bytes, routine: bool) -> 
     assert is_routine(line) is routine
 
 
+@pytest.mark.slow(25)
 def test_its_walk_through_begins_a_login(run: RunDev) -> None:
     dev = run()
     dev.wait_until_up()
@@ -104,6 +106,7 @@ def test_its_walk_through_begins_a_login(run: RunDev) -> None:
     assert json.loads(fetch(filled)[1]) == {"data": {"status": "pending"}}
 
 
+@pytest.mark.slow(25)
 def test_two_run_side_by_side(run: RunDev, state: Path) -> None:
     one, other = run(state), run(state.with_name("other"))
     one.wait_until_up()
@@ -116,6 +119,7 @@ def test_two_run_side_by_side(run: RunDev, state: Path) -> None:
     assert f"{state} is in use by the running process {one.process.pid}" in third.said()
 
 
+@pytest.mark.slow(16)
 def test_people_sign_in_and_connect_at_the_public_address(run: RunDev) -> None:
     dev = run(PUBLIC_URL="https://crayon.box.example")
     dev.wait_until_up()
@@ -150,6 +154,7 @@ def test_a_port_that_is_none_is_refused(run: RunDev, value: str) -> None:
     assert f"PORT must be a port number from 1 to 65535, not '{value}'." in dev.said()
 
 
+@pytest.mark.slow(18)
 @pytest.mark.parametrize("name", ["server", "sandbox"])
 def test_when_a_child_dies_it_says_which_and_stops_the_rest(run: RunDev, state: Path, name: str) -> None:
     dev = run()
@@ -161,6 +166,7 @@ def test_when_a_child_dies_it_says_which_and_stops_the_rest(run: RunDev, state: 
     assert dev.processes() == set()
 
 
+@pytest.mark.slow(25)
 def test_a_worker_that_is_killed_is_started_again_and_all_else_goes_on(run: RunDev, state: Path) -> None:
     dev = run()
     dev.wait_until_up()
@@ -182,6 +188,7 @@ def test_a_worker_that_is_killed_is_started_again_and_all_else_goes_on(run: RunD
     assert dev.processes() == set()
 
 
+@pytest.mark.slow(18)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's end")
 def test_killing_it_takes_its_children_with_it(run: RunDev) -> None:
     dev = run()
@@ -193,6 +200,7 @@ def test_killing_it_takes_its_children_with_it(run: RunDev) -> None:
     assert dev.processes() == set()
 
 
+@pytest.mark.slow(15)
 def test_a_database_that_is_set_is_used_and_none_started(run: RunDev, state: Path, own_database: str) -> None:
     dev = run(DATABASE_URL=own_database)
     dev.wait_until_up()

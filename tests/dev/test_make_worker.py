@@ -76,6 +76,7 @@ def workers_ready(dev: Dev) -> int:
     return int(count)
 
 
+@pytest.mark.slow(20)
 def test_it_builds_for_the_make_dev_of_its_folder_on_other_ports(run: RunDev, tmp_path: Path) -> None:
     dev = run()
     dev.wait_until_up()
@@ -87,6 +88,7 @@ def test_it_builds_for_the_make_dev_of_its_folder_on_other_ports(run: RunDev, tm
         deploy_an_app(cli, tmp_path / "shop")
 
 
+@pytest.mark.slow(20)
 def test_other_commands_have_its_addresses_too_unless_they_are_told_otherwise(run: RunDev, state: Path) -> None:
     dev = run()
     dev.wait_until_up()

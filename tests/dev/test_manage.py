@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from dev import clean
 from dev.ports import free_port
@@ -37,6 +38,7 @@ def test_without_make_dev_it_serves_the_database_for_one_command(state: Path) ->
         assert str(server.url).rpartition("/")[0].endswith(f":{done.stdout.split()[0]}"), "the folder is free again"
 
 
+@pytest.mark.slow(14)
 def test_beside_make_dev_it_uses_the_database_that_runs(state: Path) -> None:
     with EmbeddedPostgres(state=state, fsync=False) as server:
         done = manage(state, "shell", "--verbosity", "0", "-c", ASK)

@@ -127,6 +127,7 @@ def test_under_ci_that_is_a_failure(project: Path) -> None:
     assert "needs_sshd: no OpenSSH was found" in said
 
 
+@pytest.mark.slow(12)
 def test_two_runs_at_once_have_a_database_each_and_leave_none(project: Path) -> None:
     (project / "test_telling.py").write_text(TELLING)
     plugin = ("-p", "dev.pytest_postgres", "-n", "1")
@@ -148,6 +149,7 @@ def test_a_database_that_is_set_is_used(project: Path) -> None:
     assert not (project / "state").exists()
 
 
+@pytest.mark.slow(11)
 @pytest.mark.parametrize("empty", ["", " "])
 def test_a_database_that_is_set_to_nothing_is_none(project: Path, empty: str) -> None:
     (project / "test_telling.py").write_text(TELLING)
@@ -157,6 +159,7 @@ def test_a_database_that_is_set_to_nothing_is_none(project: Path, empty: str) ->
     assert address.startswith("postgres://")
 
 
+@pytest.mark.slow(10)
 def test_a_failed_collection_stops_the_database_too(project: Path) -> None:
     (project / "test_telling.py").write_text("import nowhere_to_be_found\n")
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_postgres"))
@@ -164,6 +167,7 @@ def test_a_failed_collection_stops_the_database_too(project: Path) -> None:
     assert not (project / "state" / "test" / "0" / "postgres" / "data" / "postmaster.pid").exists()
 
 
+@pytest.mark.slow(20)
 def test_a_damaged_test_database_is_made_anew(project: Path) -> None:
     (project / "test_telling.py").write_text(TELLING)
     assert outcome(run_pytest(project, "-p", "dev.pytest_postgres", "-n", "1"))[0] == 0

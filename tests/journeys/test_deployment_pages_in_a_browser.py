@@ -92,6 +92,7 @@ def test_the_page_follows_a_build_to_its_end(server, signed_in):
     alice.shoot("deployments-3-live")
 
 
+@pytest.mark.slow(12)
 def test_without_javascript_the_page_reloads_itself(server, signed_in):
     alice = signed_in(java_script_enabled=False)
     build_id, path = shop_with(State.BUILDING, step="One…")
@@ -151,6 +152,7 @@ def test_apps_and_builds_fit_on_every_screen(server, sandbox, signed_in):
         alice.shoot(f"deployments-{name}")
 
 
+@pytest.mark.slow(9)
 def test_operators_see_builds_and_their_outcomes(server, person):
     def fill():
         user = make_operator(password=PASSWORD)

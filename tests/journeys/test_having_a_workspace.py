@@ -71,6 +71,7 @@ def open_it(page, card):
     return urlsplit(asked.value.url)
 
 
+@pytest.mark.slow(17)
 def test_a_person_watches_their_machine_being_made_opens_it_and_destroys_it(
     server, sandbox, person, tool, start_worker, data_url
 ):

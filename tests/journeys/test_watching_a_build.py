@@ -57,6 +57,7 @@ def watch(page):
     return shown
 
 
+@pytest.mark.slow(16)
 def test_a_person_watches_a_push_become_an_app_that_answers(server, person, tool, start_worker):
     alice = person()
     url = push(server, alice.log_in(tool()), archive_of(MARKER, "sleep 3", "sleep 3"))

@@ -73,6 +73,7 @@ def test_a_stranger_reads_what_this_is_and_comes_to_their_workspaces(server, per
     alice.shoot("workspaces-2-empty")
 
 
+@pytest.mark.slow(20)
 def test_an_open_page_follows_a_machine_from_its_making_to_its_end(server, sandbox, signed_in):
     alice = signed_in()
     machine_id = make(state=State.CREATING, step="Setting up the network…")
@@ -118,6 +119,7 @@ def test_what_is_being_typed_is_not_lost_when_something_else_changes(server, sig
     expect(alice.page.get_by_label("Type studio to confirm")).to_have_value("stud")
 
 
+@pytest.mark.slow(14)
 def test_without_javascript_the_page_reloads_itself_and_every_button_works(server, sandbox, signed_in):
     alice = signed_in(java_script_enabled=False)
     machine_id = make(state=State.CREATING, step="One…")
@@ -221,6 +223,7 @@ def test_workspaces_in_every_state_fit_on_every_screen(server, sandbox, signed_i
         alice.shoot(f"workspaces-{name}")
 
 
+@pytest.mark.slow(25)
 def test_operators_see_all_machines(server, sandbox, person):
     def fill():
         user, bob, now = make_operator(password=PASSWORD), make_person("bob"), timezone.now()

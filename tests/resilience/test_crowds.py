@@ -130,6 +130,7 @@ def test_more_connections_than_there_may_be_cost_the_crowd_its_oldest(sandbox_of
         assert read_answer(patient).status == 200
 
 
+@pytest.mark.slow(11)
 def test_whole_bodies_that_wait_for_a_thread_are_no_more_than_fit_in_memory(sandbox, sandbox_of_worker, persons):
     token = f"Authorization: Bearer {token_of(persons['alice'])}"
     large = request("POST", "/api/auth/cli/session", JSON, body=b'{"x": "' + b"x" * 1_000_000 + b'"}')

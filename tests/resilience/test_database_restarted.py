@@ -46,6 +46,7 @@ def own_server(postgres, sandbox) -> Iterator[GunicornProcess]:
         yield server
 
 
+@pytest.mark.slow(20)
 @pytest.mark.timeout(300)  # a database is made anew for it
 def test_a_restarted_database_costs_a_moment_and_nothing_else(own_server, postgres):
     token = log_in(own_server)

@@ -32,6 +32,7 @@ def test_github_failing_at_any_leg_signs_nobody_in_and_then_all_works_again(serv
     assert is_signed_in(browser)
 
 
+@pytest.mark.slow(10)
 def test_a_slow_github_costs_ten_seconds_and_signs_nobody_in(server, sandbox):
     browser = WebBrowser(server)
     sandbox.faults(target="github", match=USER, delay=30)

@@ -34,6 +34,7 @@ def world(sandbox, tmp_path):
 
 
 # On a machine that has far too much to do starting all of it takes minutes.
+@pytest.mark.slow(110)
 @pytest.mark.timeout(2 * SECONDS + 560)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_was_acknowledged_holds_while_everything_breaks(world, tmp_path, seed):

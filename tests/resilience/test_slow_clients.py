@@ -48,6 +48,7 @@ def calm(server):
     assert "not-a-secret" not in written
 
 
+@pytest.mark.slow(10)
 @pytest.mark.parametrize(
     "sent",
     [HALF_A_HEAD, HEAD + b"{", FORM + b"a", CHUNKED + b"5\r\n{"],
@@ -74,6 +75,7 @@ def test_who_does_not_hang_up_after_the_answer_keeps_nobody_waiting(calm):
         assert seconds_until_served(calm) < 2
 
 
+@pytest.mark.slow(10)
 def test_a_request_in_drops_is_given_up(calm):
     with clients(calm, HALF_A_HEAD, count=1) as (connection,):
         began = time.monotonic()

@@ -44,6 +44,7 @@ def use(provisioned: Provisioned) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS more")
 
 
+@pytest.mark.slow(12)
 @pytest.mark.parametrize("fault", ["before", "after"])
 def test_provisioning_again_works_wherever_it_broke(
     data_url: str, database: DataDatabase, leftovers: Leftovers, fault: Fault
@@ -58,6 +59,7 @@ def test_provisioning_again_works_wherever_it_broke(
         assert leftovers(name) == {}, number
 
 
+@pytest.mark.slow(10)
 @pytest.mark.parametrize("fault", ["before", "after"])
 def test_a_provisioning_that_broke_can_be_undone_wherever_it_broke(
     data_url: str, database: DataDatabase, leftovers: Leftovers, fault: Fault
@@ -70,6 +72,7 @@ def test_a_provisioning_that_broke_can_be_undone_wherever_it_broke(
         assert leftovers(name) == {}, number
 
 
+@pytest.mark.slow(35)
 @pytest.mark.parametrize("fault", ["before", "after"])
 def test_dropping_again_works_wherever_it_broke(
     data_url: str, database: DataDatabase, leftovers: Leftovers, fault: Fault
@@ -91,6 +94,7 @@ def test_dropping_again_works_wherever_it_broke(
         assert leftovers(name) == {}, number
 
 
+@pytest.mark.slow(25)
 @pytest.mark.parametrize("fault", ["before", "after"])
 def test_a_workspace_whose_drop_broke_can_be_provisioned_again(
     data_url: str, database: DataDatabase, fault: Fault

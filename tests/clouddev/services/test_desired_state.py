@@ -299,6 +299,7 @@ def test_another_worker_goes_on_when_one_is_killed(refused, alice, sandbox, work
     assert len(changes_at_fly(sandbox)) <= 3
 
 
+@pytest.mark.slow(20)
 def test_stopping_and_starting_right_away_works_at_flys_pace(workshop, workers, alice, alice_api, sandbox):
     machine = make_machine(alice, "studio", sandbox=sandbox)
     sandbox.fly_clock(factor=1)

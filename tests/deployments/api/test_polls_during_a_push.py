@@ -50,6 +50,7 @@ def archive() -> bytes:
     return gzip.compress(tar(*entries), compresslevel=0)
 
 
+@pytest.mark.slow(10)
 def test_polls_stay_quick_while_a_large_archive_is_checked(
     sandbox, running_push_server: GunicornProcess, ground_of_worker: Ground, archive: bytes
 ):

@@ -158,6 +158,7 @@ def test_a_line_that_breaks_leaves_nothing(started, bearer, storage, path, kind)
     assert not Build.objects.exists()
 
 
+@pytest.mark.slow(10)
 def test_a_body_in_drops_is_given_up(started, bearer):
     head = request("POST", RAW, bearer, GZIP, "Content-Length: 1000000")
     with connected(started, head) as connection:
