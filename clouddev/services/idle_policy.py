@@ -21,7 +21,7 @@ from clouddev.models.machines import MachineQuerySet
 from clouddev.services import destruction, power
 from core.errors import ApplicationError
 from fly.clients.machines_api import Fly
-from fly.clients.machines_api.machine_types import MachineOfOrganization
+from fly.clients.machines_api.types import MachineOfOrganization
 
 logger = logging.getLogger(__name__)
 

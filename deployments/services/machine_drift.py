@@ -19,7 +19,7 @@ from deployments.image_tags import build_of, tag_of
 from deployments.models import Build, Deployment
 from deployments.models.deployments import DeploymentQuerySet
 from fly.clients.machines_api import App, Fly, UnknownApp
-from fly.clients.machines_api.machine_types import Machine, MachineOfOrganization
+from fly.clients.machines_api.types import Machine, MachineOfOrganization
 from fly.models import Discrepancy, FlyApp
 from fly.services.fly_apps import SETTLES_AFTER
 

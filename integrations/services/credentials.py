@@ -8,6 +8,7 @@ import orjson
 
 from accounts.bearer import Caller
 from core.errors import Conflict
+from core.upstream_types import parsed_moment
 from integrations.models import Connection, ConnectionStatus
 from integrations.nango_ids import is_addressable, is_integration_id
 from integrations.services import credential_cache
@@ -19,7 +20,6 @@ from integrations.sources.nango import (
     Nango,
     NangoFailed,
     UnknownConnection,
-    parsed_moment,
 )
 
 logger = logging.getLogger(__name__)

@@ -113,7 +113,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_an_app_is_listed_with_the_network_it_was_given(stage, app):
     found = stage.fly.get_app(app)
 
-    assert (found.name, found.network, found.organization) == (app, f"{app}-net", stage.fly.org)
+    assert (found.name, found.network) == (app, f"{app}-net")
     until(lambda: app in [item.name for item in stage.fly.list_apps()])
 
 
@@ -226,7 +226,7 @@ def test_a_machine_starts_stops_and_goes(stage, app):
     machine = stage.settled(lambda: fly.get_machine(app, made.id))
 
     assert (machine.name, machine.region) == ("one", made.region)
-    assert machine.metadata == {"made_by": "contract-test"}
+    assert machine.config.metadata == {"made_by": "contract-test"}
     assert "library/busybox:1.37" in machine.image
     assert machine.process_group == ""
     assert fly.wait_for_machine(app, made.id, state="started")

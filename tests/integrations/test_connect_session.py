@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import AuditEvent
+from core.upstream_types import Unreadable
 from integrations.models import Connection
 from integrations.sources.nango import types
 from tests.integrations.conftest import at_nango, own
@@ -193,7 +194,7 @@ def _session(link):
     ],
 )
 def test_a_link_that_would_break_the_pages_policy_or_lead_astray_is_none(link):
-    with pytest.raises(types.Unreadable):
+    with pytest.raises(Unreadable):
         _session(link)
 
 

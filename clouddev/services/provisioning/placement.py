@@ -88,8 +88,7 @@ def _in_region(attempt: MachineAttempt, fly: Fly, region: str) -> Machine:
 
 def _size(machine: Machine) -> dict[str, int | None]:
     """What Fly says that it has; settings may have changed since it was made."""
-    guest = machine.config.get("guest")
-    found = guest if isinstance(guest, dict) else {}
+    found = machine.config.guest if isinstance(machine.config.guest, dict) else {}
     sizes = {"cpus": found.get("cpus"), "memory_mb": found.get("memory_mb")}
     return {name: size if isinstance(size, int) else None for name, size in sizes.items()}
 

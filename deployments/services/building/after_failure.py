@@ -11,7 +11,7 @@ from core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamT
 from deployments.image_tags import label_of, tag_of
 from deployments.models import Build, Deployment
 from fly.clients.machines_api import Fly, UnknownApp
-from fly.clients.machines_api.machine_types import Machine
+from fly.clients.machines_api.types import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -56,4 +56,4 @@ def _images_of(machine: Machine) -> tuple[str, ...]:
     """What a machine that flyctl looks after runs, or will run as soon as it is replaced."""
     if machine.state in _GONE or not machine.process_group:
         return ()
-    return str(machine.config.get("image") or ""), machine.image
+    return machine.config.image, machine.image

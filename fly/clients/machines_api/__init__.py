@@ -20,15 +20,12 @@ from fly.clients.machines_api.errors import (
     UnknownMachine,
     UnknownVolume,
 )
-from fly.clients.machines_api.machine_types import Check, Exit, Machine, MachineOfOrganization, MachinePage
-from fly.clients.machines_api.types import Address, App, LogEntry, Volume
+from fly.clients.machines_api.types import Address, App, LogEntry, Machine, MachineOfOrganization, MachinePage, Volume
 
 __all__ = [
     "Address",
     "AddressKind",
     "App",
-    "Check",
-    "Exit",
     "Fly",
     "FlyBusy",
     "FlyFailed",

@@ -68,7 +68,7 @@ class AppCalls(Calls):
         answer = self._call("GET", app_path(app, "ip_assignments"), app=app)
         if not answer.ok:
             raise responses.failure(answer)
-        return responses.read(answer, types.addresses)
+        return responses.read(answer, types.addresses).ips
 
     # https://docs.machines.dev/#tag/apps/post/apps/{app_name}/ip_assignments
     def assign_address(self, app: str, *, kind: AddressKind) -> types.Address:
@@ -90,7 +90,7 @@ class AppCalls(Calls):
         answer = self._call("POST", app_path(app, "secrets"), app=app, json={"values": dict(values)}, repeatable=True)
         if not answer.ok:
             raise responses.failure(answer, is_about_secrets=True)
-        return responses.read(answer, types.secrets_version)
+        return responses.read(answer, types.secrets_version).version
 
     # https://docs.machines.dev/#tag/apps/post/apps/{app_name}/deploy_token
     def deploy_token(self, app: str, *, expiry: timedelta) -> str:
@@ -99,7 +99,7 @@ class AppCalls(Calls):
         answer = self._call("POST", app_path(app, "deploy_token"), app=app, json=body)
         if not answer.ok:
             raise responses.failure(answer)
-        return responses.read(answer, types.token)
+        return responses.read(answer, types.token).token
 
     # What flyctl polls (superfly/fly-go, resource_logs.go); Fly documents no other way to past lines.
     def logs(self, app: str) -> tuple[types.LogEntry, ...]:
@@ -107,4 +107,4 @@ class AppCalls(Calls):
         answer = self._platform.call("GET", f"/api/v1/apps/{segment(app)}/logs")
         if not answer.ok:
             raise responses.failure(answer)
-        return responses.read(answer, types.log_entries)
+        return responses.read(answer, types.log_entries).data

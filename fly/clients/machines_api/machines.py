@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from core.http_client import Response, segment
-from fly.clients.machines_api import machine_types, responses
+from fly.clients.machines_api import responses, types
 from fly.clients.machines_api.errors import UnknownApp, UnknownMachine
 from fly.clients.machines_api.transport import Calls, app_path
 
@@ -16,15 +16,15 @@ class MachineCalls(Calls):
     """Machines of an app, and of the whole organization."""
 
     # https://docs.machines.dev/#tag/machines/get/apps/{app_name}/machines
-    def list_machines(self, app: str) -> tuple[machine_types.Machine, ...]:
+    def list_machines(self, app: str) -> tuple[types.Machine, ...]:
         """The app's machines, without destroyed ones. Raises UnknownApp."""
         answer = self._call("GET", app_path(app, "machines"), app=app)
         if not answer.ok:
             raise responses.failure(answer)
-        return responses.read(answer, machine_types.machines)
+        return responses.read(answer, types.machines)
 
     # https://docs.machines.dev/#tag/machines/get/orgs/{org_slug}/machines
-    def pages_of_machines(self) -> Iterator[machine_types.MachinePage]:
+    def pages_of_machines(self) -> Iterator[types.MachinePage]:
         """The organization's machines, page by page as they are asked for."""
         query = [("limit", str(_PAGE_SIZE))]
         cursor, seen = "", set[str]()
@@ -36,7 +36,7 @@ class MachineCalls(Calls):
             )
             if not answer.ok:
                 raise responses.failure(answer)
-            page = responses.read(answer, machine_types.page_of_organization)
+            page = responses.read(answer, types.page_of_organization)
             yield page
             cursor = page.next_cursor
             if not cursor or cursor in seen:
@@ -52,7 +52,7 @@ class MachineCalls(Calls):
         region: str,
         config: Mapping[str, object],
         min_secrets_version: int | None = None,
-    ) -> machine_types.Machine:
+    ) -> types.Machine:
         """Make a machine, usually `created` at first. `region` may list several, the first with room is taken.
 
         After a cut connection look for its name before asking again. Raises InsufficientCapacity,
@@ -64,10 +64,10 @@ class MachineCalls(Calls):
         answer = self._call("POST", app_path(app, "machines"), app=app, json=body)
         if not answer.ok:
             raise responses.failure(answer, missing=UnknownApp)
-        return responses.read(answer, machine_types.machine)
+        return responses.read(answer, types.machine)
 
     # https://docs.machines.dev/#tag/machines/get/apps/{app_name}/machines/{machine_id}
-    def get_machine(self, app: str, machine_id: str) -> machine_types.Machine:
+    def get_machine(self, app: str, machine_id: str) -> types.Machine:
         """One machine. Raises UnknownMachine."""
         return self._machine(self._call("GET", app_path(app, "machines", machine_id), app=app))
 
@@ -101,12 +101,12 @@ class MachineCalls(Calls):
         self._require_done(answer)
         return True
 
-    def _machine(self, answer: Response) -> machine_types.Machine:
+    def _machine(self, answer: Response) -> types.Machine:
         if not answer.ok:
             raise responses.failure(answer, missing=UnknownMachine)
-        return responses.read(answer, machine_types.machine)
+        return responses.read(answer, types.machine)
 
     def _require_done(self, answer: Response) -> None:
         if not answer.ok:
             raise responses.failure(answer, missing=UnknownMachine)
-        responses.read(answer, machine_types.done)
+        responses.read(answer, types.done)

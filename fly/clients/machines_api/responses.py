@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from core import json_fields
 from core.errors import ApplicationError, NotFound
 from core.http_client import Response
+from core.upstream_types import Unreadable
 from fly.clients.flyctl.output_lines import clean
 from fly.clients.machines_api.errors import (
     FlyBusy,
@@ -64,7 +64,7 @@ def read(answer: Response, shape: Callable[[object], Shape]) -> Shape:
     """The body in its shape. Raises FlyFailed when it is not JSON or lacks something."""
     try:
         return shape(answer.json())
-    except json_fields.Unreadable as error:
+    except Unreadable as error:
         logger.error("Fly's answer can't be read: %s (%s)", error, request_id(answer))  # noqa: TRY400 - no more to say
         raise FlyFailed from error
 

@@ -1,54 +1,94 @@
-"""What is used of Fly's answers about apps, addresses, secrets, volumes and logs."""
+"""What is used of Fly's answers, and how each is read: strictly where used, blind to the rest.
+
+Every reader raises Unreadable when a field is missing or of another kind.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Annotated
 
-from core.json_fields import Fields, a_list, an_object, items, moment, optional_object, optional_text, text, whole
+from pydantic import AliasPath, BeforeValidator, Field
+
+from core.upstream_types import (
+    NULL_IS_EMPTY_LIST,
+    NULL_IS_EMPTY_OBJECT,
+    IsTrue,
+    Moment,
+    Object,
+    OptionalText,
+    Text,
+    Whole,
+    reader,
+)
 
 _DESTROYED_VOLUME = frozenset(
     {"scheduling_destroy", "fork_cleanup", "waiting_for_detach", "pending_destroy", "destroying", "destroyed"}
 )
+_AnyAsText = Annotated[str, BeforeValidator(str)]
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app. `network` and `organization` (its slug) are "" where a list leaves them out.
+    """An app. A list leaves out its `network` ("" then) and how many `volumes` it has (0 then)."""
 
-    `volumes` is how many it has, 0 where that is left out.
-    """
-
-    name: str
-    network: str
-    organization: str
-    volumes: int
+    name: Text
+    network: OptionalText = ""
+    volumes: Annotated[Whole, Field(validation_alias="volume_count")] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AppList:
-    """The apps of an organization; `total` is how many Fly says there are."""
+    """The apps of an organization; `total` is how many Fly says there are, 0 when it doesn't say."""
 
-    apps: tuple[App, ...]
-    total: int
+    apps: Annotated[tuple[App, ...], NULL_IS_EMPTY_LIST]
+    total: Annotated[Whole, Field(validation_alias="total_apps")] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address under which an app can be reached; `kind` is v4, v6, shared_v4 or private_v6."""
+    """An address under which an app can be reached."""
 
-    ip: str
-    kind: str
+    ip: Text
+    shared: IsTrue = False
+
+    @property
+    def kind(self) -> str:
+        """One of v4, v6, shared_v4 and private_v6, which Fly does not repeat."""
+        if ":" in self.ip:
+            return "private_v6" if self.ip.lower().startswith("fd") else "v6"
+        return "shared_v4" if self.shared else "v4"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """The addresses of an app."""
+
+    ips: Annotated[tuple[Address, ...], NULL_IS_EMPTY_LIST]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsVersion:
+    """The version of an app's secrets from which on a change is seen."""
+
+    version: Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that was made."""
+
+    token: Text = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A disk on one host. `machine_id` is "" when it is free."""
 
-    id: str
-    name: str
-    state: str
-    region: str
-    size_gb: int
-    machine_id: str
+    id: Text
+    state: Text
+    region: Text
+    size_gb: Whole
+    name: OptionalText = ""
+    machine_id: Annotated[OptionalText, Field(validation_alias="attached_machine_id")] = ""
 
     @property
     def is_there(self) -> bool:
@@ -60,90 +100,111 @@ class Volume:
 class LogEntry:
     """A line that an app, or Fly about it, has said. `instance` is the machine's id."""
 
-    id: str
-    at: datetime
-    level: str
-    instance: str
-    region: str
-    message: str = field(repr=False)
-
-
-def app(body: object) -> App:
-    """The answer of `GET /v1/apps/{name}`."""
-    found = an_object(body, "app")
-    organization = optional_object(found, "organization")
-    return App(
-        name=text(found, "name"),
-        network=optional_text(found, "network"),
-        organization=optional_text(organization, "slug"),
-        volumes=whole(found, "volume_count") if "volume_count" in found else 0,
+    at: Annotated[Moment, Field(validation_alias=AliasPath("attributes", "timestamp"))]
+    id: OptionalText = ""
+    level: Annotated[OptionalText, Field(validation_alias=AliasPath("attributes", "level"))] = ""
+    instance: Annotated[OptionalText, Field(validation_alias=AliasPath("attributes", "instance"))] = ""
+    region: Annotated[OptionalText, Field(validation_alias=AliasPath("attributes", "region"))] = ""
+    message: Annotated[OptionalText, Field(validation_alias=AliasPath("attributes", "message"))] = field(
+        default="", repr=False
     )
 
 
-def apps(body: object) -> AppList:
-    """The answer of `GET /v1/apps`."""
-    found = an_object(body, "body")
-    listed = tuple(app(item) for item in items(found, "apps"))
-    return AppList(listed, whole(found, "total_apps") if "total_apps" in found else len(listed))
+@dataclass(frozen=True, slots=True)
+class LogEntries:
+    """Lines, oldest first."""
+
+    data: Annotated[tuple[LogEntry, ...], NULL_IS_EMPTY_LIST]
 
 
-def addresses(body: object) -> tuple[Address, ...]:
-    """The answer of `GET /v1/apps/{app}/ip_assignments`."""
-    return tuple(address(item) for item in items(an_object(body, "body"), "ips"))
+@dataclass(frozen=True, slots=True)
+class _ImageRef:
+    registry: OptionalText = ""
+    repository: OptionalText = ""
+    tag: OptionalText = ""
+    digest: OptionalText = ""
+
+    def __str__(self) -> str:
+        """`registry/repository:tag@digest`, as far as it is known."""
+        if not self.repository:
+            return ""
+        place = "/".join(filter(None, (self.registry, self.repository)))
+        return place + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
-def address(body: object) -> Address:
-    """The answer of `POST /v1/apps/{app}/ip_assignments`.
+@dataclass(frozen=True, slots=True)
+class MachineConfig:
+    """What is used of a machine's configuration, which may hold secrets beside it. `guest` is as Fly has it."""
 
-    It does not repeat the kind that was asked for: the address and `shared` tell.
-    """
-    found = an_object(body, "ips")
-    ip = text(found, "ip")
-    if ":" in ip:
-        return Address(ip, "private_v6" if ip.lower().startswith("fd") else "v6")
-    return Address(ip, "shared_v4" if found.get("shared") is True else "v4")
+    image: OptionalText = ""
+    metadata: Annotated[dict[str, _AnyAsText], NULL_IS_EMPTY_OBJECT] = field(default_factory=dict)
+    guest: object = None
 
 
-def secrets_version(body: object) -> int:
-    """Of `POST /v1/apps/{app}/secrets`: the version from which on the change is seen."""
-    return whole(an_object(body, "body"), "version")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    id: Text
+    state: Text
+    region: OptionalText = ""
+    config: Annotated[MachineConfig, NULL_IS_EMPTY_OBJECT] = field(default_factory=MachineConfig)
+
+    @property
+    def process_group(self) -> str:
+        """The process group that `flyctl deploy` manages it in, "" when it doesn't."""
+        return self.config.metadata.get("fly_process_group", "")
 
 
-def token(body: object) -> str:
-    """The answer of `POST /v1/apps/{app}/deploy_token`."""
-    return text(an_object(body, "body"), "token")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine(_Listed):
+    """A machine. `state` is Fly's word."""
+
+    name: OptionalText = ""
+    image_ref: Annotated[_ImageRef, NULL_IS_EMPTY_OBJECT] = field(default_factory=_ImageRef)
+
+    @property
+    def image(self) -> str:
+        """What it runs, else what it is to run."""
+        return str(self.image_ref) or self.config.image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineOfOrganization(_Listed):
+    """A machine as the list of the whole organization has it."""
+
+    app_name: Text
+    updated_at: Moment
+
+    @property
+    def image(self) -> str:
+        """What it is to run."""
+        return self.config.image
+
+
+@dataclass(frozen=True, slots=True)
+class MachinePage:
+    """A page of the organization's machines. What lies in `error_regions` is left out of it."""
+
+    machines: Annotated[tuple[MachineOfOrganization, ...], NULL_IS_EMPTY_LIST]
+    next_cursor: OptionalText = ""
+    error_regions: Annotated[tuple[_AnyAsText, ...], NULL_IS_EMPTY_LIST] = ()
+
+
+app = reader(App)
+apps = reader(AppList)
+address = reader(Address)
+addresses = reader(AddressList)
+secrets_version = reader(SecretsVersion)
+token = reader(Token)
+volume = reader(Volume)
+log_entries = reader(LogEntries)
+machine = reader(Machine)
+machines = reader(tuple[Machine, ...])
+page_of_organization = reader(MachinePage)
+# The answer of a call that only says `ok`.
+done = reader(Object)
+_volumes = reader(tuple[Volume, ...])
 
 
 def volumes(body: object) -> tuple[Volume, ...]:
-    """The answer of `GET /v1/apps/{app}/volumes`."""
-    return tuple(volume(item) for item in a_list(body, "volumes"))
-
-
-def volume(body: object) -> Volume:
-    """The answer of `POST /v1/apps/{app}/volumes`."""
-    found = an_object(body, "volume")
-    return Volume(
-        id=text(found, "id"),
-        name=optional_text(found, "name"),
-        state=text(found, "state"),
-        region=text(found, "region"),
-        size_gb=whole(found, "size_gb"),
-        machine_id=optional_text(found, "attached_machine_id"),
-    )
-
-
-def log_entries(body: object) -> tuple[LogEntry, ...]:
-    """The answer of `GET /api/v1/apps/{app}/logs`."""
-    return tuple(_log_entry(an_object(item, "data")) for item in items(an_object(body, "body"), "data"))
-
-
-def _log_entry(item: Fields) -> LogEntry:
-    found = an_object(item.get("attributes"), "attributes")
-    return LogEntry(
-        id=optional_text(item, "id"),
-        at=moment(found, "timestamp"),
-        level=optional_text(found, "level"),
-        instance=optional_text(found, "instance"),
-        region=optional_text(found, "region"),
-        message=optional_text(found, "message"),
-    )
+    """The answer of `GET /v1/apps/{app}/volumes`, null when there are none."""
+    return _volumes(() if body is None else body)

@@ -22,7 +22,6 @@ from integrations.sources.nango.types import (
     Integration,
     Strange,
     Trouble,
-    parsed_moment,
 )
 
 __all__ = [
@@ -45,5 +44,4 @@ __all__ = [
     "Trouble",
     "UnknownConnection",
     "UnknownIntegration",
-    "parsed_moment",
 ]

@@ -185,8 +185,7 @@ class Nango:
         answer = self._call("POST", "/connections", json=body)
         if not answer.ok:
             raise responses.import_failure(answer)
-        made = responses.read(answer, types.address)
-        if made != (integration_id, connection_id):
+        if responses.read(answer, types.made) != types.Made(integration_id, connection_id):
             logger.error("Nango made a connection of other ids than asked for")
             raise NangoFailed
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from core.errors import ApplicationError
 from core.http_client import Response
+from core.upstream_types import Unreadable
 from integrations.sources.nango import types
 from integrations.sources.nango.errors import (
     CredentialsNotAccepted,
@@ -38,7 +39,7 @@ def read(answer: Response, shape: Callable[[object], Shape]) -> Shape:
     """The body in its shape. Raises NangoFailed when it is not JSON or lacks something."""
     try:
         return shape(answer.json())
-    except types.Unreadable as error:
+    except Unreadable as error:
         logger.error("Nango's answer can't be read: %s", error)  # noqa: TRY400 - a traceback says no more
         raise NangoFailed from error
 
@@ -96,11 +97,9 @@ def owner_of_rejected(answer: Response) -> str | None:
     """Give the owner of the connection whose credentials were rejected, None when Nango did not say."""
     payload = _error(answer).get("payload")
     connection = payload.get("connection") if isinstance(payload, dict) else None
-    if not isinstance(connection, dict):
-        return None
     try:
-        return types.owner(connection)
-    except types.Unreadable:
+        return types.owned(connection).owner
+    except Unreadable:
         return None
 
 
