@@ -6,8 +6,7 @@ HttpResponses made by orjson: DRF's negotiation and renderers cost more than mos
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
-from rest_framework import exceptions, serializers
+from rest_framework import exceptions
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -139,10 +138,7 @@ def query(request: HttpRequest | Request) -> dict[str, str]:
 
 
 def required(parameters: Mapping[str, str], name: str, *, at_most: int | None = None) -> str:
-    """One parameter of a query, for hot routes, where a serializer would be most of the work.
-
-    Raises Malformed, in a serializer's words, for one that is missing, empty or too long.
-    """
+    """One parameter of a query. Raises Malformed, in `core.schemas`'s words, for one missing, blank or too long."""
     value = parameters.get(name)
     if value is None:
         raise Malformed(f"{name}: This field is required.")
@@ -151,34 +147,6 @@ def required(parameters: Mapping[str, str], name: str, *, at_most: int | None = 
     if at_most is not None and len(value) > at_most:
         raise Malformed(f"{name}: Ensure this field has no more than {at_most} characters.")
     return value
-
-
-def validated(serializer: type[serializers.Serializer[Any]], data: Mapping[str, object]) -> dict[str, Any]:
-    """`data` in the serializer's shape. Raises Malformed with the first problem, naming the field."""
-    try:
-        values: dict[str, Any] = _kept(serializer).run_validation(data)
-    except exceptions.ValidationError as error:
-        raise Malformed(_first_problem(error.detail)) from error
-    return values
-
-
-@lru_cache(maxsize=256)
-def _kept(serializer: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-    """One instance for all requests: making one copies its fields, which costs more than checking them.
-
-    Validation itself keeps nothing on the instance, so threads can share it.
-    """
-    return serializer()
-
-
-class TextField(serializers.CharField):
-    """A JSON string: unlike DRF's own field it takes no number for one."""
-
-    def to_internal_value(self, data: object) -> str:
-        """The text, or a validation error."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class Endpoint(APIView):
@@ -224,16 +192,6 @@ class Endpoint(APIView):
         return response
 
 
-# DRF's own sentences that name types of Python, by how they begin.
-_OURS = (
-    ("Expected a dictionary", "This must be an object with names and values."),
-    ("Invalid data. Expected a dictionary", "This must be an object with names and values."),
-    ("Expected a list", "This must be a list."),
-    ("Datetime has wrong format", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
-    ("Expected a datetime", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
-    ("Invalid datetime", "This must be a date with its time, such as 2026-01-31T12:00:00Z."),
-    ("Must be a valid boolean", "This must be true or false."),
-)
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[ApplicationError]], ...] = (
     ((exceptions.MethodNotAllowed,), NoSuchMethod),
     ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), Unauthenticated),
@@ -261,21 +219,3 @@ def logged_error(exc: Exception) -> ApplicationError:
     if error.status >= ApplicationError.status:
         logger.warning("answering %s", error.status, exc_info=exc)
     return error
-
-
-def _first_problem(errors: object, path: str = "") -> str:
-    """The first message of a serializer's nested errors, with the path of its field."""
-    if isinstance(errors, Mapping):
-        name, nested = next(iter(errors.items()))
-        if name == "non_field_errors":
-            return _first_problem(nested, path)
-        return _first_problem(nested, f"{path}.{name}" if path else str(name))
-    if isinstance(errors, list) and errors:
-        return _first_problem(next(filter(None, errors), ""), path)
-    sentence = _in_words_of_json(str(errors))
-    return f"{path}: {sentence}" if path else sentence
-
-
-def _in_words_of_json(sentence: str) -> str:
-    """DRF's sentence, or ours where it speaks to programmers of Python."""
-    return next((ours for begin, ours in _OURS if sentence.startswith(begin)), sentence)

@@ -6,19 +6,15 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from accounts.api.serializers import (
-    RevokedSerializer,
-    StartedSerializer,
-    StartSerializer,
-    StatusSerializer,
-)
+from accounts.api import schemas
 from accounts.current_user import caller_of
 from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
-from core.api import Endpoint, json_body, query, required, success, validated
+from core.api import Endpoint, json_body, query, required, success
 from core.database import undone
 from core.openapi import documented
 from core.request_context import current_address
+from core.schemas import validated
 
 _LONGEST_USER_AGENT = 300
 # Longer than ours, so that a wrong one is told from a malformed one.
@@ -32,20 +28,18 @@ class StartView(Endpoint):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @documented(
-        summary="Start a CLI login", data=StartedSerializer(), tag="login", request=StartSerializer, public=True
-    )
+    @documented(summary="Start a CLI login", data=schemas.Started, tag="login", request=schemas.Start, public=True)
     def post(self, request: Request) -> HttpResponse:
         """Give a code to show and a secret to poll with; both are valid for five minutes."""
-        asked = validated(StartSerializer, json_body(request))
+        asked = validated(schemas.Start, json_body(request))
         client = CLILogin(
-            client_name=asked["clientName"],
-            hostname=asked["hostname"],
+            client_name=asked.client_name,
+            hostname=asked.hostname,
             address=current_address(),
             user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:_LONGEST_USER_AGENT],
         )
         started = cli_login.start(client=client, now=timezone.now())
-        return success({"code": started.code, "secret": started.secret})
+        return success(schemas.Started(code=started.code, secret=started.secret))
 
 
 class CheckView(Endpoint):
@@ -56,7 +50,7 @@ class CheckView(Endpoint):
 
     @documented(
         summary="Poll a CLI login",
-        data=StatusSerializer(),
+        data=schemas.Status,
         tag="login",
         parameters=[OpenApiParameter("code", str, required=True), OpenApiParameter("secret", str, required=True)],
         errors=[403],
@@ -74,7 +68,10 @@ class CheckView(Endpoint):
             address=current_address(),
             now=timezone.now(),
         )
-        return success({"status": status.status} | ({"token": status.token} if status.token else {}))
+        answer = schemas.Status(status=status.status)
+        if status.token:
+            answer["token"] = status.token
+        return success(answer)
 
     def head(self, request: Request) -> HttpResponse:
         """Collect no token and tell no denial: whoever asks so reads neither, and the tool's next poll does."""
@@ -85,10 +82,10 @@ class CheckView(Endpoint):
 class LogoutView(Endpoint):
     """POST /api/auth/logout."""
 
-    @documented(summary="Log out", data=RevokedSerializer(), tag="login")
+    @documented(summary="Log out", data=schemas.Revoked, tag="login")
     def post(self, request: Request) -> HttpResponse:
         """Revoke the token that the request carries. A body says nothing, but it has to be JSON."""
         json_body(request)
         caller = caller_of(request)
         tokens.revoke(token_id=caller.token_id, user_id=caller.id, by=caller, now=timezone.now())
-        return success({"status": "revoked"})
+        return success(schemas.Revoked(status="revoked"))

@@ -7,14 +7,15 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from clouddev.api import serializers
+from clouddev.api import schemas
 from clouddev.api.parameters import APP_NAME, TAG, app_name_of
 from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
-from core.api import Endpoint, json_body, query, required, success, validated
+from core.api import Endpoint, json_body, query, required, success
 from core.database import undone
 from core.openapi import documented
 from core.request_context import current_address
+from core.schemas import validated
 
 _LONGEST_APP = 63
 
@@ -24,7 +25,7 @@ class SSHKeyView(Endpoint):
 
     @documented(
         summary="Tell the way into a workspace by SSH",
-        data=serializers.SSHAccessSerializer(),
+        data=schemas.SSHAccess,
         tag=TAG,
         parameters=[APP_NAME],
         errors=[404, 409],
@@ -35,12 +36,9 @@ class SSHKeyView(Endpoint):
         machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
         access = tokens.ssh_access(machine=machine, actor=caller, now=timezone.now())
         return success(
-            {
-                "privateKey": access.private_key,
-                "linuxUser": access.linux_user,
-                "host": access.host,
-                "port": access.port,
-            }
+            schemas.SSHAccess(
+                privateKey=access.private_key, linuxUser=access.linux_user, host=access.host, port=access.port
+            )
         )
 
     def head(self, request: Request) -> HttpResponse:
@@ -54,7 +52,7 @@ class MCPTokenView(Endpoint):
 
     @documented(
         summary="Issue an MCP token",
-        data=serializers.TokenSerializer(),
+        data=schemas.Token,
         tag=TAG,
         parameters=[APP_NAME],
         errors=[404, 409],
@@ -63,7 +61,8 @@ class MCPTokenView(Endpoint):
         """Sign a dev-UI token in the name of the caller's user on the workspace; for members."""
         caller = caller_of(request)
         machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
-        return success({"token": tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())})
+        token = tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())
+        return success(schemas.Token(token=token))
 
     def head(self, request: Request) -> HttpResponse:
         """Hand no token out, so none is kept."""
@@ -76,23 +75,23 @@ class WebhookTokenView(Endpoint):
 
     @documented(
         summary="Issue a webhook token",
-        data=serializers.WebhookTokenSerializer(),
+        data=schemas.WebhookToken,
         tag=TAG,
-        request=serializers.AskWebhookTokenSerializer,
+        request=schemas.AskWebhookToken,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
         """Sign a token for whoever calls the workspace's webhooks, for 30 days unless said otherwise; for members."""
         caller = caller_of(request)
-        asked = validated(serializers.AskWebhookTokenSerializer, json_body(request))
+        asked = validated(schemas.AskWebhookToken, json_body(request))
         issued = tokens.issue_webhook_token(
-            machine=machine_of_member(person=caller, app_name=asked["appName"]),
+            machine=machine_of_member(person=caller, app_name=asked.app_name),
             person=caller,
             actor=caller,
-            expires_in=asked.get("expiresIn", tokens.USUAL_LIFETIME),
+            expires_in=asked.expires_in or tokens.USUAL_LIFETIME,
             now=timezone.now(),
         )
-        return success({"token": issued.token, "expiresAt": issued.expires_at})
+        return success(schemas.WebhookToken(token=issued.token, expiresAt=issued.expires_at))
 
 
 class RevokedTokensView(Endpoint):
@@ -103,7 +102,7 @@ class RevokedTokensView(Endpoint):
 
     @documented(
         summary="List revoked tokens of a workspace",
-        data=serializers.RevokedTokensSerializer(),
+        data=schemas.RevokedTokens,
         tag=TAG,
         parameters=[
             OpenApiParameter("app", str, required=True, description="A workspace's name at Fly, as in the claim `app`.")
@@ -114,6 +113,6 @@ class RevokedTokensView(Endpoint):
         """Tell which tokens of a machine were revoked before their time; may be kept for a minute."""
         name = required(query(request), "app", at_most=_LONGEST_APP)
         found = tokens.revoked_tokens(fly_name=name, address=current_address(), now=timezone.now())
-        answer = success({"jtis": found})
+        answer = success(schemas.RevokedTokens(jtis=found))
         answer["Cache-Control"] = f"public, max-age={tokens.REVOKED_KEPT_SECONDS}"
         return answer

@@ -9,13 +9,14 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from clouddev.api import cron_serializers as serializers
+from clouddev.api import cron_schemas as schemas
 from clouddev.models import CronJob, CronRun
 from clouddev.models.cron import LONGEST_NAME
 from clouddev.services.cron import jobs
-from core.api import Endpoint, json_body, query, required, success, validated
+from core.api import Endpoint, json_body, query, required, success
 from core.errors import Malformed
 from core.openapi import documented
+from core.schemas import validated
 
 _TAG = "cron jobs"
 _CREATED = 201
@@ -26,7 +27,7 @@ class JobsView(Endpoint):
 
     @documented(
         summary="List cron jobs",
-        data=serializers.CronJobSerializer(many=True),
+        data=list[schemas.CronJob],
         tag=_TAG,
         parameters=[
             OpenApiParameter("flyAppName", str, required=True, description="A workspace that the caller may use."),
@@ -37,29 +38,29 @@ class JobsView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Tell the cron jobs of a workspace, by the names of their workflows."""
         asked = query(request)
-        fly_name = required(asked, "flyAppName", at_most=serializers.LONGEST_FLY_NAME)
+        fly_name = required(asked, "flyAppName", at_most=schemas.LONGEST_FLY_NAME)
         workflow = required(asked, "workflowName", at_most=LONGEST_NAME) if "workflowName" in asked else ""
         found = jobs.list_jobs(person=caller_of(request), fly_name=fly_name, workflow_name=workflow)
         return success([_job(job) for job in found])
 
     @documented(
         summary="Create a cron job",
-        data=serializers.CronJobSerializer(),
+        data=schemas.CronJob,
         tag=_TAG,
-        request=serializers.CreateCronJobSerializer,
+        request=schemas.CreateCronJob,
         errors=[404, 409],
         status=_CREATED,
     )
     def post(self, request: Request) -> HttpResponse:
         """Have a workflow started on a workspace at set times, in the caller's name; one job for each workflow."""
-        asked = validated(serializers.CreateCronJobSerializer, json_body(request))
+        asked = validated(schemas.CreateCronJob, json_body(request))
         job = jobs.create_job(
             caller=caller_of(request),
-            fly_name=asked["flyAppName"],
-            workflow_name=asked["workflowName"],
-            expression=asked["cronExpression"],
-            timezone=asked["timezone"],
-            given=asked["input"],
+            fly_name=asked.fly_app_name,
+            workflow_name=asked.workflow_name,
+            expression=asked.cron_expression,
+            timezone=asked.timezone,
+            given=asked.input,
             now=timezone.now(),
         )
         return success(_job(job), _CREATED)
@@ -70,37 +71,37 @@ class JobView(Endpoint):
 
     @documented(
         summary="Change a cron job",
-        data=serializers.CronJobSerializer(),
+        data=schemas.CronJob,
         tag=_TAG,
-        request=serializers.ChangeCronJobSerializer,
+        request=schemas.ChangeCronJob,
         errors=[404],
     )
     def patch(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
         """Change, pause or resume a job. From then on it starts in the name of whoever changed it."""
-        asked = validated(serializers.ChangeCronJobSerializer, json_body(request))
-        if not asked:
+        asked = validated(schemas.ChangeCronJob, json_body(request))
+        if not asked.model_fields_set:
             raise Malformed("Say what to change: cronExpression, timezone, input or paused.")
         job = jobs.change_job(
             caller=caller_of(request),
             job_id=job_id,
-            expression=asked.get("cronExpression"),
-            timezone=asked.get("timezone"),
-            given=asked.get("input", jobs.KEEP),
-            paused=asked.get("paused"),
+            expression=asked.cron_expression,
+            timezone=asked.timezone,
+            given=asked.input if "input" in asked.model_fields_set else jobs.KEEP,
+            paused=asked.paused,
             now=timezone.now(),
         )
         return success(_job(job))
 
     @documented(
         summary="Delete a cron job",
-        data=serializers.DeletedCronJobSerializer(),
+        data=schemas.DeletedCronJob,
         tag=_TAG,
         errors=[404],
     )
     def delete(self, request: Request, job_id: uuid.UUID) -> HttpResponse:
         """Delete a job and what is known of its runs. What runs on the workspace goes on."""
         jobs.delete_job(caller=caller_of(request), job_id=job_id)
-        return success({"deleted": True})
+        return success(schemas.DeletedCronJob(deleted=True))
 
 
 class RunsView(Endpoint):
@@ -108,7 +109,7 @@ class RunsView(Endpoint):
 
     @documented(
         summary="List runs of a cron job",
-        data=serializers.CronRunSerializer(many=True),
+        data=list[schemas.CronRun],
         tag=_TAG,
         parameters=[OpenApiParameter("before", str, description="A run's id: answers those that are older.")],
         errors=[404],
@@ -119,9 +120,9 @@ class RunsView(Endpoint):
         return success([_run(run) for run in found])
 
 
-def _job(job: CronJob) -> dict[str, object]:
+def _job(job: CronJob) -> schemas.CronJob:
     return {
-        "id": job.pk,
+        "id": str(job.pk),
         "flyAppName": job.machine.fly_app_id,
         "workflowName": job.workflow_name,
         "cronExpression": job.cron_expression,
@@ -136,9 +137,9 @@ def _job(job: CronJob) -> dict[str, object]:
     }
 
 
-def _run(run: CronRun) -> dict[str, object]:
+def _run(run: CronRun) -> schemas.CronRun:
     return {
-        "id": run.pk,
+        "id": str(run.pk),
         "status": run.state,
         "dueAt": run.due_at,
         "startedAt": run.started_at,

@@ -5,13 +5,14 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from clouddev.api import serializers
+from clouddev.api import schemas
 from clouddev.api.parameters import APP_NAME, TAG, app_name_of
 from clouddev.services import creation, destruction, keep_alive, power, queries, retry, status
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from clouddev.services.join import if_decided_by
-from core.api import Endpoint, json_body, query, success, validated
+from core.api import Endpoint, json_body, query, success
 from core.openapi import documented
+from core.schemas import validated
 from fly import env_vars
 
 
@@ -20,9 +21,9 @@ class CreateView(Endpoint):
 
     @documented(
         summary="Create a workspace",
-        data=serializers.CreatedMachineSerializer(),
+        data=schemas.CreatedMachine,
         tag=TAG,
-        request=serializers.CreateMachineSerializer,
+        request=schemas.CreateMachine,
         errors=[409],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -30,21 +31,24 @@ class CreateView(Endpoint):
 
         Where somebody else's of this name is shared with the caller, that one is told, unless `own` is true.
         """
-        asked = validated(serializers.CreateMachineSerializer, json_body(request))
+        asked = validated(schemas.CreateMachine, json_body(request))
         created = creation.create(
             caller=caller_of(request),
-            app_name=asked["appName"],
-            environment=env_vars.read(asked.get("envVars")),
+            app_name=asked.app_name,
+            environment=env_vars.read(asked.env_vars),
             region=request.META.get("HTTP_FLY_REGION", ""),
             now=timezone.now(),
-            own=asked["own"],
+            own=asked.own,
         )
         machine = created.machine
-        answer = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": created.private_key}
-        sent = asked.get("envVars")
+        answer = schemas.CreatedMachine(
+            appUrl=machine.url, flyAppName=machine.fly_app_id, sshPrivateKey=created.private_key
+        )
+        sent = asked.env_vars
         sentences = (created.message, env_vars.odd_names(sent), env_vars.names_of_the_start(sent))
-        message = " ".join(filter(None, sentences))
-        return success(answer | ({"message": message} if message else {}))
+        if message := " ".join(filter(None, sentences)):
+            answer["message"] = message
+        return success(answer)
 
 
 class TryAgainView(Endpoint):
@@ -52,9 +56,9 @@ class TryAgainView(Endpoint):
 
     @documented(
         summary="Try again to create a workspace",
-        data=serializers.TriedAgainSerializer(),
+        data=schemas.TriedAgain,
         tag=TAG,
-        request=serializers.MachineNameSerializer,
+        request=schemas.MachineName,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -63,16 +67,18 @@ class TryAgainView(Endpoint):
         They are kept for an hour after the failure. The workspace has another address and another key then.
         """
         caller = caller_of(request)
-        asked = validated(serializers.MachineNameSerializer, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked["appName"])
+        asked = validated(schemas.MachineName, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked.app_name)
         begun = retry.try_again(machine=machine, actor=caller, now=timezone.now())
-        return success({"status": "creating", "begun": begun, "appUrl": machine.url, "flyAppName": machine.fly_app_id})
+        return success(
+            schemas.TriedAgain(status="creating", begun=begun, appUrl=machine.url, flyAppName=machine.fly_app_id)
+        )
 
 
 class ListView(Endpoint):
     """GET /api/cloud-dev/list."""
 
-    @documented(summary="List workspaces", data=serializers.ListedMachineSerializer(many=True), tag=TAG)
+    @documented(summary="List workspaces", data=list[schemas.ListedMachine], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell the workspaces that the caller may use, newest first."""
         return success([_listed(listed) for listed in queries.list_rows(person=caller_of(request))])
@@ -83,14 +89,14 @@ class StatusView(Endpoint):
 
     @documented(
         summary="Tell the status of a workspace",
-        data=serializers.MachineStatusSerializer(),
+        data=schemas.MachineStatus,
         tag=TAG,
         parameters=[APP_NAME],
     )
     def get(self, request: Request) -> HttpResponse:
         """Tell how a workspace is; one that isn't there, or that the caller may not use, is `not_found`."""
         found = status.status_of(person=caller_of(request), app_name=app_name_of(query(request)))
-        answer = {"status": found.status, "url": found.url}
+        answer = schemas.MachineStatus(status=found.status, url=found.url)
         if found.message:
             answer["message"] = found.message
         if found.error:
@@ -103,9 +109,9 @@ class StartView(Endpoint):
 
     @documented(
         summary="Start a workspace",
-        data=serializers.StartedMachineSerializer(),
+        data=schemas.StartedMachine,
         tag=TAG,
-        request=serializers.MachineNameSerializer,
+        request=schemas.MachineName,
         errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -114,10 +120,10 @@ class StartView(Endpoint):
         Should Fly not be able to, `status` says why.
         """
         caller = caller_of(request)
-        asked = validated(serializers.MachineNameSerializer, json_body(request))
-        machine = machine_of_member(person=caller, app_name=asked["appName"])
+        asked = validated(schemas.MachineName, json_body(request))
+        machine = machine_of_member(person=caller, app_name=asked.app_name)
         count = power.start(machine=machine, actor=caller, now=timezone.now())
-        return success({"status": "starting", "started": count})
+        return success(schemas.StartedMachine(status="starting", started=count))
 
 
 class StopView(Endpoint):
@@ -125,9 +131,9 @@ class StopView(Endpoint):
 
     @documented(
         summary="Stop a workspace",
-        data=serializers.StoppedMachineSerializer(),
+        data=schemas.StoppedMachine,
         tag=TAG,
-        request=serializers.MachineNameSerializer,
+        request=schemas.MachineName,
         errors=[404, 409, 502],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -136,10 +142,10 @@ class StopView(Endpoint):
         Should Fly not be able to, `status` says why.
         """
         caller = caller_of(request)
-        asked = validated(serializers.MachineNameSerializer, json_body(request))
-        machine = machine_of_member(person=caller, app_name=asked["appName"])
+        asked = validated(schemas.MachineName, json_body(request))
+        machine = machine_of_member(person=caller, app_name=asked.app_name)
         power.stop(machine=machine, actor=caller, now=timezone.now())
-        return success({"status": "stopped"})
+        return success(schemas.StoppedMachine(status="stopped"))
 
 
 class DestroyView(Endpoint):
@@ -147,9 +153,9 @@ class DestroyView(Endpoint):
 
     @documented(
         summary="Destroy a workspace",
-        data=serializers.DestroyedMachineSerializer(),
+        data=schemas.DestroyedMachine,
         tag=TAG,
-        request=serializers.MachineNameSerializer,
+        request=schemas.MachineName,
         errors=[404],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -159,10 +165,10 @@ class DestroyView(Endpoint):
         name. Who is an owner of somebody else's by role destroys it on the workspace's page.
         """
         caller = caller_of(request)
-        asked = validated(serializers.MachineNameSerializer, json_body(request))
-        machine = own_machine(person=caller, app_name=asked["appName"], even_suspended=True)
+        asked = validated(schemas.MachineName, json_body(request))
+        machine = own_machine(person=caller, app_name=asked.app_name, even_suspended=True)
         destruction.destroy(machine=machine, actor=caller, claim=if_decided_by(caller))
-        return success({"status": "destroyed"})
+        return success(schemas.DestroyedMachine(status="destroyed"))
 
 
 class KeepAliveView(Endpoint):
@@ -170,21 +176,21 @@ class KeepAliveView(Endpoint):
 
     @documented(
         summary="Keep a workspace alive",
-        data=serializers.KeptAliveSerializer(),
+        data=schemas.KeptAlive,
         tag=TAG,
-        request=serializers.KeepAliveSerializer,
+        request=schemas.KeepAlive,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
         """Keep an unused workspace from being stopped or deleted, for up to 30 days; for its owners."""
         caller = caller_of(request)
-        asked = validated(serializers.KeepAliveSerializer, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked["appName"])
-        keep_alive.keep_alive(machine=machine, until=asked["until"], actor=caller, now=timezone.now())
-        return success({"keepAliveUntil": asked["until"]})
+        asked = validated(schemas.KeepAlive, json_body(request))
+        machine = machine_of_owner(person=caller, app_name=asked.app_name)
+        keep_alive.keep_alive(machine=machine, until=asked.until, actor=caller, now=timezone.now())
+        return success(schemas.KeptAlive(keepAliveUntil=asked.until))
 
 
-def _listed(row: queries.Row) -> dict[str, str | None]:
+def _listed(row: queries.Row) -> schemas.ListedMachine:
     return {
         "app_name": row.app_name,
         "fly_app_name": row.fly_app_name,

@@ -6,13 +6,14 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from clouddev.api import serializers
+from clouddev.api import schemas
 from clouddev.api.parameters import APP_NAME, TAG, app_name_of
 from clouddev.models import Member, Offer
 from clouddev.services import members, offers
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
-from core.api import Endpoint, json_body, query, success, validated
+from core.api import Endpoint, json_body, query, success
 from core.openapi import documented
+from core.schemas import validated
 
 
 class MembersView(Endpoint):
@@ -20,7 +21,7 @@ class MembersView(Endpoint):
 
     @documented(
         summary="List the members of a workspace",
-        data=serializers.MemberSerializer(many=True),
+        data=list[schemas.Member],
         tag=TAG,
         parameters=[APP_NAME],
         errors=[404],
@@ -32,9 +33,9 @@ class MembersView(Endpoint):
 
     @documented(
         summary="Offer somebody to be a member of a workspace",
-        data=serializers.AddedMemberSerializer(),
+        data=schemas.AddedMember,
         tag=TAG,
-        request=serializers.AddMemberSerializer,
+        request=schemas.AddMember,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -44,11 +45,11 @@ class MembersView(Endpoint):
         nothing of the person but their login.
         """
         caller = caller_of(request)
-        asked = validated(serializers.AddMemberSerializer, json_body(request))
+        asked = validated(schemas.AddMember, json_body(request))
         added = members.add_member(
-            machine=machine_of_owner(person=caller, app_name=asked["appName"]),
-            login=asked["login"],
-            role=asked.get("role"),
+            machine=machine_of_owner(person=caller, app_name=asked.app_name),
+            login=asked.login,
+            role=asked.role,
             actor=caller,
             now=timezone.now(),
         )
@@ -56,7 +57,7 @@ class MembersView(Endpoint):
 
     @documented(
         summary="Remove a member from a workspace",
-        data=serializers.RemovedMemberSerializer(),
+        data=schemas.RemovedMember,
         tag=TAG,
         parameters=[
             OpenApiParameter("appName", str, description="A workspace of the caller's; may be in a JSON body instead."),
@@ -70,12 +71,12 @@ class MembersView(Endpoint):
         Workspaces verify tokens by themselves: one that asks which were revoked refuses theirs within a minute.
         """
         caller = caller_of(request)
-        asked = validated(serializers.PersonOfMachineSerializer, json_body(request) or query(request))
-        is_leaving = asked["login"].lower() == caller.login.lower()
+        asked = validated(schemas.PersonOfMachine, json_body(request) or query(request))
+        is_leaving = asked.login.lower() == caller.login.lower()
         find = machine_of_member if is_leaving else machine_of_owner
-        machine = find(person=caller, app_name=asked["appName"])
-        message = members.remove_member(machine=machine, login=asked["login"], actor=caller)
-        return success({"status": "removed", "message": message})
+        machine = find(person=caller, app_name=asked.app_name)
+        message = members.remove_member(machine=machine, login=asked.login, actor=caller)
+        return success(schemas.RemovedMember(status="removed", message=message))
 
 
 class TransferView(Endpoint):
@@ -83,9 +84,9 @@ class TransferView(Endpoint):
 
     @documented(
         summary="Transfer a workspace",
-        data=serializers.TransferredSerializer(),
+        data=schemas.Transferred,
         tag=TAG,
-        request=serializers.PersonOfMachineSerializer,
+        request=schemas.PersonOfMachine,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -95,13 +96,18 @@ class TransferView(Endpoint):
         transfers it on the workspace's page.
         """
         caller = caller_of(request)
-        asked = validated(serializers.PersonOfMachineSerializer, json_body(request))
-        machine = own_machine(person=caller, app_name=asked["appName"])
-        offer = members.transfer(machine=machine, login=asked["login"], actor=caller, now=timezone.now())
-        return success(_waiting(offer) if offer else {"status": "transferred"})
+        asked = validated(schemas.PersonOfMachine, json_body(request))
+        machine = own_machine(person=caller, app_name=asked.app_name)
+        offer = members.transfer(machine=machine, login=asked.login, actor=caller, now=timezone.now())
+        answer = (
+            schemas.Transferred(status="waiting", **_waiting(offer))
+            if offer
+            else schemas.Transferred(status="transferred")
+        )
+        return success(answer)
 
 
-def _member(member: Member) -> dict[str, object]:
+def _member(member: Member) -> schemas.Member:
     return {
         "login": member.user.get_short_name(),
         "name": member.user.name,
@@ -111,7 +117,7 @@ def _member(member: Member) -> dict[str, object]:
     }
 
 
-def _asked(offer: Offer) -> dict[str, object]:
+def _asked(offer: Offer) -> schemas.AddedMember:
     """A member who is none yet: what existing tools read, and that it waits."""
     return {
         "login": offer.recipient.get_short_name(),
@@ -119,14 +125,14 @@ def _asked(offer: Offer) -> dict[str, object]:
         "role": offer.role,
         "linuxUser": "",
         "addedAt": offer.created_at,
+        "status": "waiting",
         **_waiting(offer),
     }
 
 
-def _waiting(offer: Offer) -> dict[str, object]:
+def _waiting(offer: Offer) -> schemas.Waiting:
     return {
-        "status": "waiting",
         "message": offers.waits_for_consent(offer),
-        "offerId": str(offer.pk),
+        "offerId": offer.pk,
         "expiresAt": offer.expires_at,
     }

@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from clouddev.api import serializers
+from clouddev.api import schemas
 from clouddev.api.parameters import TAG
 from clouddev.models import Offer
 from clouddev.services import offers
@@ -18,7 +18,7 @@ from core.openapi import documented
 class OffersView(Endpoint):
     """GET /api/cloud-dev/offers."""
 
-    @documented(summary="List what is offered to the caller", data=serializers.OfferSerializer(many=True), tag=TAG)
+    @documented(summary="List what is offered to the caller", data=list[schemas.Offer], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell which workspaces others offer to the caller, newest first."""
         return success([_offer(offer) for offer in offers.received(person=caller_of(request), now=timezone.now())])
@@ -27,7 +27,7 @@ class OffersView(Endpoint):
 class MadeOffersView(Endpoint):
     """GET /api/cloud-dev/offers/made."""
 
-    @documented(summary="List what waits for others", data=serializers.OfferSerializer(many=True), tag=TAG)
+    @documented(summary="List what waits for others", data=list[schemas.Offer], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell which offers of workspaces that the caller decides about wait for somebody to accept, newest first."""
         return success([_offer(offer) for offer in offers.of_deciders(person=caller_of(request), now=timezone.now())])
@@ -36,42 +36,36 @@ class MadeOffersView(Endpoint):
 class AcceptView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/accept."""
 
-    @documented(
-        summary="Accept an offer", data=serializers.AcceptedOfferSerializer(), tag=TAG, request=None, errors=[404, 409]
-    )
+    @documented(summary="Accept an offer", data=schemas.AcceptedOffer, tag=TAG, request=None, errors=[404, 409])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
         """Take up what is offered to the caller. What can't be now, for a quota, goes on waiting."""
         offer = offers.accept(offer_id=offer_id, person=caller_of(request), now=timezone.now())
-        return success({"status": "accepted", "appName": offer.machine.app_name, "role": offer.role})
+        return success(schemas.AcceptedOffer(status="accepted", appName=offer.machine.app_name, role=offer.role))
 
 
 class DeclineView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/decline."""
 
-    @documented(
-        summary="Decline an offer", data=serializers.DeclinedOfferSerializer(), tag=TAG, request=None, errors=[404]
-    )
+    @documented(summary="Decline an offer", data=schemas.DeclinedOffer, tag=TAG, request=None, errors=[404])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
         """Refuse what is offered to the caller."""
         offers.decline(offer_id=offer_id, person=caller_of(request), now=timezone.now())
-        return success({"status": "declined"})
+        return success(schemas.DeclinedOffer(status="declined"))
 
 
 class WithdrawView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/withdraw."""
 
-    @documented(
-        summary="Withdraw an offer", data=serializers.WithdrawnOfferSerializer(), tag=TAG, request=None, errors=[404]
-    )
+    @documented(summary="Withdraw an offer", data=schemas.WithdrawnOffer, tag=TAG, request=None, errors=[404])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
         """Take back an offer of a workspace that the caller decides about."""
         offers.withdraw(offer_id=offer_id, actor=caller_of(request), now=timezone.now())
-        return success({"status": "withdrawn"})
+        return success(schemas.WithdrawnOffer(status="withdrawn"))
 
 
-def _offer(offer: Offer) -> dict[str, object]:
+def _offer(offer: Offer) -> schemas.Offer:
     return {
-        "id": str(offer.pk),
+        "id": offer.pk,
         "appName": offer.machine.app_name,
         "kind": offer.kind,
         "role": offer.role,

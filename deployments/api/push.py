@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from accounts.current_user import caller_of
 from core.api import Endpoint, success
 from core.openapi import documented
-from deployments.api.serializers import PushedSerializer, PushSerializer
+from deployments.api import schemas
 from deployments.api.upload import received
 from deployments.services import pushes
 
@@ -19,9 +19,9 @@ class PushView(Endpoint):
 
     @documented(
         summary="Push an app",
-        data=PushedSerializer(),
+        data=schemas.Pushed,
         tag="deployments",
-        request={"application/json": PushSerializer, "application/gzip": OpenApiTypes.BINARY},
+        request={"application/json": schemas.Push, "application/gzip": OpenApiTypes.BINARY},
         parameters=[
             OpenApiParameter(
                 "appName",
@@ -43,5 +43,7 @@ class PushView(Endpoint):
         with received(request._request, caller) as sent:  # noqa: SLF001 - DRF offers no other way past its parsers
             build = pushes.receive(caller=caller, app_name=sent.app_name, push=sent.push, now=timezone.now())
             warning = sent.push.warning
-        answer = {"status": "deploying", "buildId": str(build.pk)}
-        return success(answer | ({"message": warning} if warning else {}))
+        answer = schemas.Pushed(status="deploying", buildId=str(build.pk))
+        if warning:
+            answer["message"] = warning
+        return success(answer)

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.bearer import Caller
-from core.api import NotJSON, query, validated
+from core.api import NotJSON, query
 from core.errors import Malformed, Unavailable
+from core.schemas import validated
 from core.streamed_bodies import Unreadable, announced_length, pieces_of
-from deployments.api.serializers import AppSerializer, PushSerializer, RawPushSerializer
+from deployments.api.schemas import App, Push, RawPush
 from deployments.archives import TooLarge
 from deployments.archives.json_upload import MOST_BESIDE, TooLargeBeside, read_posted
 from deployments.services import pushes
@@ -92,12 +93,12 @@ class _Door:
     def look(self) -> None:
         """Return if more of the body may be read."""
         while self._heard:
-            self.require_same(validated(AppSerializer, {"appName": self._heard.pop()})["appName"])
+            self.require_same(validated(App, {"appName": self._heard.pop()}).app_name)
 
     def begin_archive(self, before: Mapping[str, object]) -> None:
         """Return if the archive may be read, which is counted; `before` is what came before it in the body."""
         if "appName" in before:
-            validated(PushSerializer, before)
+            validated(Push, before)
         self.look()
         pushes.count(caller=self._caller)
 
@@ -116,7 +117,7 @@ def _read_json(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Receive
     if (announced_length(request) or 0) > most * 3 // 2 + MOST_BESIDE:
         raise _too_large()
     known = query(request)
-    door = _Door(caller, app_name=validated(AppSerializer, known)["appName"] if "appName" in known else "")
+    door = _Door(caller, app_name=validated(App, known).app_name if "appName" in known else "")
     given = read_posted(
         _whole(request, before_more=door.look),
         file,
@@ -125,18 +126,18 @@ def _read_json(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Receive
         on_app_name=door.hear_name,
         on_archive=door.begin_archive,
     )
-    asked = validated(PushSerializer, given)
-    door.require_same(asked["appName"])
+    asked = validated(Push, given)
+    door.require_same(asked.app_name)
     variables = env_vars.read(given["envVars"]) if "envVars" in given else None
     return _received(asked, file, variables, env_vars.odd_names(given.get("envVars")))
 
 
 def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received:
-    asked = validated(RawPushSerializer, query(request))
+    asked = validated(RawPush, query(request))
     left = settings.ARCHIVE_MAX_MEGABYTES << 20
     if (announced_length(request) or 0) > left:
         raise _too_large()
-    _Door(caller, app_name=asked["appName"]).begin_archive({})
+    _Door(caller, app_name=asked.app_name).begin_archive({})
     for piece in _whole(request):
         left -= len(piece)
         if left < 0:
@@ -145,10 +146,10 @@ def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received
     return _received(asked, file, None, "")
 
 
-def _received(asked: Mapping[str, Any], file: IO[bytes], variables: Mapping[str, str] | None, warning: str) -> Received:
-    commit = asked.get("commitHash") or ""
+def _received(asked: Push | RawPush, file: IO[bytes], variables: Mapping[str, str] | None, warning: str) -> Received:
+    commit = asked.commit_hash or ""
     push = pushes.Push(archive=file, variables=variables, commit=commit, warning=warning)
-    return Received(app_name=asked["appName"], push=push)
+    return Received(app_name=asked.app_name, push=push)
 
 
 def _whole(request: HttpRequest, *, before_more: Callable[[], None] = lambda: None) -> Iterator[bytes]:

@@ -9,10 +9,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from core.api import Endpoint, json_body, query, required, success, validated
+from core.api import Endpoint, json_body, query, required, success
 from core.errors import Malformed
 from core.openapi import documented
-from deployments.api import serializers
+from core.schemas import validated
+from deployments.api import schemas
 from deployments.models import Build
 from deployments.services import app_logs, builds, cancellation, preparation, status
 from fly.names import labeled
@@ -28,28 +29,26 @@ class PrepareView(Endpoint):
 
     @documented(
         summary="Prepare an app",
-        data=serializers.PreparedSerializer(),
+        data=schemas.Prepared,
         tag=_TAG,
-        request=serializers.AppSerializer,
+        request=schemas.App,
         errors=[409, 502, 504],
     )
     def post(self, request: Request) -> HttpResponse:
         """Make the app at Fly, unless it is there already, and tell its address."""
-        asked = validated(serializers.AppSerializer, json_body(request))
-        app = preparation.prepare(caller=caller_of(request), app_name=asked["appName"], now=timezone.now())
-        return success({"appUrl": app.url})
+        asked = validated(schemas.App, json_body(request))
+        app = preparation.prepare(caller=caller_of(request), app_name=asked.app_name, now=timezone.now())
+        return success(schemas.Prepared(appUrl=app.url))
 
 
 class StatusView(Endpoint):
     """GET /api/deploy/status."""
 
-    @documented(
-        summary="Tell the status of an app", data=serializers.AppStatusSerializer(), tag=_TAG, parameters=[_APP_NAME]
-    )
+    @documented(summary="Tell the status of an app", data=schemas.AppStatus, tag=_TAG, parameters=[_APP_NAME])
     def get(self, request: Request) -> HttpResponse:
         """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
         found = status.status_of(caller=caller_of(request), app_name=_app_name(query(request)), now=timezone.now())
-        answer = {"status": found.status, "url": found.url, "commit": found.commit}
+        answer = schemas.AppStatus(status=found.status, url=found.url, commit=found.commit)
         if found.message:
             answer["message"] = found.message
         if found.error:
@@ -63,7 +62,7 @@ class LogsView(Endpoint):
 
     @documented(
         summary="Read the logs of an app",
-        data=serializers.LogsSerializer(),
+        data=schemas.Logs,
         tag=_TAG,
         parameters=[
             _APP_NAME,
@@ -76,13 +75,13 @@ class LogsView(Endpoint):
         asked = query(request)
         found = app_logs.logs_of(caller=caller_of(request), app_name=_app_name(asked), offset=_offset(asked))
         return success(
-            {
-                "buildLog": found.build,
-                "serviceLogs": found.service,
-                "buildId": found.build_id,
-                "nextOffset": found.next_offset,
-                "logLength": found.length,
-            }
+            schemas.Logs(
+                buildLog=found.build,
+                serviceLogs=found.service,
+                buildId=str(found.build_id) if found.build_id else None,
+                nextOffset=found.next_offset,
+                logLength=found.length,
+            )
         )
 
 
@@ -91,16 +90,16 @@ class CancelView(Endpoint):
 
     @documented(
         summary="Cancel a build",
-        data=serializers.CanceledSerializer(),
+        data=schemas.Canceled,
         tag=_TAG,
-        request=serializers.AppSerializer,
+        request=schemas.App,
         errors=[404, 409],
     )
     def post(self, request: Request) -> HttpResponse:
         """Cancel the build of the caller's app that waits or runs."""
-        asked = validated(serializers.AppSerializer, json_body(request))
-        cancellation.cancel(caller=caller_of(request), app_name=asked["appName"], now=timezone.now())
-        return success({"status": "canceled"})
+        asked = validated(schemas.App, json_body(request))
+        cancellation.cancel(caller=caller_of(request), app_name=asked.app_name, now=timezone.now())
+        return success(schemas.Canceled(status="canceled"))
 
 
 class BuildsView(Endpoint):
@@ -108,7 +107,7 @@ class BuildsView(Endpoint):
 
     @documented(
         summary="List builds",
-        data=serializers.BuildSerializer(many=True),
+        data=list[schemas.Build],
         tag=_TAG,
         parameters=[
             _APP_NAME,
@@ -123,9 +122,9 @@ class BuildsView(Endpoint):
         return success([_build(build) for build in listed])
 
 
-def _build(build: Build) -> dict[str, object]:
+def _build(build: Build) -> schemas.Build:
     return {
-        "id": build.pk,
+        "id": str(build.pk),
         "status": build.state,
         "commit": build.commit or None,
         "startedAt": build.started_at,

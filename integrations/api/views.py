@@ -1,7 +1,5 @@
 """The integrations API."""
 
-from dataclasses import asdict
-
 import orjson
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse
@@ -11,10 +9,11 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from accounts.current_user import caller_of
-from core.api import Endpoint, TooLarge, json_body, json_response, query, required, success, validated
+from core.api import Endpoint, TooLarge, json_body, json_response, query, required, success
 from core.errors import Malformed
 from core.openapi import documented
-from integrations.api import serializers
+from core.schemas import validated
+from integrations.api import schemas
 from integrations.nango_ids import LONGEST_ID, is_connection_id
 from integrations.services import connect_sessions, connections, creation, deletion, integrations, use_log, webhooks
 from integrations.services.credentials import fetch_credentials
@@ -28,7 +27,7 @@ class IntegrationsView(Endpoint):
 
     @documented(
         summary="List integrations",
-        data=serializers.IntegrationAnswerSerializer(many=True),
+        data=list[schemas.IntegrationAnswer],
         tag=_TAG,
         errors=_UPSTREAM,
     )
@@ -42,7 +41,7 @@ class ConnectionsView(Endpoint):
 
     @documented(
         summary="List connections",
-        data=serializers.ConnectionAnswerSerializer(many=True),
+        data=list[schemas.ConnectionAnswer],
         tag=_TAG,
         errors=[404, *_UPSTREAM],
     )
@@ -53,15 +52,15 @@ class ConnectionsView(Endpoint):
         )
         return success(
             [
-                {
-                    "connection_id": item.connection_id,
-                    "provider_config_key": item.integration_id,
-                    "provider": item.provider,
-                    "created_at": item.created_at,
-                    "created": item.created_at,
-                    "errors": [asdict(error) for error in item.errors],
-                    "metadata": item.metadata,
-                }
+                schemas.ConnectionAnswer(
+                    connection_id=item.connection_id,
+                    provider_config_key=item.integration_id,
+                    provider=item.provider,
+                    created_at=item.created_at,
+                    created=item.created_at,
+                    errors=[schemas.Trouble(type=error.type, log_id=error.log_id) for error in item.errors],
+                    metadata=item.metadata,
+                )
                 for item in listed
             ]
         )
@@ -72,7 +71,7 @@ class CredentialsView(Endpoint):
 
     @documented(
         summary="Fetch credentials",
-        data=serializers.CredentialsAnswerSerializer(),
+        data=schemas.CredentialsAnswer,
         tag=_TAG,
         parameters=[
             OpenApiParameter("connection_id", str, required=True, description="One of the caller's connections."),
@@ -107,21 +106,25 @@ class ConnectSessionView(Endpoint):
 
     @documented(
         summary="Create a connect session",
-        data=serializers.ConnectSessionAnswerSerializer(),
+        data=schemas.ConnectSessionAnswer,
         tag=_TAG,
-        request=serializers.ConnectSessionRequestSerializer,
+        request=schemas.ConnectSessionRequest,
         errors=[404, *_UPSTREAM],
     )
     def post(self, request: Request) -> HttpResponse:
         """Give a link on which the caller connects an account, or reconnects one."""
-        asked = validated(serializers.ConnectSessionRequestSerializer, json_body(request))
+        asked = validated(schemas.ConnectSessionRequest, json_body(request))
         session = connect_sessions.create_connect_session(
             caller=caller_of(request),
-            integration_id=asked["integration_id"],
-            connection_id=asked.get("connection_id"),
+            integration_id=asked.integration_id,
+            connection_id=asked.connection_id,
             now=timezone.now(),
         )
-        return success({"token": session.token, "connectLink": session.connect_link, "expiresAt": session.expires_at})
+        return success(
+            schemas.ConnectSessionAnswer(
+                token=session.token, connectLink=session.connect_link, expiresAt=session.expires_at
+            )
+        )
 
 
 class CreateView(Endpoint):
@@ -129,23 +132,23 @@ class CreateView(Endpoint):
 
     @documented(
         summary="Create a connection",
-        data=serializers.CreatedConnectionSerializer(),
+        data=schemas.CreatedConnection,
         tag=_TAG,
-        request=serializers.NewConnectionSerializer,
+        request=schemas.NewConnection,
         errors=[404, 409, *_UPSTREAM],
     )
     def post(self, request: Request) -> HttpResponse:
         """Make a connection from credentials, or replace those of one of the caller's."""
-        asked = validated(serializers.NewConnectionSerializer, json_body(request))
+        asked = validated(schemas.NewConnection, json_body(request))
         creation.create_connection(
             caller=caller_of(request),
-            integration_id=asked["integration_id"],
-            connection_id=asked["connection_id"],
-            credentials=asked["credentials"],
-            connection_config=asked.get("connection_config"),
+            integration_id=asked.integration_id,
+            connection_id=asked.connection_id,
+            credentials=asked.credentials.of_kind(),
+            connection_config=asked.connection_config,
             now=timezone.now(),
         )
-        return success({"connection_id": asked["connection_id"]})
+        return success(schemas.CreatedConnection(connection_id=asked.connection_id))
 
 
 class DeleteView(Endpoint):
@@ -153,22 +156,22 @@ class DeleteView(Endpoint):
 
     @documented(
         summary="Delete a connection",
-        data=serializers.OkSerializer(),
+        data=schemas.Ok,
         tag=_TAG,
-        request=serializers.ConnectionAddressSerializer,
+        request=schemas.ConnectionAddress,
         errors=[404, *_UPSTREAM],
         enveloped=False,
     )
     def post(self, request: Request) -> HttpResponse:
         """Delete one of the caller's connections."""
-        asked = validated(serializers.ConnectionAddressSerializer, json_body(request))
+        asked = validated(schemas.ConnectionAddress, json_body(request))
         deletion.delete_connection(
             caller=caller_of(request),
-            integration_id=asked["integration_id"],
-            connection_id=asked["connection_id"],
+            integration_id=asked.integration_id,
+            connection_id=asked.connection_id,
             now=timezone.now(),
         )
-        return json_response({"ok": True})
+        return json_response(schemas.Ok(ok=True))
 
 
 class NangoWebhookView(Endpoint):
@@ -179,7 +182,7 @@ class NangoWebhookView(Endpoint):
 
     @documented(
         summary="Receive a Nango webhook",
-        data=serializers.WebhookAnswerSerializer(),
+        data=schemas.WebhookAnswer,
         tag="webhooks",
         parameters=[
             OpenApiParameter(
@@ -196,7 +199,9 @@ class NangoWebhookView(Endpoint):
         except RequestDataTooBig as error:
             raise TooLarge from error
         signature = request.META.get("HTTP_X_NANGO_HMAC_SHA256", "")
-        return success({"status": webhooks.receive(body=body, signature=signature, now=timezone.now())})
+        return success(
+            schemas.WebhookAnswer(status=webhooks.receive(body=body, signature=signature, now=timezone.now()))
+        )
 
 
 def _wants_fresh(request: Request) -> bool:

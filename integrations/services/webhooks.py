@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 import orjson
 from django.conf import settings
@@ -45,7 +46,7 @@ class BadSignature(Unauthenticated):
     default = "The signature in X-Nango-Hmac-Sha256 does not fit the body."
 
 
-def receive(*, body: bytes, signature: str, now: datetime) -> str:
+def receive(*, body: bytes, signature: str, now: datetime) -> Literal["done", "ignored"]:
     """Take one webhook; gives "done" or "ignored". Raises WebhookNotConfigured, BadSignature or Malformed.
 
     `signature` is the hex HMAC-SHA256 of the raw body (`X-Nango-Hmac-Sha256`). The older
@@ -65,7 +66,7 @@ def receive(*, body: bytes, signature: str, now: datetime) -> str:
     return _take(event, now=now)
 
 
-def _take(event: Mapping[str, object], *, now: datetime) -> str:
+def _take(event: Mapping[str, object], *, now: datetime) -> Literal["done", "ignored"]:
     integration_id, connection_id = event.get("providerConfigKey"), event.get("connectionId")
     if not (isinstance(integration_id, str) and is_integration_id(integration_id)):
         return "ignored"

@@ -17,7 +17,6 @@ from django.apps import apps
 from django.core.validators import RegexValidator
 from django.urls import get_resolver
 from django.urls.converters import get_converters
-from rest_framework import serializers
 
 from tests.fuzz.pumping import ALL_METHODS
 
@@ -41,7 +40,7 @@ class Found:
 
 @cache
 def all_patterns() -> tuple[Found, ...]:
-    """Patterns in modules, in calls, in addresses, and of the fields of models, serializers and forms."""
+    """Patterns in modules, in calls, in addresses, and of the fields of models and forms."""
     found = [*_of_modules(), *_of_calls(), *_of_addresses(), *_of_fields()]
     return tuple({(each.pattern, each.methods): each for each in found}.values())
 
@@ -203,11 +202,6 @@ def _of_fields() -> Iterator[Found]:
     list(modules())  # their classes are known from here on
     fields = [
         *((model._meta.label, field.validators) for model in apps.get_models() for field in model._meta.fields),
-        *(
-            (kind.__name__, field.validators)
-            for kind in _kinds(serializers.Serializer)
-            for field in getattr(kind, "_declared_fields", {}).values()
-        ),
         *((kind.__name__, field.validators) for kind in _kinds(forms.BaseForm) for field in kind.base_fields.values()),
     ]
     for where, validators in fields:
