@@ -57,7 +57,7 @@ def told(api):
 
 
 def jobs():
-    return ProcrastinateJob.objects.filter(task_name=queue.CARRY_ON).count()
+    return ProcrastinateJob.objects.filter(task_name=queue.APPLY_DESIRED_STATE).count()
 
 
 def test_a_worker_asks_again_and_then_it_runs(refused, alice, alice_api, sandbox):
@@ -128,7 +128,7 @@ def test_a_machine_that_is_gone_at_fly_is_said_to_be(refused, sandbox):
     )
 
 
-def test_a_wish_that_was_replaced_is_not_gone_on_with(refused, alice, sandbox):
+def test_a_desired_state_that_was_replaced_is_not_gone_on_with(refused, alice, sandbox):
     power.stop(machine=refused, actor=alice, now=timezone.now())
     sandbox.clear_requests()
     power.carry_on(refused.pk, now=timezone.now())
@@ -149,7 +149,7 @@ def promised(studio, alice, alice_api, sandbox):
 
 @pytest.mark.parametrize("path", ["start", "stop"])
 @pytest.mark.parametrize("question", ["GET /v1/apps/*/machines", "POST /v1/apps/*/machines/*"])
-def test_a_wish_that_fly_refuses_falls_back_to_the_one_that_was_promised(
+def test_a_desired_state_that_fly_refuses_falls_back_to_the_one_that_was_promised(
     promised, alice, bob, bob_api, sandbox, path, question
 ):
     add_member(promised, bob)
@@ -178,7 +178,7 @@ def test_of_three_wishes_the_last_one_that_was_promised_counts(promised, alice, 
     assert (machine.wanted, machine.wanted_by_id, machine.wanted_at) == ("started", alice.pk, promised.wanted_at)
 
 
-def test_a_promise_that_a_later_wish_has_replaced_does_not_come_back(promised, alice_api, sandbox):
+def test_a_promise_that_a_later_desired_state_has_replaced_does_not_come_back(promised, alice_api, sandbox):
     assert alice_api.post("/api/cloud-dev/stop", STUDIO).json() == {"data": {"status": "stopped"}}
     sandbox.faults(target="fly", match="GET /v1/apps/*/machines", status=500)
     assert alice_api.post("/api/cloud-dev/start", STUDIO).status_code == 502
@@ -241,7 +241,7 @@ def test_a_machine_that_was_destroyed_meanwhile_is_not_said_to_start(studio, ali
     assert changes_at_fly(sandbox) == []
 
 
-def test_an_order_for_an_older_wish_that_came_late_is_taken_back(refused, alice, sandbox):
+def test_an_order_for_an_older_desired_state_that_came_late_is_taken_back(refused, alice, sandbox):
     late = desired_state.awaited(refused)
     power.stop(machine=refused, actor=alice, now=timezone.now())
     sandbox.fly_machine(refused.fly_machine_id, state="started")
@@ -311,7 +311,7 @@ def test_stopping_and_starting_right_away_works_at_flys_pace(workshop, workers, 
     wait_for(lambda: started_by() == [alice.pk], "that is recorded", seconds=20)
 
 
-def test_an_earlier_wish_that_fails_takes_nothing_from_a_later_one_of_the_same(studio, alice):
+def test_an_earlier_desired_state_that_fails_takes_nothing_from_a_later_one_of_the_same(studio, alice):
     now = timezone.now()
     first, second = (
         desired_state.record(machine=studio, wanted=Machine.Wanted.STARTED, actor=alice, now=now + number * SECOND)
