@@ -39,17 +39,17 @@ manage: install ## Run manage.py on the development database (ARGS="changepasswo
 	@$(BIN)/python -m dev.manage $(ARGS)
 
 test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it, ARGS=--changed begins with what you changed)
-	@$(BIN)/python -m dev.node_packages
+	@$(BIN)/python -m dev.programs
 	@$(BIN)/python -m pytest -n auto --dist worksteal --durations=10 $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
-	@$(BIN)/python -m dev.node_packages
+	@$(BIN)/python -m dev.programs
 	@$(BIN)/python -m dev.check $(STEPS)
 
 map: ## Print the layers and what each folder and module is for (ARGS="clouddev" narrows it)
 	@$(PYTHON) -m dev.map $(ARGS)
 
-bench: install ## Measure speed beside two yardsticks; needs wrk (ARGS="check --quick" narrows it)
+bench: install ## Measure speed beside a bare WSGI server; needs wrk (ARGS="check --rounds 1" narrows it)
 	@$(BIN)/python -m bench $(ARGS)
 
 format: install ## Format the code and apply the lint rules' safe fixes

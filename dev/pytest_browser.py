@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.browser import chromium_path, node_path
-from dev.node_packages import node_packages
-from dev.openssh import sshd_path
+from dev.programs import chromium_path, node_packages, node_path, sshd_path
 
 _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "needs_browser": (

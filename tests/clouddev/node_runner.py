@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from dev.browser import node_path
-from dev.node_packages import node_packages
+from dev.programs import node_packages, node_path
 
 
 def verified(token: str, *, public_key: str, app: str, now: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from clouddev import ssh_keys
-from dev.openssh import sshd_path
 from dev.ports import LOOPBACK, free_port
+from dev.programs import sshd_path
 
 PATIENCE = 15
 

@@ -1,5 +1,6 @@
 """Starts `make dev` as a person does: the real command, on ports and in a folder of the test's own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,13 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dev import subprocesses
+import psutil
+
 from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests' own settings would win over the presets that are tested here.
 KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
-PATIENCE = 60
+PATIENCE = 180
 
 
 class Dev:
@@ -61,37 +63,49 @@ class Dev:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE), time.monotonic() - started
 
-    def processes(self) -> set[int]:
-        """Return the processes started for this state folder or these ports, itself included."""
+    def processes(self) -> dict[int, list[str]]:
+        """The words of the processes started for this state folder or these ports, itself included, by number."""
         marks = (str(self.state), f"127.0.0.1:{self.port}", str(self.sandbox_port))
-        found = set()
-        for pid in all_processes():
-            words = subprocesses.command_line(pid)
-            environment = environment_of(pid)
-            if f"DEV_STATE={self.state}" in environment or any(mark in " ".join(words) for mark in marks):
-                found.add(pid)
-        return found - {os.getpid()}
+        found = {}
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            words, environment = process.info["cmdline"] or [], process.info["environ"] or {}
+            if environment.get("DEV_STATE") == str(self.state) or any(mark in " ".join(words) for mark in marks):
+                found[process.pid] = words
+        return {pid: words for pid, words in found.items() if pid != os.getpid()}
 
     def running(self, word: str) -> set[int]:
         """Return those of them that have this word in their command line."""
-        return {pid for pid in self.processes() if word in subprocesses.command_line(pid)}
+        return {pid for pid, words in self.processes().items() if word in words}
+
+    def wait_until_gone(self) -> None:
+        """For what ends by itself, since whoever started it was killed."""
+        deadline = time.monotonic() + 30
+        while found := self.processes():
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
 
 
 RunDev = Callable[..., Dev]
 
 
-def all_processes() -> list[int]:
-    if Path("/proc/self").exists():
-        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)
-    return [int(word) for word in listed.stdout.split()]
+def manage(state: Path, *words: str, **given: str) -> "subprocess.Popen[str]":
+    """Start `make manage` with these words, told nothing but the state folder and what is given."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dev.manage", *words],
+        cwd=ROOT,
+        env=kept | {"DEV_STATE": str(state)} | given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
-def environment_of(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
+def database_of(state: Path) -> str:
+    """The address of the database that `make dev` serves."""
+    noted: dict[str, str] = json.loads((state / "running.json").read_text(encoding="utf-8"))
+    return noted["DATABASE_URL"]
 
 
 def _port(said: str) -> int:

@@ -5,8 +5,8 @@ import gzip
 import io
 import json
 import signal
+import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +16,8 @@ import psycopg
 import pytest
 import requests
 
-from dev.postgres import address_of_running
 from tests.clouddev.ssh_server import SSHServer, private_file
-from tests.dev.dev_process import Dev, RunDev
+from tests.dev.dev_process import Dev, RunDev, database_of
 from tests.dev.newcomer import Browser, CommandLine
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.needs_sshd]
@@ -69,7 +68,8 @@ def test_a_newcomer_deploys_an_app_and_works_on_a_machine(run: RunDev, state: Pa
     assert cli.get("cloud-dev/list") == []
     assert name not in json.dumps(held_by_fly(dev))
     assert workspaces_in_the_data_database(state) == {"roles": [], "databases": []}
-    assert dev.stop()[0] == 0
+    assert dev.stop(signal.SIGTERM)[0] == 0
+    assert dev.processes() == {}
 
 
 def deploy_an_app(cli: CommandLine, folder: Path) -> str:
@@ -88,9 +88,8 @@ def deploy_an_app(cli: CommandLine, folder: Path) -> str:
 def killed_and_started_again(run: RunDev, dev: Dev) -> Dev:
     """The same on the same ports, after a day on which the laptop's battery was empty."""
     dev.stop(signal.SIGKILL)
-    until = time.monotonic() + 30
-    while dev.processes() and time.monotonic() < until:
-        time.sleep(0.1)
+    if sys.platform == "linux":  # which tells children of their parent's end
+        dev.wait_until_gone()
     again = run(PORT=str(dev.port), SANDBOX_PORT=str(dev.sandbox_port))
     again.wait_until_up()
     return again
@@ -154,7 +153,7 @@ def held_by_fly(dev: Dev) -> dict[str, Any]:
 
 def workspaces_in_the_data_database(state: Path) -> dict[str, list[str]]:
     """The roles and databases of machines, seen by the cluster's superuser."""
-    url = urlsplit(address_of_running(state))._replace(path="/crayon_data").geturl()
+    url = urlsplit(database_of(state))._replace(path="/crayon_data").geturl()
     with psycopg.connect(url) as connection:
         roles = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'crayon\_dev\_%'").fetchall()
         own = connection.execute(r"SELECT datname FROM pg_database WHERE datname LIKE 'crayon\_dev\_%'").fetchall()

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dev.cluster import Cluster
+from dev.postgres import remove_database
 from dev.pytest_browser import _NEEDS
 from dev.pytest_environment import CONTRACT_NANGO
 from dev.pytest_order import nearness, shared_out
@@ -70,7 +70,7 @@ def project() -> Iterator[Path]:
         )
         yield folder
         for state in (folder / "state" / "test").glob("*"):
-            Cluster.remove(state)
+            remove_database(state)
 
 
 def run_pytest(project: Path, *words: str, **environment: str) -> "subprocess.Popen[str]":

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from dev.browser import chromium_path
+from dev.programs import chromium_path
 from tests.accounts.threads import at_once
 from tests.gunicorn_process import GunicornProcess
 from tests.job_worker_process import Ground, WorkerProcess

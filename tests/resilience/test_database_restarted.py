@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from dev.cluster import Cluster
-from dev.postgres import EmbeddedPostgres
+from dev.postgres import EmbeddedPostgres, remove_database
 from tests.gunicorn_process import GunicornProcess
 from tests.resilience.conftest import Tool
 from tests.resilience.web import WebBrowser, approve, check, log_in, start_login
@@ -33,7 +32,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         folder = Path(above) / "state"
         with EmbeddedPostgres(state=folder, fsync=False) as server:
             yield server
-        Cluster.remove(folder)
+        remove_database(folder)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.cluster import Cluster
+from dev.postgres import remove_database
 from tests.resilience.storm.faults import Storm
 from tests.resilience.storm.invariants import Invariants
 from tests.resilience.storm.model import Journal
@@ -30,7 +30,7 @@ def world(sandbox, tmp_path):
         state = Path(above) / "state"
         with World(sandbox=sandbox, folder=tmp_path, state=state) as all_of_it:
             yield all_of_it
-        Cluster.remove(state)
+        remove_database(state)
 
 
 # On a machine that has far too much to do starting all of it takes minutes.

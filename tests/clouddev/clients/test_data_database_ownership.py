@@ -14,8 +14,7 @@ import psycopg
 import pytest
 
 from clouddev.clients.data_database import DataDatabase, Provisioned
-from dev.binaries import available
-from dev.postgres import EmbeddedPostgres
+from dev.postgres import EmbeddedPostgres, available
 from tests.clouddev.data_databases import data_database, new_name, query, run, superuser_url
 from tests.clouddev.written_by_workspaces import WRITTEN
 
@@ -46,7 +45,7 @@ _OWNED = " UNION ALL ".join(
     )
 )
 
-_MAJORS = {binaries.major: binaries.folder for binaries in reversed(list(available()))}
+_MAJORS = dict(reversed(list(available())))
 
 
 def _has_extensions(folder: Path) -> bool:

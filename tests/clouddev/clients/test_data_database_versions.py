@@ -9,11 +9,10 @@ import psycopg
 import pytest
 
 from clouddev.clients.data_database import DataDatabase, DataDatabaseFailed, Provisioned
-from dev.binaries import available
-from dev.postgres import EmbeddedPostgres
+from dev.postgres import EmbeddedPostgres, available
 from tests.clouddev.data_databases import data_database, fill, new_name, query, run, superuser_url
 
-VERSIONS = sorted({binaries.major for binaries in available()})
+VERSIONS = sorted({major for major, _ in available()})
 DENIED = psycopg.errors.InsufficientPrivilege
 FIRST_WITH_OPTIONS_OF_MEMBERSHIP = 16
 

@@ -143,7 +143,7 @@ def test_sshd_takes_a_key_and_nothing_else() -> None:
 
 @pytest.mark.needs_sshd
 def test_a_real_sshd_reads_its_settings_so(tmp_path: Path) -> None:
-    from dev.openssh import sshd_path  # noqa: PLC0415 - only where the marker found one
+    from dev.programs import sshd_path  # noqa: PLC0415 - only where the marker found one
 
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
