@@ -1,1 +1,1 @@
-"""Measures the server beside two yardsticks, in alternation, in one run."""
+"""Measures the server beside a yardstick, in alternation, in one run."""

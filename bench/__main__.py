@@ -1,10 +1,9 @@
-"""`make bench`: requests/s, latency, CPU and memory of the hot routes, as ratios to two yardsticks.
+"""`make bench`: requests/s and latency of the hot routes, and their ratio to a bare WSGI application.
 
-    make bench                      everything, about twelve minutes
-    make bench ARGS="--quick"       one short round of everything
-    make bench ARGS="check --quick" only the routes whose name begins so
+    make bench                                         everything, about ten minutes
+    make bench ARGS="check --rounds 1 --seconds 1"     only the routes whose name begins so, in a hurry
 
-The servers take turns within every round, and every second round goes backwards, so that noise
+The two take turns within every round, and every second round goes backwards, so that noise
 meets them alike. The figures are medians over the rounds; compare ratios, not seconds.
 """
 
@@ -16,169 +15,123 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from bench import servers, uploads
-from bench.fixtures import APP, FEW, MACHINE, MACHINES, MANY, connection_id
-from bench.load import Measurement, Route, measure
+from bench.fixtures import APP, FEW, MACHINE, MANY, TOKENS
+from bench.servers import BARE, OURS, ROOT, Measurement, environment, measure, served, upstream
 from dev.postgres import EmbeddedPostgres
 
-CONCURRENCIES = (1, 16, 64)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A route on one group of servers."""
-
-    name: str
-    group: str
-    route: Route
-    # Whom it is measured on.
-    kinds: tuple[str, ...] = ("ours", "bare", "express", "ideal")
-
-
-SCENARIOS = (
-    Scenario("check (pending)", "plain", Route("GET", "/api/auth/cli/check", with_login=True)),
-    Scenario("session", "plain", Route("POST", "/api/auth/cli/session", many_addresses=True)),
-    Scenario("integrations (cached)", "plain", Route("GET", "/api/integrations")),
-    Scenario(
-        "credentials, upstream 0 ms",
-        "plain",
-        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
-    ),
-    Scenario(
-        "credentials, upstream 50 ms",
-        "slow",
-        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
-    ),
-    Scenario(
-        "credentials (cached)",
-        "cached",
-        Route("GET", f"/api/credentials/{FEW}?connection_id={connection_id(FEW, 0)}"),
-    ),
-    Scenario("connections, 10 upstream", "plain", Route("GET", f"/api/integrations/{FEW}/connections")),
-    Scenario("connections, 10 000 upstream", "plain", Route("GET", f"/api/integrations/{MANY}/connections")),
-    Scenario("deploy status", "plain", Route("GET", f"/api/deploy/status?appName={APP}"), ("ours", "bare")),
-    Scenario("deploy logs, of 5 MB", "plain", Route("GET", f"/api/deploy/logs?appName={APP}"), ("ours", "bare")),
+_CONCURRENCIES = (1, 16, 64)
+_CREDENTIALS = f"GET /api/credentials/{FEW}?connection_id={FEW}-0"
+# Groups of servers: seconds until the upstream answers, and for which credentials are cached.
+_GROUPS = {"plain": (0.0, 0), "slow": (0.05, 0), "cached": (0.0, 60)}
+# By name: the group, the request, and of whom, by how many machines they have. The yardstick knows no machines.
+_SCENARIOS = {
+    "check (pending)": ("plain", "GET /api/auth/cli/check", 0),
+    "session": ("plain", "POST /api/auth/cli/session", 0),
+    "integrations (cached)": ("plain", "GET /api/integrations", 0),
+    "credentials, upstream 0 ms": ("plain", _CREDENTIALS, 0),
+    "credentials, upstream 50 ms": ("slow", _CREDENTIALS, 0),
+    "credentials (cached)": ("cached", _CREDENTIALS, 0),
+    "connections, 10 upstream": ("plain", f"GET /api/integrations/{FEW}/connections", 0),
+    "connections, 10 000 upstream": ("plain", f"GET /api/integrations/{MANY}/connections", 0),
+    "deploy status": ("plain", f"GET /api/deploy/status?appName={APP}", 0),
+    "deploy logs, of 5 MB": ("plain", f"GET /api/deploy/logs?appName={APP}", 0),
     # What Fly says of all machines is kept for seconds, so that neither its 50 ms nor the number of machines counts.
-    *(
-        Scenario(f"machines, {count} of them", "slow", Route("GET", "/api/cloud-dev/list", machines=count), ("ours",))
-        for count in MACHINES
-    ),
-    Scenario("machine status", "slow", Route("GET", f"/api/cloud-dev/status?appName={MACHINE}", machines=1), ("ours",)),
-    Scenario("mcp-token", "plain", Route("GET", f"/api/cloud-dev/mcp-token?appName={MACHINE}", machines=1), ("ours",)),
-)
-
-Results = dict[tuple[str, int, str], Measurement]
+    **{f"machines, {number} of them": ("slow", "GET /api/cloud-dev/list", number) for number in TOKENS if number},
+    "machine status": ("slow", f"GET /api/cloud-dev/status?appName={MACHINE}", 1),
+    "mcp-token": ("plain", f"GET /api/cloud-dev/mcp-token?appName={MACHINE}", 1),
+}
 
 
 @contextmanager
-def everything_running(state: Path) -> Iterator[tuple[dict[str, list[servers.Server]], dict[str, str]]]:
-    """The database with its fixtures, the upstreams and, by group, the servers to compare; and their environment."""
+def _everything_running(state: Path, groups: set[str]) -> Iterator[dict[tuple[str, str], str]]:
+    """The database with its fixtures, the upstreams, and the servers to compare, by group and kind."""
     with ExitStack() as stack:
-        database = stack.enter_context(EmbeddedPostgres(state=state / "bench", fsync=False))
-        _bind_to_other_core()
-        environment = servers.gunicorn_environment(database.url, "http://127.0.0.1:9", 0, PUBLIC_URL="http://127.0.0.1")
-        subprocess.run([sys.executable, "-m", "bench.prepare"], env=environment, cwd=servers.ROOT, check=True)
-        upstreams = {delay: servers.UpstreamProcess(delay) for delay in (0.0, 0.05)}
-        for upstream in upstreams.values():
-            stack.callback(upstream.stop)
-        node = servers.install_express(state)
-        groups: dict[str, list[servers.Server]] = {}
-        for group, delay, cache in (("plain", 0.0, 0), ("slow", 0.05, 0), ("cached", 0.0, 60)):
-            url = upstreams[delay].url
-            groups[group] = [servers.ours(database.url, url, cache), servers.bare(database.url, url)]
-            if node:
-                groups[group].append(servers.express(database.url, url, cache, node))
-        log = state / "bench" / "logs"
-        for server in (server for group in groups.values() for server in group):
-            stack.callback(server.stop)
-            server.start(log)
-        # No server can be quicker than the upstream that it waits for: that one, asked directly, is the ideal.
-        slow = upstreams[0.05]
-        groups["slow"].append(servers.Server("ideal", [], {}, port=slow.port, process=slow.process))
-        yield groups, environment
+        postgres = EmbeddedPostgres(state=state, fsync=False)
+        stack.callback(postgres.stop)
+        database = postgres.start(afresh=True)
+        for process in psutil.Process().children(recursive=True):
+            if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
+                process.cpu_affinity([1])  # PostgreSQL shall not take the measured core; all its processes inherit it.
+        prepare = [sys.executable, "-m", "bench.prepare"]
+        subprocess.run(prepare, env=environment(database, "http://127.0.0.1:9", 0), cwd=ROOT, check=True)
+        upstreams = {delay: stack.enter_context(upstream(delay)) for delay in (0.0, 0.05)}
+        found = {}
+        for group in groups:
+            delay, cache = _GROUPS[group]
+            settings = environment(database, upstreams[delay], cache)
+            for kind, application in (("ours", OURS), ("bare", BARE)):
+                log = state / "logs" / f"{group}-{kind}.log"
+                found[group, kind] = stack.enter_context(served(application, settings, log))
+        yield found
 
 
-def _bind_to_other_core() -> None:
-    """PostgreSQL's processes shall not take the measured core; they inherit it from their parent."""
-    for process in psutil.Process().children(recursive=True):
-        if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
-            # One that ended meanwhile needs no core.
-            with suppress(psutil.NoSuchProcess):
-                process.cpu_affinity([1])
-
-
-def run(groups: dict[str, list[servers.Server]], scenarios: list[Scenario], rounds: int, seconds: float) -> Results:
+def _run(servers: dict[tuple[str, str], str], names: list[str], rounds: int, seconds: int) -> list[dict[str, Any]]:
     """All measurements, medians over the rounds."""
     found: dict[tuple[str, int, str], list[Measurement]] = {}
-    for scenario in scenarios:
-        for server in _measured(groups, scenario):
-            measure(server, scenario.route, concurrency=16, seconds=max(1, seconds))
-    for number in range(rounds):
-        for scenario in scenarios:
-            for concurrency in CONCURRENCIES:
-                order = _measured(groups, scenario)[:: 1 if number % 2 == 0 else -1]
-                for server in order:
-                    one = measure(server, scenario.route, concurrency=concurrency, seconds=seconds)
-                    found.setdefault((scenario.name, concurrency, server.kind), []).append(one)
-        print(f"round {number + 1} of {rounds} done", file=sys.stderr, flush=True)
-    return {key: _median(values) for key, values in found.items()}
+    for number in range(rounds + 1):  # the first warms up
+        for name, concurrency in product(names, _CONCURRENCIES if number else (16,)):
+            group, request, machines = _SCENARIOS[name]
+            kinds = ["ours"] if machines else ["ours", "bare"]
+            for kind in kinds if number % 2 else reversed(kinds):
+                one = measure(
+                    servers[group, kind],
+                    request,
+                    concurrency=concurrency,
+                    seconds=seconds,
+                    machines=machines,
+                )
+                if number:
+                    found.setdefault((name, concurrency, kind), []).append(one)
+                elif one.failed:
+                    raise SystemExit(f"{name}: {one.failed} answers of {kind} are errors")
+        print(f"round {number} of {rounds} done", file=sys.stderr, flush=True)
+    return [
+        {"route": name, "c": concurrency, "server": kind, **_median(values)}
+        for (name, concurrency, kind), values in found.items()
+    ]
 
 
-def _measured(groups: dict[str, list[servers.Server]], scenario: Scenario) -> list[servers.Server]:
-    return [server for server in groups[scenario.group] if server.kind in scenario.kinds]
+def _median(values: list[Measurement]) -> dict[str, float]:
+    columns = {name: [asdict(value)[name] for value in values] for name in asdict(values[0])}
+    return {name: statistics.median(column) for name, column in columns.items()} | {"failed": sum(columns["failed"])}
 
 
-def _median(values: list[Measurement]) -> Measurement:
-    columns = {name: statistics.median(asdict(value)[name] for value in values) for name in asdict(values[0])}
-    return Measurement(**columns | {"failed": sum(value.failed for value in values)})
-
-
-def report(results: Results) -> None:
-    """The table, and the ratios of ours to each yardstick."""
-    print(f"{'route':30}{'c':>4} {'server':8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms':>8}{'MB':>7}{'ratio':>8}")
-    for (name, concurrency, kind), one in results.items():
-        if kind == "ours":
-            print()
-        mine = results[name, concurrency, "ours"]
-        ratio = "" if kind == "ours" else f"{mine.rate / one.rate:8.2f}"
-        failed = f"  {one.failed} FAILED" if one.failed else ""
-        print(
-            f"{name:30}{concurrency:4} {kind:8}{one.rate:9.0f}{one.p50:9.2f}{one.p99:9.2f}{one.cpu:8.3f}"
-            f"{one.memory:7.0f}{ratio}{failed}"
-        )
+def _report(results: list[dict[str, Any]]) -> None:
+    """Print the table, with the ratio of ours to the yardstick."""
+    rates = {(one["route"], one["c"]): one["rate"] for one in results if one["server"] == "ours"}
+    print(f"{'route':30}{'c':>4} {'server':8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>8}")
+    for one in sorted(
+        results, key=lambda one: (list(_SCENARIOS).index(one["route"]), one["c"], one["server"] != "ours")
+    ):
+        ratio = f"{rates[one['route'], one['c']] / one['rate']:8.2f}" if one["server"] == "bare" else ""
+        failed = f"  {one['failed']} FAILED" if one["failed"] else ""
+        print("{route:30}{c:4} {server:8}{rate:9.0f}{p50:9.2f}{p99:9.2f}".format(**one) + ratio + failed)
 
 
 def main() -> None:
+    """Measure what the words of the command line ask for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("routes", nargs="*", help="only routes whose name begins so")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="after the one that warms up")
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="one round of one second")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("make bench needs wrk (Debian: apt-get install wrk; macOS: brew install wrk).")
-    scenarios = [one for one in SCENARIOS if not options.routes or one.name.startswith(tuple(options.routes))]
-    rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
-    state = Path(os.environ.get("DEV_STATE") or ".dev").absolute()
-    with everything_running(state) as (groups, environment):
-        results = run(groups, scenarios, rounds, seconds)
-        report(results)
-        if not options.routes or "pushes" in options.routes:
-            print()
-            uploads.report(next(server for server in groups["plain"] if server.kind == "ours"))
-            subprocess.run([sys.executable, "-m", "bench.logbook"], env=environment, cwd=servers.ROOT, check=True)
-    kept = state / "bench" / "results.json"
-    kept.write_text(
-        json.dumps(
-            [{"route": key[0], "c": key[1], "server": key[2], **asdict(one)} for key, one in results.items()], indent=1
-        )
-    )
+    names = [name for name in _SCENARIOS if not options.routes or name.startswith(tuple(options.routes))]
+    state = Path(os.environ.get("DEV_STATE") or ".dev").absolute() / "bench"
+    with _everything_running(state, {_SCENARIOS[name][0] for name in names}) as servers:
+        results = _run(servers, names, options.rounds, options.seconds)
+    _report(results)
+    kept = state / "results.json"
+    kept.write_text(json.dumps(results, indent=1))
     print(f"\nKept in {kept}")
 
 

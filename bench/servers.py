@@ -1,110 +1,148 @@
-"""Starts what is measured: our gunicorn, the bare WSGI yardstick, the express yardstick, and the upstreams.
+"""Starts what is measured, our gunicorn and the yardstick, and measures it: wrk against one server for a few seconds.
 
 The servers run on the first core; the database, the upstreams and the load on the second.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
-import psutil
 import urllib3
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bench.fixtures import FLY_ORGANIZATION
+from bench.fixtures import FLY_ORGANIZATION, LOGINS, TOKENS
+from dev.default_env import new_signing_key
 from dev.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVER_CORE, OTHER_CORE = "0", "1"
-THREADS = 20
+_starts = count(step=1_000_003)
+OURS, BARE = "config.wsgi:application", "bench.bare_wsgi:application"
+_SERVER_CORE, _OTHER_CORE = "0", "1"
+_SCRIPT = """
+local tokens, logins, count = {tokens}, {logins}, {start}
+function request()
+  count = count + 1
+  local path, headers = {path}, {{}}
+  headers["Authorization"] = "Bearer " .. tokens[count % #tokens + 1]
+  if {many_addresses} then
+    headers["X-Forwarded-For"] = string.format(
+      "10.%d.%d.%d", math.floor(count / 65536) % 256, math.floor(count / 256) % 256, count % 256)
+  end
+  if {with_login} then path = path .. logins[count % #logins + 1] end
+  return wrk.format({method}, path, headers)
+end
+function done(summary, latency)
+  local errors = summary.errors
+  io.write("RESULT " .. string.format(
+    '{{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "failed": %d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
 
 
-def on_core(core: str, *command: str) -> list[str]:
-    """The command, bound to one core where the machine lets us."""
-    if os.cpu_count() == 1 or not shutil.which("taskset"):
-        return list(command)
-    return ["taskset", "-c", core, *command]
+@dataclass(frozen=True)
+class Measurement:
+    """What one run of wrk found: requests per second, milliseconds, failures."""
+
+    rate: float
+    p50: float
+    p99: float
+    failed: int
 
 
-@dataclass
-class Server:
-    """One running server of one kind ("ours", "bare" or "express")."""
+def measure(server: str, request: str, *, concurrency: int, seconds: int, machines: int) -> Measurement:
+    """Drive one route, "METHOD path", with tokens of whoever has so many machines."""
+    method, path = request.split(" ")
+    script = _SCRIPT.format(
+        tokens=_lua(TOKENS[machines]),
+        logins=_lua([f"?code={code}&secret={secret}" for code, secret in LOGINS]),
+        start=next(_starts),
+        path=json.dumps(path),
+        method=json.dumps(method),
+        with_login=json.dumps(path.endswith("/check")),
+        many_addresses=json.dumps(path.endswith("/session")),
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script)
+        file.flush()
+        command = ["wrk", "-t1", f"-c{concurrency}", f"-d{seconds}s", "--latency", "-s", file.name, server]
+        done = subprocess.run(_on_core(_OTHER_CORE, *command), capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.split("RESULT ", 1)[1])
+    rate = found["requests"] / (found["microseconds"] / 1e6)
+    return Measurement(rate=rate, p50=found["p50"] / 1000, p99=found["p99"] / 1000, failed=found["failed"])
 
-    kind: str
-    command: list[str]
-    environment: dict[str, str]
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-    log: Path | None = None
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+def _lua(values: list[str]) -> str:
+    return "{" + ",".join(json.dumps(value) for value in values) + "}"
 
-    def start(self, log: Path) -> None:
-        command = [part.replace("{port}", str(self.port)) for part in self.command]
-        environment = {name: value.replace("{port}", str(self.port)) for name, value in self.environment.items()}
-        self.log = log / f"{self.kind}-{self.port}.log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                on_core(SERVER_CORE, *command), env=environment, cwd=ROOT, stdout=output, stderr=output
-            )
-        self._wait()
 
-    def _wait(self) -> None:
-        http = urllib3.PoolManager(retries=False, timeout=2)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                http.request("GET", f"{self.url}/api/auth/cli/check?code=00000000&secret=x", redirect=False)
-            except urllib3.exceptions.HTTPError:
+def _on_core(core: str, *command: str) -> list[str]:
+    can = (os.cpu_count() or 1) > 1 and shutil.which("taskset")
+    return ["taskset", "-c", core, *command] if can else list(command)
+
+
+@contextmanager
+def upstream(delay: float) -> Iterator[str]:
+    """A stand-in for Nango and Fly that answers after `delay` seconds; its address."""
+    port = free_port()
+    command = _on_core(_OTHER_CORE, sys.executable, "-m", "bench.upstream", str(port), str(delay))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def served(application: str, settings: dict[str, str], log: Path) -> Iterator[str]:
+    """A WSGI application under the image's gunicorn settings; its address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", application]
+    settings = {**settings, "BIND": f"127.0.0.1:{port}", "PUBLIC_URL": url}
+    words = _on_core(_SERVER_CORE, *command)
+    with log.open("wb") as output, subprocess.Popen(words, env=settings, cwd=ROOT, stdout=output, stderr=output) as one:
+        try:
+            deadline = time.monotonic() + 60
+            while not _answers(url):
+                if time.monotonic() > deadline or one.poll() is not None:
+                    raise SystemExit(f"{application} did not start; its log is {log}")
                 time.sleep(0.1)
-            else:
-                return
-        raise SystemExit(f"{self.kind} did not start; its log is {self.log}")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=20)
-
-    def _tree(self) -> list[psutil.Process]:
-        assert self.process is not None
-        root = psutil.Process(self.process.pid)
-        return [root, *root.children(recursive=True)]
-
-    def cpu_seconds(self) -> float:
-        """CPU time of the whole process tree, from the scheduler's own count."""
-        total = 0
-        for process in self._tree():
-            for task in Path(f"/proc/{process.pid}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
-
-    def memory_megabytes(self) -> float:
-        """Proportional set size of the tree."""
-        return sum(process.memory_full_info().pss for process in self._tree()) / 1e6
+            yield url
+        finally:
+            one.terminate()
 
 
-def gunicorn_environment(database_url: str, upstream: str, cache_seconds: int, **extra: str) -> dict[str, str]:
+def _answers(url: str) -> bool:
+    with suppress(urllib3.exceptions.HTTPError):
+        urllib3.request("GET", f"{url}/api/auth/cli/check?code={LOGINS[0][0]}&secret=x", retries=False, timeout=5)
+        return True
+    return False
+
+
+def environment(database: str, upstream: str, cache_seconds: int) -> dict[str, str]:
     """Production settings, one worker process."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
         "SECRET_KEY": "not-a-secret-only-for-measuring-0123456789abcdefghijklmnopqrst",
         "ENCRYPTION_KEYS": "1:bm90LWEtc2VjcmV0LS1vbmx5LWZvci10ZXN0cy0zMmI=",
-        "PUBLIC_URL": "http://127.0.0.1:{port}",
+        "PUBLIC_URL": "http://127.0.0.1",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
-        "BIND": "127.0.0.1:{port}",
         "WEB_CONCURRENCY": "1",
-        "WEB_THREADS": str(THREADS),
-        "DATABASE_URL": database_url,
+        "WEB_THREADS": "20",
+        "DATABASE_URL": database,
         "NANGO_SERVER_URL": upstream,
         "NANGO_SECRET_KEY": "00000000-0000-4000-8000-000000000001",
         "NANGO_WEBHOOK_SIGNING_KEY": "not-a-secret-either",
@@ -117,64 +155,5 @@ def gunicorn_environment(database_url: str, upstream: str, cache_seconds: int, *
         "FLY_PLATFORM_URL": upstream,
         "FLY_APP_URL": f"{upstream}/apps/{{app}}",
         "FLY_ORG": FLY_ORGANIZATION,
-        "DEV_UI_JWT_PRIVATE_KEY": _signing_key(),
-        "LOG_LEVEL": os.environ.get("BENCH_LOG_LEVEL", "INFO"),
-        **extra,
+        "DEV_UI_JWT_PRIVATE_KEY": new_signing_key(),
     }
-
-
-@cache
-def _signing_key() -> str:
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def ours(database_url: str, upstream: str, cache_seconds: int) -> Server:
-    """Our server, exactly as the image runs it."""
-    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "config.wsgi:application"]
-    return Server("ours", command, gunicorn_environment(database_url, upstream, cache_seconds))
-
-
-def bare(database_url: str, upstream: str) -> Server:
-    """The bare WSGI application under the same gunicorn settings."""
-    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "bench.bare_wsgi:application"]
-    return Server("bare", command, gunicorn_environment(database_url, upstream, 0, UPSTREAM=upstream))
-
-
-def express(database_url: str, upstream: str, cache_seconds: int, folder: Path) -> Server:
-    """The express server, from the folder where its packages are."""
-    environment = gunicorn_environment(database_url, upstream, cache_seconds, UPSTREAM=upstream, PORT="{port}")
-    return Server("express", ["node", str(folder / "server.js")], environment | {"NODE_ENV": "production"})
-
-
-def install_express(state: Path) -> Path | None:
-    """A folder with the express yardstick and its packages, None where there is no Node."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        return None
-    folder = state / "express"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted, installed = (ROOT / "bench" / "express" / "package.json").read_text(), folder / "installed.json"
-    for name in ("package.json", "server.js"):
-        shutil.copy(ROOT / "bench" / "express" / name, folder / name)
-    if not installed.exists() or installed.read_text() != wanted:
-        subprocess.run(
-            ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True
-        )
-        installed.write_text(wanted)
-    return folder
-
-
-class UpstreamProcess:
-    """A running stand-in for Nango that answers after `delay` seconds."""
-
-    def __init__(self, delay: float) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = on_core(OTHER_CORE, sys.executable, "-m", "bench.upstream", str(self.port), str(delay))
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        self.process.stdout.readline()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=10)
