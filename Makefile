@@ -6,10 +6,10 @@ STAMP := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev worker manage test check map bench format lock clean
+.PHONY: help install dev worker manage test test-fast check map bench format lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make dev heeds PORT (3000), SANDBOX_PORT (3001), DEV_STATE (.dev), PUBLIC_URL and every"
 	@echo "  setting of the server; make dev PORT=3100 SANDBOX_PORT=3101 DEV_STATE=.dev2 runs a second one."
@@ -41,6 +41,10 @@ manage: install ## Run manage.py on the development database (ARGS="changepasswo
 test: install ## Run every test, in parallel, on a PostgreSQL of its own (ARGS="-k login" narrows it, ARGS=--changed begins with what you changed)
 	@$(BIN)/python -m dev.programs
 	@$(BIN)/python -m pytest -n auto --dist worksteal --durations=10 $(ARGS)
+
+test-fast: install ## Run one test of each file about the apps and their services, in less than a minute
+	@$(BIN)/python -m pytest -n auto --dist worksteal --fast tests/accounts tests/clouddev/api tests/clouddev/services \
+		tests/core tests/deployments/api tests/deployments/services tests/fly tests/integrations $(ARGS)
 
 check: install ## Run all static checks, then the tests (STEPS="types lint" runs only these)
 	@$(BIN)/python -m dev.programs

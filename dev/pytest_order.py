@@ -1,7 +1,8 @@
-"""A pytest plugin: in which order the tests run, and on how many workers.
+"""A pytest plugin: which tests run, in which order, and on how many workers.
 
 Tests that take long say how many seconds (`@pytest.mark.slow(20)`) and come first: begun last, one would keep a worker
 busy when the others have nothing left. With --changed, what belongs to the files that git calls changed comes before.
+With --fast only the first test of each file runs, which is mostly the file's main promise, unless that takes long.
 """
 
 import os
@@ -15,12 +16,13 @@ _ELSEWHERE = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --changed."""
+    """Add --changed and --fast."""
     parser.addoption(
         "--changed",
         action="store_true",
         help="run first the tests of what git calls changed since main, then all others",
     )
+    parser.addoption("--fast", action="store_true", help="run only the first test of each file")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -31,7 +33,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put those that come first at the front of every worker's share."""
+    """Leave out what --fast does, and put those that come first at the front of every worker's share."""
+    if config.getoption("--fast"):
+        left_out = sorted(set(items) - _first_of_each_file(items), key=lambda item: item.nodeid)
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
     changed = changed_files(config.rootpath) if config.getoption("--changed") else []
     ranks = {item: (_nearness(config, item, changed), -_seconds(item)) for item in items}
     first = sorted((item for item in items if ranks[item] < (_ELSEWHERE, 0)), key=ranks.__getitem__)
@@ -73,6 +79,15 @@ def nearness(test: PurePosixPath, changed: PurePosixPath) -> int:
 def _nearness(config: pytest.Config, item: pytest.Item, changed: list[PurePosixPath]) -> int:
     test = PurePosixPath(item.path.relative_to(config.rootpath).as_posix())
     return min((nearness(test, each) for each in changed), default=_ELSEWHERE)
+
+
+def _first_of_each_file(items: list[pytest.Item]) -> set[pytest.Item]:
+    first: dict[Path, pytest.Item] = {}
+    # Where a function has several cases, the same one each time, however they were shuffled.
+    for item in sorted(items, key=lambda item: (item.location[1] or 0, item.nodeid)):
+        if not _seconds(item):
+            first.setdefault(item.path, item)
+    return set(first.values())
 
 
 def _seconds(item: pytest.Item) -> float:

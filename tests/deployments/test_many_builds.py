@@ -18,11 +18,11 @@ from tests.conftest import make_person
 from tests.deployments.worker_harness import INTERRUPTED, archive_of, log_of
 from tests.fly.fly_assertions import apps_at_fly
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(460)]
 BUILDS, PEOPLE, APPS_OF_EACH, WORKERS, KILLS = 50, 6, 3, 2, 7
 # After so many of the kills nobody helps: others take over by the clock.
 UNAIDED, TAKEOVER_SECONDS = 2, 25
-SECONDS = 200
+SECONDS = 400
 _TAKEN = re.compile(r"build ([0-9a-f-]{36}): attempt (\d+)")
 _MARKER = re.compile(r"marker-of-[\w-]+")
 State = Build.State

@@ -188,6 +188,12 @@ def test_what_takes_long_is_begun_first(project: Path) -> None:
     assert order_of(project) == [f"test_order.py::test_{name}" for name in ("sixty", "five", "plain")]
 
 
+def test_the_fast_ones_are_the_first_of_each_file_that_takes_no_time(project: Path) -> None:
+    (project / "test_order.py").write_text(ORDER)
+    (project / "test_long.py").write_text(ORDER.replace("def test_plain(): pass", ""))
+    assert order_of(project, "--fast") == ["test_order.py::test_plain"]
+
+
 def test_what_was_changed_comes_before_that(project: Path) -> None:
     (project / "test_order.py").write_text(ORDER)
     git(project, "init", "--initial-branch=main")
