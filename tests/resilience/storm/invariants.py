@@ -23,7 +23,7 @@ UNION ALL SELECT 'cron run ' || id || ' ' || state FROM clouddev_cronrun
 """
 # Nothing more is due, and whatever requests had sent has arrived long ago.
 _NOTHING_NEW = """
-UPDATE deployments_flyapp SET claimed_at = claimed_at - interval '5 minutes';
+UPDATE fly_flyapp SET claimed_at = claimed_at - interval '5 minutes';
 UPDATE clouddev_cronjob SET next_run_at = now() + interval '1 day';
 UPDATE integrations_connection SET claimed_at = claimed_at - interval '5 minutes'
 """
