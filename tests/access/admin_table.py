@@ -105,7 +105,7 @@ ADMIN: dict[str, list[Visit]] = {
     "admin/accounts/user/<path:object_id>/set_password/": [
         Visit("GET", _SET_PASSWORD, operators(_SET_PASSWORD, _PASSWORD)),
     ],
-    "admin/^(?P<app_label>accounts|fly|integrations|deployments|procrastinate|clouddev)/$": [
+    "admin/^(?P<app_label>procrastinate|accounts|fly|integrations|deployments|clouddev)/$": [
         Visit("GET", "/admin/accounts/", operators("/admin/accounts/", 200)),
     ],
     "admin/(?P<url>.*)$": [
