@@ -175,7 +175,7 @@ def test_operators_see_builds_and_their_outcomes(server, person):
         "11-admin-builds": "deployments/build/",
         "12-admin-build": f"deployments/build/{running}/change/",
         "13-admin-apps": "deployments/deployment/",
-        "14-admin-discrepancies": "deployments/discrepancy/",
+        "14-admin-discrepancies": "fly/discrepancy/",
         "15-admin-jobs": "procrastinate/procrastinatejob/",
     }.items():
         answer = operator.page.goto(f"{server.url}/admin/{path}")

@@ -257,7 +257,7 @@ def test_operators_see_all_machines(server, sandbox, person):
         "14-admin-jobs": "clouddev/cronjob/",
         "15-admin-policies": "clouddev/idlepolicy/",
         "16-admin-policy": "clouddev/idlepolicy/add/",
-        "17-admin-discrepancies": "deployments/discrepancy/",
+        "17-admin-discrepancies": "fly/discrepancy/",
     }.items():
         answer = operator.page.goto(f"{server.url}/admin/{path}")
         assert answer.status == 200
