@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import psycopg
 from psycopg.rows import dict_row
 
@@ -114,8 +115,8 @@ class World:
 
     def crash_database(self) -> None:
         """An immediate shutdown, which saves nothing, and a start. From the main thread: PostgreSQL ends with it."""
-        server = self.postgres._server
-        assert server is not None
+        file = self.postgres.home / "data" / "postmaster.pid"
+        server = psutil.Process(int(file.read_text(encoding="utf-8").split("\n", 1)[0]))
         server.send_signal(signal.SIGQUIT)
         server.wait(30)
         self.postgres.stop()
