@@ -1,17 +1,15 @@
-"""A pytest plugin: which tests run, in which order, and on how many workers.
+"""A pytest plugin: which tests run, and in which order.
 
 Tests that take long say how many seconds (`@pytest.mark.slow(20)`) and come first: begun last, one would keep a worker
 busy when the others have nothing left. With --changed, what belongs to the files that git calls changed comes before.
 With --fast only the first test of each file runs, which is mostly the file's main promise, unless that takes long.
 """
 
-import os
 import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-_WORKERS_PER_CORE = 2
 _ELSEWHERE = 3
 
 
@@ -23,12 +21,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run first the tests of what git calls changed since main, then all others",
     )
     parser.addoption("--fast", action="store_true", help="run only the first test of each file")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: more than there are cores, since tests often wait for others."""
-    return _WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)
