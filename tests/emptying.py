@@ -15,12 +15,15 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg.errors import DeadlockDetected
 
 _KEPT = {"django_content_type", "auth_permission"}
+# Its models are unmanaged, so Django leaves its tables as they are; in the order of their foreign keys, which are
+# looked at at once.
+_PROCRASTINATE = tuple(f"procrastinate_{name}" for name in ("events", "periodic_defers", "jobs", "workers"))
 _AUDIT = "accounts_auditevent"
 # What a DELETE leaves behind slows the tests that come later.
 _TOO_LARGE_TO_DELETE_BYTES = 2_000_000
 _ATTEMPTS = 4
 _PAUSE_SECONDS, _MOST_PAUSES = 0.002, 5000
-# Foreign keys are looked at on commit, so the order of tables does not matter.
+# Django's foreign keys are looked at on commit, so the order of its tables does not matter.
 _EMPTY = """
 DO $$
 DECLARE
@@ -61,7 +64,7 @@ def by_deleting() -> Iterator[None]:
     plain_execution = DatabaseOperations.execute_sql_flush
 
     def sql_flush(self: DatabaseOperations, style: Any, tables: Any, **options: Any) -> list[str]:
-        names = ", ".join(f"'{table}'" for table in sorted(set(tables) - _KEPT))
+        names = ", ".join(f"'{table}'" for table in (*sorted(set(tables) - _KEPT), *_PROCRASTINATE))
         numbers = {"most": _TOO_LARGE_TO_DELETE_BYTES, "pause": _PAUSE_SECONDS, "pauses": _MOST_PAUSES}
         return [_EMPTY.format(tables=names, audit=_AUDIT, **numbers)]
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
 
 from clouddev.clients.data_database import DataDatabase
 from tests.clouddev.data_databases import data_database, superuser_url
@@ -100,11 +99,8 @@ def workshop(
     leftovers: Callable[[str], dict[str, int]],
     settings: Any,
 ) -> Iterator[Workshop]:
-    """No jobs, nothing in the data database, and Fly's machines hurry."""
+    """Nothing in the data database, and Fly's machines hurry."""
     settings.DATABASE_DATA_URL, settings.FLY_REGION, settings.PUBLIC_URL = data_url, "iad", "http://localhost"
-    with connection.cursor() as cursor:
-        # Django leaves these tables alone between tests.
-        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers CASCADE")
     sandbox.fly_clock(factor=1_000_000)
     yield Workshop(sandbox, leftovers)
     database = DataDatabase(url=data_url)
