@@ -36,7 +36,7 @@ _BANNER = """
   Requests    {state}/logs/server.log     warnings and errors appear here, too
   State       {state}     database, keys, logs, and what the sandbox knows
 
-  README.md has a walk through all of it, from a command line's login to a machine.
+  README.md has a walk through all of it, from a command line's login to a workspace.
   Ctrl-C stops everything."""
 
 
