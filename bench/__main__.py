@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -59,7 +59,8 @@ def _everything_running(state: Path, groups: set[str]) -> Iterator[dict[tuple[st
         database = postgres.start(afresh=True)
         for process in psutil.Process().children(recursive=True):
             if hasattr(process, "cpu_affinity") and (os.cpu_count() or 1) > 1:
-                process.cpu_affinity([1])  # PostgreSQL shall not take the measured core; all its processes inherit it.
+                with suppress(psutil.NoSuchProcess):  # Its helpers come and go.
+                    process.cpu_affinity([1])  # PostgreSQL shall not take the measured core; what it starts inherits.
         prepare = [sys.executable, "-m", "bench.prepare"]
         subprocess.run(prepare, env=environment(database, "http://127.0.0.1:9", 0), cwd=ROOT, check=True)
         upstreams = {delay: stack.enter_context(upstream(delay)) for delay in (0.0, 0.05)}

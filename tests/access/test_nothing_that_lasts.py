@@ -113,7 +113,7 @@ def _made(it: Under) -> dict[str, Any]:
         "machine tokens": list(MachineToken.objects.values_list("pk", flat=True)),
         "jobs": list(CronJob.objects.values_list("pk", "created_by", "paused_at")),
         "machines": list(Machine.objects.values_list("pk", "state")),
-        "links": list(ConnectLink.objects.values_list("pk", flat=True)),
+        "links": list(ConnectLink.objects.order_by("pk").values_list("pk", flat=True)),
         "login": CLILogin.objects.get(pk=it.login.pk).state,
         "builds": list(Build.objects.exclude(accepted_at=None).values_list("pk", flat=True)),
     }

@@ -15,7 +15,7 @@ THING = uuid.UUID(int=7)
 
 
 def jobs():
-    return list(ProcrastinateJob.objects.values_list("task_name", "queue_name", "args"))
+    return list(ProcrastinateJob.objects.order_by("pk").values_list("task_name", "queue_name", "args"))
 
 
 def test_asked_for_twice_one_job_waits_and_the_transaction_goes_on():

@@ -10,7 +10,7 @@ import pytest
 from django.apps import apps
 from django.db.models import UniqueConstraint
 
-OWN = ("accounts", "clouddev", "config", "deployments", "integrations")
+OWN = ("accounts", "clouddev", "core", "deployments", "fly", "integrations")
 ROOT = Path(__file__).resolve().parents[2]
 # What tells each row from every other: its key, what no other of its kind has, or an order that ends with one of these.
 TELLING = {"pk", "fly_app_id", "LATEST_FIRST"}

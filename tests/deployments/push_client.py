@@ -44,4 +44,6 @@ def nothing_is_left(folder: Path) -> bool:
 
 
 def jobs() -> list[dict[str, str]]:
-    return list(ProcrastinateJob.objects.filter(task_name="deployments.run_build").values_list("args", flat=True))
+    return list(
+        ProcrastinateJob.objects.filter(task_name="deployments.run_build").order_by("pk").values_list("args", flat=True)
+    )

@@ -155,8 +155,12 @@ def workspaces_in_the_data_database(state: Path) -> dict[str, list[str]]:
     """The roles and databases of machines, seen by the cluster's superuser."""
     url = urlsplit(database_of(state))._replace(path="/crayon_data").geturl()
     with psycopg.connect(url) as connection:
-        roles = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'crayon\_dev\_%'").fetchall()
-        own = connection.execute(r"SELECT datname FROM pg_database WHERE datname LIKE 'crayon\_dev\_%'").fetchall()
+        roles = connection.execute(
+            r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'crayon\_dev\_%' ORDER BY 1"
+        ).fetchall()
+        own = connection.execute(
+            r"SELECT datname FROM pg_database WHERE datname LIKE 'crayon\_dev\_%' ORDER BY 1"
+        ).fetchall()
         # Of the others of the cluster, the server's own first of all, nobody may use any.
         others = connection.execute(
             "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege('public', oid, 'CONNECT')"

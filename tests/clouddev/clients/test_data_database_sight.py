@@ -24,7 +24,8 @@ def test_what_it_can_see_of_another_is_how_that_is_built(us: psycopg.Connection,
         seen = {
             what: us.execute(statement.encode(), [theirs.schema]).fetchall()
             for what, statement in {
-                "tables": "SELECT relname::text FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'",
+                "tables": "SELECT relname::text FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'"
+                " ORDER BY relname",
                 "columns": "SELECT attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
                 " WHERE c.relname = 'plans' AND a.attnum > 0 AND c.relnamespace = %s::regnamespace",
                 "functions": "SELECT prosrc FROM pg_proc WHERE pronamespace = %s::regnamespace",
@@ -38,7 +39,7 @@ def test_what_it_can_see_of_another_is_how_that_is_built(us: psycopg.Connection,
             }.items()
         }
     assert seen == {
-        "tables": [("plans",), ("built",)],
+        "tables": [("built",), ("plans",)],
         "columns": [("secret_plan",)],
         "functions": [("SELECT 42",)],
         "views": [(" SELECT 'a view'::text AS made_of;",)],
