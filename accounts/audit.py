@@ -7,9 +7,10 @@ from typing import Protocol, Required, TypedDict, Unpack
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from core.request_context import current_address, current_request_id
+from core.request_context import current_address, current_decision, current_request_id
 
 _LABEL_LENGTH = 255
+_POLICIES_LENGTH = 300
 
 
 class Actor(Protocol):
@@ -46,7 +47,7 @@ class Parts(TypedDict, total=False):
 def record(action: str, **parts: Unpack[Parts]) -> None:
     """Add a row: `action` is "subject.past_participle", such as "cli_login.approved".
 
-    Address and request id come from the current request. `details` never holds a secret.
+    Address, request id and the policies that allowed it come from the current request. `details` never holds a secret.
     """
     _event(action, parts).save(force_insert=True)
 
@@ -73,4 +74,5 @@ def _event(action: str, parts: Parts) -> AuditEvent:
         address=current_address() or None,
         request_id=current_request_id(),
         details=dict(parts.get("details", {})),
+        policies=", ".join(current_decision())[:_POLICIES_LENGTH],
     )

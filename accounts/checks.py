@@ -1,9 +1,12 @@
-"""System checks of sign-in."""
+"""System checks of sign-in and of policies."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+
+from accounts.policies.loading import InvalidPolicies, load
 
 
 @register(Tags.security)
@@ -24,6 +27,25 @@ def allow_list_is_not_empty(app_configs: object, **_kwargs: Any) -> list[CheckMe
             id="crayon.E011",
         )
     ]
+
+
+@register(Tags.security)
+def policies_hold_together(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Without policies that hold together nobody may do anything: better not to start at all."""
+    directory = Path(settings.POLICIES_DIR) if settings.POLICIES_DIR else None
+    try:
+        load(directory)
+    except InvalidPolicies as error:
+        return [
+            Error(
+                f"The policies don't hold together: {error}",
+                hint="Correct the files in POLICIES_DIR, or leave it unset; docs/policies.md says what is checked.",
+                id="crayon.E012",
+            )
+        ]
+    if directory is not None and not any(directory.glob("*.cedar")):
+        return [Error("POLICIES_DIR has no policies.", hint="Its files end in .cedar.", id="crayon.E013")]
+    return []
 
 
 @register(Tags.security, deploy=True)

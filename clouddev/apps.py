@@ -4,12 +4,12 @@ from django.apps import AppConfig
 
 
 class CloudDevConfig(AppConfig):
-    """Registers the clouddev application, its checks and what ends with somebody's access."""
+    """Registers the clouddev application, its checks, and its parts in what other apps' services do."""
 
     name = "clouddev"
     verbose_name = "Workspaces"
 
     def ready(self) -> None:
-        """Connect the system checks, and what ends with somebody's access."""
+        """Connect the system checks, and the parts of others' services."""
         from clouddev import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from clouddev.services import access_ended  # noqa: F401, PLC0415 - the same
+        from clouddev.services import access_ended, explained  # noqa: F401, PLC0415 - the same

@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -35,7 +35,14 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
             if getattr(address, "name", "") == "logout":
                 # Without a session there is nothing to end, and no page at its address.
                 address.callback.posted_from = ("admin:index", ())  # type: ignore[union-attr]  # read in `next_url`
-        return [address for address in addresses if getattr(address, "name", "") != "view_on_site"]
+        explain = path("explain/", self.admin_view(self.explain), name="explain")
+        return [explain, *(address for address in addresses if getattr(address, "name", "") != "view_on_site")]
+
+    def explain(self, request: HttpRequest) -> HttpResponse:
+        """Who may do what, and why."""
+        from accounts.admin.explain import explain_page  # noqa: PLC0415 - needs the app registry
+
+        return explain_page(request, self)
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Take only tables whose page was written for this site.

@@ -87,7 +87,10 @@ UNFOLD: dict[str, Any] = {
             },
             {
                 "title": "Trail",
-                "items": [_item("Audit trail", "history", "accounts_auditevent_changelist")],
+                "items": [
+                    _item("Audit trail", "history", "accounts_auditevent_changelist"),
+                    _item("Who may do what", "policy", "explain"),
+                ],
             },
         ],
     },

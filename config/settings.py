@@ -228,6 +228,9 @@ SOCIALACCOUNT_PROVIDERS = {
 }
 USERSESSIONS_TRACK_ACTIVITY = True
 
+# --- Deciding --------------------------------------------------------------------------------
+POLICIES_DIR = env.text("POLICIES_DIR", "")
+
 # --- Nango -----------------------------------------------------------------------------------
 NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")
 # Where people's browsers reach that Nango; its page for connecting asks the cloud unless the link says whom.

@@ -14,6 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _caller: ContextVar[str] = ContextVar("caller", default="")
 _address: ContextVar[str] = ContextVar("address", default="")
+# The ids of the policies that decided last.
+_decision: ContextVar[tuple[str, ...]] = ContextVar("decision", default=())
 # By service, in monotonic seconds; None outside of a request.
 _deadlines: ContextVar[dict[str, float] | None] = ContextVar("deadlines", default=None)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -56,6 +58,16 @@ def note_caller(caller_id: object) -> None:
     _caller.set(str(caller_id))
 
 
+def note_decision(policies: tuple[str, ...]) -> None:
+    """Remember by which policies it was decided last, for the audit trail."""
+    _decision.set(policies)
+
+
+def current_decision() -> tuple[str, ...]:
+    """The ids of the policies that decided last in the request being served in this context."""
+    return _decision.get()
+
+
 def begin_request(request: HttpRequest) -> str:
     """Forget the thread's last request; note this one's address and its id, which is returned.
 
@@ -91,6 +103,7 @@ def begin_unread_request(request_id: str = "") -> str:
     _request_id.set(request_id)
     _caller.set("")
     _address.set("")
+    _decision.set(())
     return request_id
 
 

@@ -11,4 +11,4 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and the parts of others' services."""
         from deployments import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from deployments.services import cancellation, reconciliation  # noqa: F401, PLC0415 - the same
+        from deployments.services import cancellation, explained, reconciliation  # noqa: F401, PLC0415 - the same

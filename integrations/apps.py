@@ -4,11 +4,11 @@ from django.apps import AppConfig
 
 
 class IntegrationsConfig(AppConfig):
-    """Registers the integrations application, its checks and what ends with somebody's access."""
+    """Registers the integrations application, its checks, and its parts in what other apps' services do."""
 
     name = "integrations"
 
     def ready(self) -> None:
-        """Connect the system checks, and what ends with somebody's access."""
+        """Connect the system checks, and the parts of others' services."""
         from integrations import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from integrations.services import connect_links  # noqa: F401, PLC0415 - the same
+        from integrations.services import connect_links, explained  # noqa: F401, PLC0415 - the same

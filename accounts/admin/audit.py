@@ -32,7 +32,7 @@ class AuditEventAdmin(OperatorAdmin):
     )
     search_help_text = "Who, what, an id, an address or a request id"
     fieldsets = (
-        (None, {"fields": ("at", "action", "details")}),
+        (None, {"fields": ("at", "action", "details", "policies")}),
         ("By", {"fields": ("actor", "actor_id", "address", "request_id")}),
         ("To", {"fields": ("target_label", "target_type", "target_id", "organization_id")}),
     )

@@ -20,6 +20,8 @@ class AuditEvent(models.Model):
     address = models.GenericIPAddressField(null=True, blank=True)
     request_id = models.CharField(max_length=64, blank=True)
     details = models.JSONField(default=dict, blank=True)
+    # The ids of the policies that allowed it, with commas; "" for what no request asked for.
+    policies = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         """Newest first."""

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Case, Value, When
 
 from accounts.models.users import Person
+from accounts.policies import Resource
 from clouddev.models import Machine, Member
 from clouddev.models.machines import MachineQuerySet
 from clouddev.names import is_fly_name
@@ -40,6 +41,18 @@ class NoSuchWorkspace(NoSuchMachine):
     """404: the person is no member of it, or doesn't decide about it, or it is gone."""
 
     default = "You have no such workspace, or it is not yours to decide about, or it is no longer there."
+
+
+def workspace(machine: Machine, *, role: str, is_suspended: bool = False) -> Resource:
+    """The machine as policies know it, with what whoever asks is of it: `Member.Role`, or nothing."""
+    return Resource(
+        type="Workspace",
+        id=machine.pk,
+        organization_id=machine.organization_id,
+        maker_id=machine.owner_id,
+        role=role,
+        is_suspended=is_suspended,
+    )
 
 
 def machine_of_member(*, person: Person, app_name: str) -> Machine:

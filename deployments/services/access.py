@@ -5,6 +5,7 @@ import uuid
 from django.db.models import QuerySet
 
 from accounts.models.users import Person
+from accounts.policies import Resource
 from core.errors import NotFound
 from deployments.models import Build, Deployment
 from fly.models import called
@@ -20,6 +21,17 @@ class NoSuchBuild(NotFound):
     """404: the person's app has no such build."""
 
     default = "There is no such build."
+
+
+def deployment(app: Deployment, *, is_suspended: bool = False) -> Resource:
+    """The app as policies know it."""
+    return Resource(
+        type="Deployment",
+        id=app.pk,
+        organization_id=app.organization_id,
+        maker_id=app.owner_id,
+        is_suspended=is_suspended,
+    )
 
 
 def own_app(*, person: Person, app_name: str) -> Deployment:

@@ -67,6 +67,7 @@ _PASSWORD = "/admin/accounts/user/{object}/password/"
 _SET_PASSWORD = "/admin/accounts/user/{object}/set_password/"
 ADMIN: dict[str, list[Visit]] = {
     "admin/": [Visit("GET", "/admin/", operators("/admin/", 200))],
+    "admin/explain/": [Visit("GET", "/admin/explain/", operators_late("/admin/explain/", 200))],
     "admin/search/": [Visit("GET", "/admin/search/?s=alice", operators_late("/admin/search/%3Fs%3Dalice", 200))],
     "admin/login/": [
         Visit(
