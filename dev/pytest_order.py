@@ -1,10 +1,11 @@
-"""A pytest plugin: which tests run, and in which order.
+"""A pytest plugin: which tests run, in which order, and how many at once.
 
 Tests that take long say how many seconds (`@pytest.mark.slow(20)`) and come first: begun last, one would keep a worker
 busy when the others have nothing left. With --changed, what belongs to the files that git calls changed comes before.
 With --fast only the first test of each file runs, which is mostly the file's main promise, unless that takes long.
 """
 
+import os
 import subprocess
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run first the tests of what git calls changed since main, then all others",
     )
     parser.addoption("--fast", action="store_true", help="run only the first test of each file")
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Say what `-n auto` means: two for each core, since half of a test's time is waiting for another process.
+
+    pytest-xdist's own answer would be one for each core; its environment variable still decides where it is set.
+    """
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    # Not every system says which of its cores this process may use.
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)

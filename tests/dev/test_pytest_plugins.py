@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -201,6 +202,15 @@ def test_what_was_changed_comes_before_that(project: Path) -> None:
     git(project, "commit", "--message=dev: Begin.")
     (project / "test_new.py").write_text("def test_new(): pass\n")
     assert order_of(project, "--changed")[:2] == ["test_new.py::test_new", "test_order.py::test_sixty"]
+
+
+def test_two_work_for_each_core_unless_something_else_is_asked_for(project: Path) -> None:
+    (project / "test_order.py").write_text(ORDER)
+    twice = 2 * len(psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count())
+    for asked, workers in ({}, twice), ({"PYTEST_XDIST_AUTO_NUM_WORKERS": "1"}, 1):
+        status, said = outcome(run_pytest(project, "-p", "dev.pytest_order", "-v", "-n", "auto", **asked))
+        assert status == 0, said
+        assert f"{workers} worker" in said
 
 
 def git(project: Path, *words: str) -> None:
