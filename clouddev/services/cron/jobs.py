@@ -143,8 +143,10 @@ def delete_job(*, caller: Caller, job_id: uuid.UUID) -> None:
     """Delete a job with its runs; a workflow that runs goes on on the machine. Raises NoSuchJob."""
     with transaction.atomic():
         job = _job(caller, job_id)
-        # Of two at once one deletes it, and writes it down.
-        if not CronJob.objects.filter(pk=job.pk).delete()[0]:
+        # Locked first: a run that is being recorded is there by then, and goes with it. Of two deletions at once one
+        # finds it, and writes it down.
+        same = CronJob.objects.filter(pk=job.pk)
+        if not same.select_for_update() or not same.delete()[0]:
             raise NoSuchJob
         record("cron_job.deleted", job, caller)
 

@@ -1,19 +1,22 @@
 """/api/cron/jobs: workflows that start on a machine at set times."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import CronJob, CronRun, Member
+from clouddev.services import cron
 from clouddev.services.cron.jobs import MOST_JOBS
 from tests.clouddev.api.expectations import NO_MACHINE, SUSPENDED, said
 from tests.clouddev.builders import make_machine
 from tests.clouddev.cron_jobs import NOON, make_job, make_run
+from tests.clouddev.worker_harness import is_somebody_blocked, wait_for
 from tests.conftest import APIClient, token_of
 from tests.fly.fly_assertions import at_once
 
@@ -317,6 +320,28 @@ def test_a_job_is_deleted_with_its_runs(bob_api, bob, studio):
     assert CronRun.objects.get() == kept
     assert AuditEvent.objects.get(action="cron_job.deleted").actor_id == bob.pk
     assert said(delete(bob_api, job.pk)) == (404, NO_JOB)
+
+
+def delete_elsewhere(api, job_id):
+    """The answer to a deletion on a connection of its own."""
+    try:
+        return said(delete(api, job_id))
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_whose_next_run_is_recorded_at_this_moment_is_deleted_with_it(alice, studio):
+    job = make_job(studio)
+    api = APIClient(token_of(alice))
+    with ThreadPoolExecutor() as pool:
+        with transaction.atomic():
+            cron.tick(now=NOON)
+            assert CronRun.objects.count() == 1
+            answer = pool.submit(delete_elsewhere, api, job.pk)
+            wait_for(is_somebody_blocked, "the deletion waits for the run")
+        assert answer.result(timeout=20) == (200, {"data": {"deleted": True}})
+    assert not CronRun.objects.exists()
 
 
 def test_a_deletion_that_can_not_be_written_down_is_not_made(alice_api, studio):
