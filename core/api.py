@@ -11,16 +11,17 @@ from urllib.parse import parse_qsl
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
+from psycopg.errors import ForeignKeyViolation
 from rest_framework import exceptions
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from core.errors import ApplicationError, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
+from core.errors import ApplicationError, Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 from core.json_duplicates import require_names_once, shown
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,12 @@ class DatabaseUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)
+
+
+class GoneMeanwhile(Conflict):
+    """409: a row and one that refers to it were removed and made at the same moment, by two requests."""
+
+    default = "This was removed or added to at the same moment, so nothing was done. Please try again."
 
 
 def json_response(body: object, status: int = 200) -> HttpResponse:
@@ -210,6 +217,9 @@ def as_application_error(exc: Exception) -> ApplicationError:
     for kinds, meaning in _MEANINGS:
         if isinstance(exc, kinds):
             return meaning()
+    # PostgreSQL asks at the end of a transaction whether what its rows refer to is there.
+    if isinstance(exc, IntegrityError) and isinstance(exc.__cause__, ForeignKeyViolation):
+        return GoneMeanwhile()
     return ApplicationError()
 
 

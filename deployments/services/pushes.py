@@ -154,18 +154,23 @@ def _require_possible() -> None:
 
 
 def _begun(caller: Caller, app: Deployment, push: Push, *, now: datetime) -> Build:
-    """The row of the build, which names the archive before there is one."""
+    """The row of the build, which names the archive before there is one. Raises NoSuchApp for an app on its way out."""
     build_id = uuid.uuid4()
-    return Build.objects.create(
-        id=build_id,
-        deployment=app,
-        organization_id=app.organization_id,
-        pushed_by_id=caller.id,
-        commit=push.commit,
-        archive=f"builds/{build_id}.tar.gz",
-        archive_bytes=push.archive.seek(0, 2),
-        created_at=now,
-    )
+    with transaction.atomic():
+        # Held, so that whoever removes the app finds this build, too.
+        staying = Deployment.objects.filter(pk=app.pk).exclude(state=Deployment.State.DESTROYING)
+        if not staying.select_for_update(no_key=True):
+            raise NoSuchApp
+        return Build.objects.create(
+            id=build_id,
+            deployment=app,
+            organization_id=app.organization_id,
+            pushed_by_id=caller.id,
+            commit=push.commit,
+            archive=f"builds/{build_id}.tar.gz",
+            archive_bytes=push.archive.seek(0, 2),
+            created_at=now,
+        )
 
 
 def _store(build: Build, archive: IO[bytes]) -> None:

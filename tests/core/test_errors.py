@@ -1,9 +1,13 @@
 """What callers see of errors: one sentence, as JSON for machines and as a page for people."""
 
+import uuid
+
 import pytest
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+from accounts.models import Membership
 from core.errors import Conflict, TooManyRequests, UpstreamFailed
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +69,26 @@ def test_a_crash_tells_nothing_and_is_logged(client, breaking, caplog):
         {"error": "Something went wrong on our side. Please try again."},
     )
     assert "the secret detail" in caplog.text
+
+
+def refer_to_nothing(person):
+    """Make a membership of no organization, and let the database notice."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        Membership.objects.create(organization_id=uuid.uuid4(), user=person)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_a_row_whose_other_end_has_gone_meanwhile_is_a_conflict_for_machines_and_people(client, breaking, alice):
+    with pytest.raises(IntegrityError) as gone:
+        refer_to_nothing(alice)
+    breaking(gone.value)
+    answer = client.post("/api/auth/cli/session", content_type="application/json")
+    sentence = "This was removed or added to at the same moment, so nothing was done. Please try again."
+    assert (answer.status_code, answer.json()) == (409, {"error": sentence})
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.get("/account/apps")
+    assert answer.status_code == 409
+    assert sentence in answer.content.decode()
 
 
 def test_a_crash_of_a_page_tells_nothing(client, breaking, alice):

@@ -2,16 +2,19 @@
 
 import base64
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from deployments.models import Build
+from deployments.models import Build, Deployment
 from deployments.services import builds, cancellation
 from tests.accounts.threads import at_once
+from tests.clouddev.worker_harness import is_somebody_blocked, wait_for
 from tests.conftest import APIClient, token_of
 from tests.deployments.archive_builder import entry, packed
 from tests.deployments.builders import make_build
@@ -167,3 +170,22 @@ def test_a_push_that_is_canceled_meanwhile_is_not_built(alice, alice_api, shop, 
     build = Build.objects.get()
     assert build.state == State.CANCELED
     assert not ProcrastinateJob.objects.filter(queueing_lock=f"build:{build.pk}").exists()
+
+
+def test_an_app_that_is_gone_by_the_time_its_push_has_come_is_no_app(alice, shop):
+    token = token_of(alice)
+
+    def push() -> Any:
+        try:
+            return APIClient(token).post(PATH, body_of())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool:
+        with transaction.atomic():
+            Deployment.objects.filter(pk=shop.pk).delete()
+            answer = pool.submit(push)
+            wait_for(is_somebody_blocked, "the push waits for the removal")
+        said = answer.result(timeout=20)
+    assert (said.status_code, said.json()) == (404, {"error": "You have no app of this name. Prepare it first."})
+    assert not Build.objects.exists()
