@@ -42,6 +42,9 @@ class Proof(StrEnum):
     FOREIGN_JWT = "foreign_jwt"
 
 
+_LOGINS = frozenset({Proof.SESSION, Proof.ACCESS_TOKEN, Proof.JWT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Somebody who was let in, in one organization, and how.
@@ -76,6 +79,11 @@ class Principal:
     def is_person(self) -> bool:
         """Whether this is a person, or something that a person made to act as themselves."""
         return self.kind == Kind.USER
+
+    @property
+    def is_own_login(self) -> bool:
+        """Whether a person proved who they are with a login of their own that nothing narrows, and not with a key."""
+        return self.is_person and self.scopes is None and self.proof in _LOGINS
 
     def may(self, scope: str) -> bool:
         """Whether the credential was not narrowed so far that this is left out."""

@@ -6,7 +6,7 @@ HttpResponses made by orjson: DRF's negotiation and renderers cost more than mos
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 
 from core.errors import ApplicationError, Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 from core.json_duplicates import require_names_once, shown
+from core.needs import Asker, Needs, OutsideOfScope
 
 logger = logging.getLogger(__name__)
 
@@ -157,13 +158,15 @@ def required(parameters: Mapping[str, str], name: str, *, at_most: int | None = 
 
 
 class Endpoint(APIView):
-    """Base of every JSON view: authenticate, check permission, call the method; nothing else.
+    """Base of every JSON view: authenticate, check permission and need, call the method; nothing else.
 
     Subclasses answer HttpResponses. Views open to strangers say `permission_classes = [AllowAny]`
-    and `authentication_classes = []`.
+    and `authentication_classes = []`; all others say in `needs` what each of their methods needs (HEAD needs what GET
+    does), and a method of which nothing is said is refused.
     """
 
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
+    needs: ClassVar[Mapping[str, Needs]] = {}
     # What DRF would put on answers that it renders itself.
     default_response_headers: ClassVar[dict[str, str]] = {}
 
@@ -179,8 +182,18 @@ class Endpoint(APIView):
         if AllowAny not in self.permission_classes or self.authentication_classes:
             self.perform_authentication(request)
             self.check_permissions(request)
+            self.require(request)
         if request.META.get("QUERY_STRING"):
             query(request)
+
+    def require(self, request: Request) -> None:
+        """Raise Forbidden (403) unless the credential will do for this method."""
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        need = self.needs.get(method)
+        if need is not None:
+            need.require(cast("Asker", request.user))
+        elif hasattr(self, method.lower()):
+            raise Forbidden
 
     def finalize_response(  # type: ignore[override]  # DRF's stubs want its own Response type
         self, _request: Request, response: HttpResponseBase, *_args: object, **_kwargs: object
@@ -196,6 +209,11 @@ class Endpoint(APIView):
             response["WWW-Authenticate"] = self.get_authenticate_header(self.request) or "Bearer"
         if error.status == NoSuchMethod.status:
             response["Allow"] = ", ".join(self.allowed_methods)
+        if isinstance(error, OutsideOfScope):
+            challenge = self.get_authenticate_header(self.request) or "Bearer"
+            response["WWW-Authenticate"] = (
+                f'{challenge.partition(",")[0]}, error="insufficient_scope", scope="{error.scope}"'
+            )
         return response
 
 

@@ -12,6 +12,7 @@ from accounts.models.tokens import CLILogin
 from accounts.services import cli_login, tokens
 from core.api import Endpoint, json_body, query, required, success
 from core.database import undone
+from core.needs import Needs
 from core.openapi import documented
 from core.request_context import current_address
 from core.schemas import validated
@@ -81,6 +82,8 @@ class CheckView(Endpoint):
 
 class LogoutView(Endpoint):
     """POST /api/auth/logout."""
+
+    needs = {"POST": Needs(None)}
 
     @documented(summary="Log out", data=schemas.Revoked, tag="login")
     def post(self, request: Request) -> HttpResponse:

@@ -13,6 +13,7 @@ from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
 from core.api import Endpoint, json_body, query, required, success
 from core.database import undone
+from core.needs import Needs
 from core.openapi import documented
 from core.request_context import current_address
 from core.schemas import validated
@@ -22,6 +23,8 @@ _LONGEST_APP = 63
 
 class SSHKeyView(Endpoint):
     """GET /api/cloud-dev/ssh-key."""
+
+    needs = {"GET": Needs("workspaces:write")}
 
     @documented(
         summary="Tell the way into a workspace by SSH",
@@ -50,6 +53,8 @@ class SSHKeyView(Endpoint):
 class MCPTokenView(Endpoint):
     """GET /api/cloud-dev/mcp-token."""
 
+    needs = {"GET": Needs("workspaces:write")}
+
     @documented(
         summary="Issue an MCP token",
         data=schemas.Token,
@@ -72,6 +77,8 @@ class MCPTokenView(Endpoint):
 
 class WebhookTokenView(Endpoint):
     """POST /api/cloud-dev/webhook-token."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Issue a webhook token",

@@ -15,6 +15,7 @@ from clouddev.models.cron import LONGEST_NAME
 from clouddev.services.cron import jobs
 from core.api import Endpoint, json_body, query, required, success
 from core.errors import Malformed
+from core.needs import Needs
 from core.openapi import documented
 from core.schemas import validated
 
@@ -24,6 +25,8 @@ _CREATED = 201
 
 class JobsView(Endpoint):
     """GET and POST /api/cron/jobs."""
+
+    needs = {"GET": Needs("workspaces:read"), "POST": Needs("workspaces:write")}
 
     @documented(
         summary="List cron jobs",
@@ -69,6 +72,8 @@ class JobsView(Endpoint):
 class JobView(Endpoint):
     """PATCH and DELETE /api/cron/jobs/{job_id}."""
 
+    needs = {"PATCH": Needs("workspaces:write"), "DELETE": Needs("workspaces:write")}
+
     @documented(
         summary="Change a cron job",
         data=schemas.CronJob,
@@ -106,6 +111,8 @@ class JobView(Endpoint):
 
 class RunsView(Endpoint):
     """GET /api/cron/jobs/{job_id}/runs."""
+
+    needs = {"GET": Needs("workspaces:read")}
 
     @documented(
         summary="List runs of a cron job",

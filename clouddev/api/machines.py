@@ -11,6 +11,7 @@ from clouddev.services import creation, destruction, keep_alive, power, queries,
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from clouddev.services.join import if_decided_by
 from core.api import Endpoint, json_body, query, success
+from core.needs import Needs
 from core.openapi import documented
 from core.schemas import validated
 from fly import env_vars
@@ -18,6 +19,8 @@ from fly import env_vars
 
 class CreateView(Endpoint):
     """POST /api/cloud-dev/create."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Create a workspace",
@@ -54,6 +57,8 @@ class CreateView(Endpoint):
 class TryAgainView(Endpoint):
     """POST /api/cloud-dev/try-again."""
 
+    needs = {"POST": Needs("workspaces:write")}
+
     @documented(
         summary="Try again to create a workspace",
         data=schemas.TriedAgain,
@@ -78,6 +83,8 @@ class TryAgainView(Endpoint):
 class ListView(Endpoint):
     """GET /api/cloud-dev/list."""
 
+    needs = {"GET": Needs("workspaces:read")}
+
     @documented(summary="List workspaces", data=list[schemas.ListedMachine], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell the workspaces that the caller may use, newest first."""
@@ -86,6 +93,8 @@ class ListView(Endpoint):
 
 class StatusView(Endpoint):
     """GET /api/cloud-dev/status."""
+
+    needs = {"GET": Needs("workspaces:read")}
 
     @documented(
         summary="Tell the status of a workspace",
@@ -106,6 +115,8 @@ class StatusView(Endpoint):
 
 class StartView(Endpoint):
     """POST /api/cloud-dev/start."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Start a workspace",
@@ -129,6 +140,8 @@ class StartView(Endpoint):
 class StopView(Endpoint):
     """POST /api/cloud-dev/stop."""
 
+    needs = {"POST": Needs("workspaces:write")}
+
     @documented(
         summary="Stop a workspace",
         data=schemas.StoppedMachine,
@@ -150,6 +163,8 @@ class StopView(Endpoint):
 
 class DestroyView(Endpoint):
     """POST /api/cloud-dev/destroy."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Destroy a workspace",
@@ -173,6 +188,8 @@ class DestroyView(Endpoint):
 
 class KeepAliveView(Endpoint):
     """POST /api/cloud-dev/keep-alive."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Keep a workspace alive",

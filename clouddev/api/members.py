@@ -12,12 +12,19 @@ from clouddev.models import Member, Offer
 from clouddev.services import members, offers
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from core.api import Endpoint, json_body, query, success
+from core.needs import Needs
 from core.openapi import documented
 from core.schemas import validated
 
 
 class MembersView(Endpoint):
     """GET, POST and DELETE /api/cloud-dev/members."""
+
+    needs = {
+        "GET": Needs("workspaces:read"),
+        "POST": Needs("workspaces:write"),
+        "DELETE": Needs("workspaces:write"),
+    }
 
     @documented(
         summary="List the members of a workspace",
@@ -81,6 +88,8 @@ class MembersView(Endpoint):
 
 class TransferView(Endpoint):
     """POST /api/cloud-dev/transfer."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(
         summary="Transfer a workspace",

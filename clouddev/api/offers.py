@@ -12,11 +12,14 @@ from clouddev.api.parameters import TAG
 from clouddev.models import Offer
 from clouddev.services import offers
 from core.api import Endpoint, success
+from core.needs import Needs
 from core.openapi import documented
 
 
 class OffersView(Endpoint):
     """GET /api/cloud-dev/offers."""
+
+    needs = {"GET": Needs("workspaces:read")}
 
     @documented(summary="List what is offered to the caller", data=list[schemas.Offer], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
@@ -27,6 +30,8 @@ class OffersView(Endpoint):
 class MadeOffersView(Endpoint):
     """GET /api/cloud-dev/offers/made."""
 
+    needs = {"GET": Needs("workspaces:read")}
+
     @documented(summary="List what waits for others", data=list[schemas.Offer], tag=TAG)
     def get(self, request: Request) -> HttpResponse:
         """Tell which offers of workspaces that the caller decides about wait for somebody to accept, newest first."""
@@ -35,6 +40,8 @@ class MadeOffersView(Endpoint):
 
 class AcceptView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/accept."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(summary="Accept an offer", data=schemas.AcceptedOffer, tag=TAG, request=None, errors=[404, 409])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
@@ -46,6 +53,8 @@ class AcceptView(Endpoint):
 class DeclineView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/decline."""
 
+    needs = {"POST": Needs("workspaces:write")}
+
     @documented(summary="Decline an offer", data=schemas.DeclinedOffer, tag=TAG, request=None, errors=[404])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:
         """Refuse what is offered to the caller."""
@@ -55,6 +64,8 @@ class DeclineView(Endpoint):
 
 class WithdrawView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/withdraw."""
+
+    needs = {"POST": Needs("workspaces:write")}
 
     @documented(summary="Withdraw an offer", data=schemas.WithdrawnOffer, tag=TAG, request=None, errors=[404])
     def post(self, request: Request, offer_id: uuid.UUID) -> HttpResponse:

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 
 from accounts.current_user import caller_of
 from core.api import Endpoint, success
+from core.needs import Needs
 from core.openapi import documented
 from deployments.api import schemas
 from deployments.api.upload import received
@@ -16,6 +17,8 @@ from deployments.services import pushes
 
 class PushView(Endpoint):
     """POST /api/deploy/push: the archive as base64 in JSON, or bare."""
+
+    needs = {"POST": Needs("deployments:write")}
 
     @documented(
         summary="Push an app",

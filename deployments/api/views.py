@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from accounts.current_user import caller_of
 from core.api import Endpoint, json_body, query, required, success
 from core.errors import Malformed
+from core.needs import Needs
 from core.openapi import documented
 from core.schemas import validated
 from deployments.api import schemas
@@ -26,6 +27,8 @@ _LONGEST_OFFSET = 9
 
 class PrepareView(Endpoint):
     """POST /api/deploy/prepare."""
+
+    needs = {"POST": Needs("deployments:write")}
 
     @documented(
         summary="Prepare an app",
@@ -44,6 +47,8 @@ class PrepareView(Endpoint):
 class StatusView(Endpoint):
     """GET /api/deploy/status."""
 
+    needs = {"GET": Needs("deployments:read")}
+
     @documented(summary="Tell the status of an app", data=schemas.AppStatus, tag=_TAG, parameters=[_APP_NAME])
     def get(self, request: Request) -> HttpResponse:
         """Tell how the caller's app is; one that isn't there, or isn't the caller's, is `not_found`."""
@@ -59,6 +64,8 @@ class StatusView(Endpoint):
 
 class LogsView(Endpoint):
     """GET /api/deploy/logs."""
+
+    needs = {"GET": Needs("deployments:read")}
 
     @documented(
         summary="Read the logs of an app",
@@ -88,6 +95,8 @@ class LogsView(Endpoint):
 class CancelView(Endpoint):
     """POST /api/deploy/cancel."""
 
+    needs = {"POST": Needs("deployments:write")}
+
     @documented(
         summary="Cancel a build",
         data=schemas.Canceled,
@@ -104,6 +113,8 @@ class CancelView(Endpoint):
 
 class BuildsView(Endpoint):
     """GET /api/deploy/builds."""
+
+    needs = {"GET": Needs("deployments:read")}
 
     @documented(
         summary="List builds",

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from accounts.current_user import caller_of
 from core.api import Endpoint, TooLarge, json_body, json_response, query, required, success
 from core.errors import Malformed
+from core.needs import Needs
 from core.openapi import documented
 from core.schemas import validated
 from integrations.api import schemas
@@ -25,6 +26,8 @@ _UPSTREAM = (502, 504)
 class IntegrationsView(Endpoint):
     """GET /api/integrations."""
 
+    needs = {"GET": Needs("connections:read", people_only=False)}
+
     @documented(
         summary="List integrations",
         data=list[schemas.IntegrationAnswer],
@@ -38,6 +41,8 @@ class IntegrationsView(Endpoint):
 
 class ConnectionsView(Endpoint):
     """GET /api/integrations/{integration_id}/connections."""
+
+    needs = {"GET": Needs("connections:read")}
 
     @documented(
         summary="List connections",
@@ -68,6 +73,8 @@ class ConnectionsView(Endpoint):
 
 class CredentialsView(Endpoint):
     """GET /api/credentials/{integration_id}."""
+
+    needs = {"GET": Needs("connections:use")}
 
     @documented(
         summary="Fetch credentials",
@@ -104,6 +111,8 @@ class CredentialsView(Endpoint):
 class ConnectSessionView(Endpoint):
     """POST /api/nango/connect-session."""
 
+    needs = {"POST": Needs("connections:write")}
+
     @documented(
         summary="Create a connect session",
         data=schemas.ConnectSessionAnswer,
@@ -130,6 +139,8 @@ class ConnectSessionView(Endpoint):
 class CreateView(Endpoint):
     """POST /api/connections/create."""
 
+    needs = {"POST": Needs("connections:write")}
+
     @documented(
         summary="Create a connection",
         data=schemas.CreatedConnection,
@@ -153,6 +164,8 @@ class CreateView(Endpoint):
 
 class DeleteView(Endpoint):
     """POST /api/connections/delete."""
+
+    needs = {"POST": Needs("connections:write")}
 
     @documented(
         summary="Delete a connection",
