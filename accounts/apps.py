@@ -20,6 +20,7 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, signing in, and the end of a person's row."""
         from accounts import checks  # noqa: F401, PLC0415 - registering needs the app registry
+        from accounts.services import api_keys  # noqa: F401, PLC0415 - the same, of how keys end
 
         user_logged_in.connect(_give_organization)
         pre_delete.connect(_end_access, sender=self.get_model("User"))

@@ -5,6 +5,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.db import DatabaseError
+
+from accounts import authenticators
+from accounts.models import Organization
+from accounts.static_keys import StaticKey
+from core.database import outlast_restarts
+from core.startup import at_start
+
+# A web process that starts with its database waits for it so long; gunicorn gives it 30 seconds.
+_PATIENCE_SECONDS = 15.0
 
 from accounts.policies.loading import InvalidPolicies, load
 
@@ -73,5 +83,67 @@ def clients_have_addresses_of_their_own(app_configs: object, **_kwargs: Any) -> 
             "from the proxy's address, so ten wrong guesses of one client shut out all others.",
             hint="Name the header that the proxy overwrites, or count the proxies that append to X-Forwarded-For.",
             id="crayon.W012",
+        )
+    ]
+
+
+@register(Tags.security)
+def chains_are_whole(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """A chain without authenticators, or with one that isn't there, must let nobody in: the server doesn't start."""
+    return [
+        Error(problem, hint="See CHAINS in accounts/authenticators.py.", id="crayon.E013")
+        for problem in authenticators.problems()
+    ]
+
+
+@at_start
+def chains_are_whole_at_start() -> list[CheckMessage]:
+    """The same for a web process, which runs no system checks."""
+    return chains_are_whole(None)
+
+
+@at_start
+def static_keys_are_of_organizations() -> list[CheckMessage]:
+    """A configured key acts in an organization that is there; where nobody can tell, the server doesn't start.
+
+    Not a system check: `migrate` runs those before there is any organization.
+    """
+    keys: dict[bytes, StaticKey] = settings.STATIC_API_KEYS
+    if not keys:
+        return []
+    wanted = {key.organization_id for key in keys.values()}
+    try:
+        there = outlast_restarts(
+            lambda: set(Organization.objects.filter(pk__in=wanted).values_list("pk", flat=True)),
+            seconds=_PATIENCE_SECONDS,
+        )
+    except DatabaseError as error:
+        return [
+            Error(
+                f"The organizations of STATIC_API_KEYS_FILE can't be looked up ({type(error).__name__}).",
+                hint="Start the database, migrate it, and start the server again.",
+                id="crayon.E014",
+            )
+        ]
+    return [
+        Error(
+            f"STATIC_API_KEYS_FILE has a key of the organization {missing}, which is not there.",
+            hint="Make the organization first, or remove the key.",
+            id="crayon.E014",
+        )
+        for missing in sorted(wanted - there, key=str)
+    ]
+
+
+@register(Tags.security)
+def strangers_register_where_everybody_may_sign_up(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Registering without a browser asks for no login, so it would go around an allow-list or a waiting list."""
+    if not settings.REGISTRATION or settings.SIGNUP_POLICY == "open":
+        return []
+    return [
+        Error(
+            f"REGISTRATION is on, but SIGNUP_POLICY is {settings.SIGNUP_POLICY}: strangers would go around it.",
+            hint="Set REGISTRATION=false, or SIGNUP_POLICY=open.",
+            id="crayon.E015",
         )
     ]

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 # What a credential may be narrowed to, and what that means to the person who chooses it.
@@ -51,13 +52,15 @@ class Principal:
 
     `id` is a person's id, or for what is no person that of its key, service or row. `role` is "owner", "admin" or
     "member" for a person and "worker" for a key or service that acts alone. `scopes` is None where nothing is narrowed.
-    `credential_id` is the row of the token, key or login; None for a session.
+    `credential_id` is the row of the token, key or login; None for a session. Keys have a name of their own, too.
     """
 
     id: uuid.UUID
     kind: Kind = Kind.USER
     proof: Proof
     credential_id: uuid.UUID | None = None
+    credential_name: str = ""
+    credential_expires_at: datetime | None = None
     organization_id: uuid.UUID
     organization_slug: str = ""
     role: str

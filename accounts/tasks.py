@@ -11,7 +11,7 @@ from core.queues import SHORT
 @app.periodic(cron="41 3 * * *")
 @app.task(name="accounts.prune", queue=SHORT, queueing_lock="accounts.prune")
 def prune(timestamp: int) -> None:  # noqa: ARG001 - procrastinate tells when it was due
-    """Clear logins, tokens and sessions that are over, every night."""
+    """Clear logins, tokens, keys and sessions that are over, every night."""
     outlast_restarts(lambda: pruning.prune(now=timezone.now()))
 
 

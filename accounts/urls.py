@@ -2,7 +2,8 @@
 
 from django.urls import include, path
 
-from accounts import github_provider, views
+from accounts import github_provider, key_views, views
+from accounts.api import keys
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -16,8 +17,18 @@ urlpatterns = [
     path("account/apps/<uuid:token_id>/revoke", views.revoke_app, name="account-app-revoke"),
     path("account/browsers/<int:session_id>/end", views.end_browser, name="account-browser-end"),
     path("account/revoke-all", views.revoke_all, name="account-revoke-all"),
+    path("account/keys", key_views.keys, name="account-keys"),
+    path("account/keys/make", key_views.make, name="account-key-make"),
+    path("account/keys/<uuid:key_id>/revoke", key_views.revoke, name="account-key-revoke"),
+    path("account/keys/<uuid:key_id>/rotate", key_views.rotate, name="account-key-rotate"),
+    path("account/worker-keys/make", key_views.make_for_worker, name="account-worker-key-make"),
     path("api/auth/callback/github", github_provider.callback),
     # The last of the two is the one that is sent to GitHub.
     path("api/auth/github/callback", github_provider.callback, name="github_callback"),
+    path("api/users/register", keys.RegisterView.as_view(), name="register"),
+    path("api/keys", keys.KeysView.as_view(), name="api-keys"),
+    path("api/keys/<uuid:key_id>", keys.KeyView.as_view(), name="api-key"),
+    path("api/keys/<uuid:key_id>/rotate", keys.RotateView.as_view(), name="api-key-rotate"),
+    path("api/orgs/<str:slug>/worker-tokens", keys.WorkerTokensView.as_view(), name="worker-tokens"),
     path("api/auth/", include("accounts.api.urls")),
 ]

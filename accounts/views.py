@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.current_user import person_of
 from accounts.models import CLILogin
-from accounts.services import cli_login, tokens, users
+from accounts.services import api_keys, cli_login, tokens, users
 from core.errors import Malformed
 from core.next_url import posted_from
 from core.request_context import current_address, is_same_place, own_path
@@ -125,6 +125,7 @@ def apps(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     context = {
         "tokens": tokens.working_tokens(user=user, now=timezone.now()),
+        "keys": api_keys.number_of(user_id=user.pk, now=timezone.now()),
         "browsers": tokens.browser_sessions(user=user, current_key=request.session.session_key),
         "public_url": settings.PUBLIC_URL,
     }

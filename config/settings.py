@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts import static_keys
 from config import env, storage
 from config.admin_theme import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
 from core import crypto, logs
@@ -198,6 +199,9 @@ SIGNUP_ALLOWED_LOGINS = [login.lower() for login in env.words("SIGNUP_ALLOWED_LO
 SIGNUP_ALLOWED_ORGANIZATIONS = [name.lower() for name in env.words("SIGNUP_ALLOWED_ORGANIZATIONS")]
 SIGNUP_ALLOWED_EMAIL_DOMAINS = [name.lower() for name in env.words("SIGNUP_ALLOWED_EMAIL_DOMAINS")]
 ACCESS_TOKEN_DAYS = env.integer("ACCESS_TOKEN_DAYS", 90, at_least=1, at_most=3650)
+REGISTRATION = env.flag("REGISTRATION", default=SIGNUP_POLICY == "open")
+VALIDATE_KEY_PER_MINUTE = env.integer("VALIDATE_KEY_PER_MINUTE", 6000, at_least=1)
+STATIC_API_KEYS = static_keys.read(env.text("STATIC_API_KEYS_FILE", ""))
 CLI_LOGIN_STARTS_PER_MINUTE = env.integer("CLI_LOGIN_STARTS_PER_MINUTE", 1200, at_least=1)
 GITHUB_URL = env.url("GITHUB_URL", "https://github.com")
 GITHUB_API_URL = env.url("GITHUB_API_URL", "https://api.github.com")

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from core import startup
 from core.streamed_bodies import LARGE_BODIES
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 _django = get_wsgi_application()
 # All that serves routes is loaded now, instead of by whoever asks first.
 get_resolver().url_patterns  # noqa: B018 - loads at reading
+startup.require()
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

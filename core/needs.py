@@ -11,9 +11,7 @@ class OutsideOfScope(Forbidden):
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        super().__init__(
-            f"This credential lacks the scope {scope}. Make one that has it, or use your own login."
-        )
+        super().__init__(f"This credential lacks the scope {scope}. Make one that has it, or use your own login.")
 
 
 class PeopleOnly(Forbidden):

@@ -101,6 +101,13 @@ def words(
     return Value(read, {"type": "string"} | ({} if most is None else {"maxLength": most}))
 
 
+def printable(text: str) -> str:
+    """Words that people will be shown: without control characters, line breaks and turned writing directions."""
+    if not text.isprintable():
+        raise ValueError("Only printable characters are allowed.")
+    return text
+
+
 def one_of(values: Sequence[str]) -> Value:
     """How one of a few words is read."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from django.db import models
 
-from accounts.models import AccessToken, Organization, User
+from accounts.models import AccessToken, APIKey, Organization, User
 from core.database import fetch_row
 from integrations.nango_ids import LONGEST_ID
 
@@ -188,8 +188,9 @@ class ConnectLink(models.Model):
     sealed_link = models.BinaryField(editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    # The tool that asked: when its token ends, so does the link.
-    asked_with = models.ForeignKey(AccessToken, on_delete=models.CASCADE, related_name="+")
+    # The tool that asked: when its token or its key ends, so does the link. A tool may have neither here.
+    asked_with = models.ForeignKey(AccessToken, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    asked_with_key = models.ForeignKey(APIKey, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     integration_id = models.CharField(max_length=LONGEST_ID)
     # The connection to be renewed, "" for a new one.
     connection_id = models.CharField(max_length=LONGEST_ID, blank=True)
@@ -199,6 +200,13 @@ class ConnectLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.integration_id} for {self.owner_id}"
+
+    @property
+    def tool(self) -> str:
+        """What to call the tool that asked."""
+        if self.asked_with is not None:
+            return self.asked_with.label
+        return f"The API key {self.asked_with_key.name}" if self.asked_with_key is not None else "A tool of yours"
 
 
 class StrangeConnection(models.Model):

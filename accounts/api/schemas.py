@@ -5,21 +5,14 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from core.schemas import Request, words
-
-
-def _printable(text: str) -> str:
-    """Words that people will be shown: without control characters, line breaks and turned writing directions."""
-    if not text.isprintable():
-        raise ValueError("Only printable characters are allowed.")
-    return text
+from core.schemas import Request, printable, words
 
 
 class Start(Request):
     """What a CLI may say of itself."""
 
-    client_name: Annotated[str, words(most=100, may_be_blank=True), AfterValidator(_printable)] = ""
-    hostname: Annotated[str, words(most=255, may_be_blank=True), AfterValidator(_printable)] = ""
+    client_name: Annotated[str, words(most=100, may_be_blank=True), AfterValidator(printable)] = ""
+    hostname: Annotated[str, words(most=255, may_be_blank=True), AfterValidator(printable)] = ""
 
 
 class Started(TypedDict):

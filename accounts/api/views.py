@@ -89,6 +89,5 @@ class LogoutView(Endpoint):
     def post(self, request: Request) -> HttpResponse:
         """Revoke the token that the request carries. A body says nothing, but it has to be JSON."""
         json_body(request)
-        caller = caller_of(request)
-        tokens.revoke(token_id=caller.token_id, user_id=caller.id, by=caller, now=timezone.now())
+        tokens.log_out(caller=caller_of(request), now=timezone.now())
         return success(schemas.Revoked(status="revoked"))

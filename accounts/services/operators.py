@@ -10,8 +10,8 @@ from django.contrib.auth.backends import ModelBackend
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import AccessToken, User
-from accounts.services import operator_power, tokens, users
+from accounts.models import AccessToken, APIKey, User
+from accounts.services import api_keys, operator_power, tokens, users
 from core.crypto import digest
 from core.errors import Conflict, TooManyRequests
 from core.network_limits import NetworkLimit, SharedLimit
@@ -111,6 +111,18 @@ def revoke_token(*, token: AccessToken, by: User, now: datetime) -> bool:
     operator_power.require_power_now(by=by, over=[token.user_id])
     tokens.revoke(token_id=token.pk, user_id=token.user_id, by=by, now=now)
     return token.revoked_at is None
+
+
+@transaction.atomic
+def revoke_key(*, key: APIKey, by: User, now: datetime) -> bool:
+    """Revoke an API key; False when it was before. Raises SuperusersOnly.
+
+    A worker's key concerns everybody in its organization.
+    """
+    operator_power.require_power_now(
+        by=by, over=[key.user_id] if key.user_id else operator_power.members_of(key.organization)
+    )
+    return api_keys.end(key=key, by=by, now=now)
 
 
 @transaction.atomic

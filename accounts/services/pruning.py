@@ -1,4 +1,4 @@
-"""Deleting what has expired: logins, tokens, sessions."""
+"""Deleting what has expired: logins, tokens, keys, sessions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 
-from accounts.models import AccessToken, CLILogin
+from accounts.models import AccessToken, APIKey, CLILogin
 from accounts.services import cli_login
 from core.database import delete_in_batches
 
@@ -22,11 +22,12 @@ class Pruned:
 
     logins: int
     tokens: int
+    keys: int
     sessions: int
 
 
 def prune(*, now: datetime) -> Pruned:
-    """Delete CLI logins a day after their end, tokens a month after theirs, and expired browser sessions."""
+    """Delete CLI logins a day after their end, tokens and keys a month after theirs, and expired browser sessions."""
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     cli_login.erase_expired_tokens(now=now)
     sessions = delete_in_batches(Session.objects.filter(expire_date__lt=now))
@@ -36,5 +37,6 @@ def prune(*, now: datetime) -> Pruned:
     return Pruned(
         logins=delete_in_batches(CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY)),
         tokens=delete_in_batches(AccessToken.objects.filter(ended)),
+        keys=delete_in_batches(APIKey.objects.filter(ended)),
         sessions=sessions,
     )

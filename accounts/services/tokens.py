@@ -13,15 +13,22 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import AccessToken, Organization, User
 from accounts.models.tokens import Client
+from accounts.principals import Principal, Proof
 from accounts.user_agents import browser_name
 from core.crypto import digest, random_hex
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
 
 
 class NoSuchApp(NotFound):
     """404: no app or browser of this person has that id."""
 
     default = "This app or browser is not signed in any more."
+
+
+class NoLogin(Forbidden):
+    """403: what was sent is no access token of a login, so there is nothing to sign out."""
+
+    default = "An API key is not signed out but revoked: on this server's page of API keys, where it was made."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,13 @@ def revoke(*, token_id: uuid.UUID, user_id: uuid.UUID, by: audit.Actor, now: dat
     if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
         audit.record("access_token.revoked", actor=by, target=token, organization_id=token.organization_id)
     return token
+
+
+def log_out(*, caller: Principal, now: datetime) -> None:
+    """Revoke the access token that the caller sent. Raises NoLogin where it was something else."""
+    if caller.proof != Proof.ACCESS_TOKEN or caller.credential_id is None:
+        raise NoLogin
+    revoke(token_id=caller.credential_id, user_id=caller.id, by=caller, now=now)
 
 
 def working_tokens(*, user: User, now: datetime) -> list[AccessToken]:

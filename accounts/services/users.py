@@ -82,8 +82,8 @@ def approve_from_waitlist(*, user: User, by: audit.Actor | None) -> bool:
 
 @transaction.atomic
 def revoke_everything(*, user: User, by: audit.Actor | None, now: datetime) -> int:
-    """End all access that the person was given; returns how many tokens and browsers of theirs were signed in."""
+    """End all access that the person was given; returns how many tokens, keys and browsers of theirs that ended."""
     ended = access_ended.end(user=user, why=Why.SIGNED_OUT, by=by, now=now)
-    tokens, browsers = ended["access tokens"], ended["browser sessions"]
-    audit.record("user.sessions_revoked", actor=by, target=user, details={"tokens": tokens, "browsers": browsers})
-    return tokens + browsers
+    counts = {"tokens": ended["access tokens"], "keys": ended["API keys"], "browsers": ended["browser sessions"]}
+    audit.record("user.sessions_revoked", actor=by, target=user, details=counts)
+    return sum(counts.values())

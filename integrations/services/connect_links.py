@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.audit import record
 from accounts.bearer import Caller
 from accounts.models import User
+from accounts.principals import Proof
 from accounts.services import access
 from accounts.services.access_ended import Ended, part
 from core.crypto import digest, keyring, random_hex
@@ -57,7 +59,8 @@ def make(
         digest=digest(token),
         owner_id=caller.id,
         organization_id=caller.organization_id,
-        asked_with_id=caller.token_id,
+        asked_with_id=caller.credential_id if caller.proof == Proof.ACCESS_TOKEN else None,
+        asked_with_key_id=caller.credential_id if caller.proof == Proof.API_KEY else None,
         integration_id=integration_id,
         connection_id=connection_id or "",
         created_at=now,
@@ -72,22 +75,22 @@ def find(*, token: str, user: User, now: datetime) -> Asked:
     """The link of this token, if it works for this person now. Changes nothing. Raises NoSuchLink."""
     row = (
         ConnectLink.objects.filter(
+            _works("asked_with", now),
+            _works("asked_with_key", now),
             digest=digest(token),
             owner=user,
             used_at=None,
             expires_at__gt=now,
-            asked_with__revoked_at=None,
-            asked_with__expires_at__gt=now,
             organization__suspended_at=None,
             organization__memberships__user=user,
         )
-        .select_related("asked_with")
+        .select_related("asked_with", "asked_with_key")
         .first()
     )
     if row is None or not user.is_active:
         raise NoSuchLink
     target = keyring().open(bytes(row.sealed_link), place=_place(row)).decode()
-    return Asked(link=row, tool=row.asked_with.label, target=target)
+    return Asked(link=row, tool=row.tool, target=target)
 
 
 @transaction.atomic
@@ -102,7 +105,10 @@ def follow(*, token: str, user: User, now: datetime) -> str:
         organization_id=asked.link.organization_id,
         target_type="Integration",
         target_id=asked.link.integration_id,
-        details={"connection_id": asked.link.connection_id, "asked_with": str(asked.link.asked_with_id)},
+        details={
+            "connection_id": asked.link.connection_id,
+            "asked_with": str(asked.link.asked_with_id or asked.link.asked_with_key_id),
+        },
     )
     return asked.target
 
@@ -116,6 +122,11 @@ def forget_old(*, now: datetime) -> int:
 def _end(ended: Ended) -> int:
     """Pages of ours that would lead the person on to Nango; what Nango gave out lives for half an hour."""
     return ConnectLink.objects.filter(owner=ended.user.pk).delete()[0]
+
+
+def _works(tool: str, now: datetime) -> Q:
+    """That the tool's token or key is good, if there is one."""
+    return Q(**{tool: None}) | Q(**{f"{tool}__revoked_at": None, f"{tool}__expires_at__gt": now})
 
 
 def _place(row: ConnectLink) -> str:

@@ -91,7 +91,14 @@ class UseLog:
         """Count one hand-out; it is written within about a second."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         use = Use(
-            caller.token_id, integration_id, connection_id, hour, caller.id, caller.display_name, caller.organization_id
+            # A JWT has no row of its own; whom it was given to is known all the same.
+            caller.credential_id or caller.id,
+            integration_id,
+            connection_id,
+            hour,
+            caller.id,
+            caller.display_name,
+            caller.organization_id,
         )
         self._add(use, Count(1, now, now))
         if self._thread is None:

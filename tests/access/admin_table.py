@@ -4,6 +4,7 @@ from tests.access.entries import Visit, everybody, operators, operators_late
 
 TABLES = {
     "accounts/accesstoken": ("revoke_one",),
+    "accounts/apikey": ("revoke_one",),
     "accounts/auditevent": (),
     "accounts/clilogin": (),
     "accounts/organization": (),

@@ -24,7 +24,8 @@ def _for_owners(method: str, path: str, body: Mapping[str, Any] | None = None, *
 
 def _about_offer(action: str, **statuses: int) -> list[Call]:
     """A call about alice's offer to the member, which for everybody else isn't there."""
-    return [Call("POST", f"{_OFFER}/{action}", {**with_token(alice=404, others=404), **statuses}, absent=_NO_OFFER)]
+    known = with_token(alice=404, others=404, key=statuses.get("alice"))
+    return [Call("POST", f"{_OFFER}/{action}", {**known, **statuses}, absent=_NO_OFFER)]
 
 
 def _call(method: str, path: str, body: Mapping[str, Any] | None, statuses: Mapping[str, int]) -> Call:

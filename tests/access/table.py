@@ -3,6 +3,7 @@
 from tests.access.entries import Call, Visit, everybody, public, signed_in, with_token
 
 _ADDRESS = {"integration_id": "acme", "connection_id": "{connection}"}
+_NO_KEY = {"{key}": "00000000-0000-4000-8000-00000000bbbb"}
 _NO_SUCH = {"{connection}": "no-such-connection", "acme": "slack"}
 
 SERVER_CALLS: dict[str, list[Call]] = {
@@ -13,8 +14,30 @@ SERVER_CALLS: dict[str, list[Call]] = {
         Call("GET", "/api/auth/cli/check?code={code}&secret={secret}", public(200)),
         Call("GET", "/api/auth/cli/check?code={code}&secret=00000000000000000000000000000000", public(403)),
     ],
-    "api/auth/logout": [Call("POST", "/api/auth/logout", with_token(alice=200, others=200))],
-    "api/integrations": [Call("GET", "/api/integrations", with_token(alice=200, others=200))],
+    "api/auth/logout": [Call("POST", "/api/auth/logout", with_token(alice=200, others=200, key=403))],
+    "api/auth/validate-key": [Call("POST", "/api/auth/validate-key", public(200), body={"apiKey": "not-a-key"})],
+    "api/users/register": [Call("POST", "/api/users/register", public(200), body={})],
+    # No key makes, shows or ends keys.
+    "api/keys": [
+        Call("GET", "/api/keys", with_token(alice=200, others=200, key=403)),
+        Call("POST", "/api/keys", with_token(alice=201, others=201, key=403), body={"name": "CI"}),
+    ],
+    "api/keys/<uuid:key_id>": [
+        Call("DELETE", "/api/keys/{key}", with_token(alice=200, others=404, key=403), absent=_NO_KEY)
+    ],
+    "api/keys/<uuid:key_id>/rotate": [
+        Call("POST", "/api/keys/{key}/rotate", with_token(alice=201, others=404, key=403), body={}, absent=_NO_KEY)
+    ],
+    "api/orgs/<str:slug>/worker-tokens": [
+        Call(
+            "POST",
+            "/api/orgs/alice/worker-tokens",
+            with_token(alice=201, others=404, key=403),
+            body={"displayName": "worker-1"},
+            absent={"/orgs/alice/": "/orgs/nobodys/"},
+        )
+    ],
+    "api/integrations": [Call("GET", "/api/integrations", with_token(alice=200, others=200, service=200))],
     "api/integrations/<str:integration_id>/connections": [
         Call(
             "GET",
@@ -63,6 +86,7 @@ _HOME, _NO_LINK = "/account/apps", {"{link}": "0" * 64}
 # A callback of no sign-in: loaded again by somebody who is signed in, it goes on.
 _CALLED_BACK = everybody("/workspaces/", **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 400))
 _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-4000-8000-00000000aaaa"}
+_KEYS = "/account/keys"
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
 
 SERVER_PAGES: dict[str, list[Visit]] = {
@@ -119,6 +143,33 @@ SERVER_PAGES: dict[str, list[Visit]] = {
     "account/revoke-all": [
         Visit("POST", "/account/revoke-all", signed_in(_HOME, "/auth/sign-in")),
         Visit("GET", "/account/revoke-all", signed_in("/account/revoke-all", 405)),
+    ],
+    "account/keys": [Visit("GET", _KEYS, signed_in(_KEYS, 200))],
+    "account/keys/make": [
+        Visit(
+            "POST",
+            "/account/keys/make",
+            signed_in(_KEYS, 404, alice=200),
+            form={"name": "CI", "organization": "alice", "days": "30", "reach": "all"},
+        ),
+        Visit("GET", "/account/keys/make", signed_in("/account/keys/make", 405)),
+    ],
+    "account/keys/<uuid:key_id>/revoke": [
+        Visit("POST", f"{_KEYS}/{{key}}/revoke", signed_in(_KEYS, 404, alice=_KEYS), absent=_NO_KEY),
+        Visit("GET", f"{_KEYS}/{{key}}/revoke", signed_in(f"{_KEYS}/{{key}}/revoke", 405)),
+    ],
+    "account/keys/<uuid:key_id>/rotate": [
+        Visit("POST", f"{_KEYS}/{{key}}/rotate", signed_in(_KEYS, 404, alice=200), absent=_NO_KEY),
+        Visit("GET", f"{_KEYS}/{{key}}/rotate", signed_in(f"{_KEYS}/{{key}}/rotate", 405)),
+    ],
+    "account/worker-keys/make": [
+        Visit(
+            "POST",
+            "/account/worker-keys/make",
+            signed_in(_KEYS, 404, alice=200),
+            form={"name": "worker-1", "organization": "alice"},
+        ),
+        Visit("GET", "/account/worker-keys/make", signed_in("/account/worker-keys/make", 405)),
     ],
     "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", _CALLED_BACK)],
     "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", _CALLED_BACK)],

@@ -9,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.bearer import Caller, caller_of
-from accounts.models import CLILogin, User
-from accounts.services import cli_login, users
+from accounts.models import APIKey, CLILogin, User
+from accounts.services import api_keys, cli_login, users
 from accounts.services.access import AccessEnded
 from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
 from clouddev.services import creation, members, retry, tokens
@@ -100,9 +100,22 @@ def _accepted(it: Under) -> None:
     pushes._accept(it.caller, push, pushes.split({}, build_prefixes=()), warning="")
 
 
+def _key(it: Under) -> None:
+    api_keys.make(
+        by=it.caller,
+        organization_id=it.caller.organization_id,
+        wanted=api_keys.WantedKey(name="CI"),
+        now=timezone.now(),
+    )
+
+
+def _worker_key(it: Under) -> None:
+    api_keys.make_for_worker(by=it.caller, slug="bob", wanted=api_keys.WantedKey(name="worker-1"), now=timezone.now())
+
+
 LASTING: list[Callable[[Under], None]] = [
     _webhook_token, _mcp_token, _browser_token, _cron_job, _resumed_job, _machine, _tried_again, _link, _approval,
-    _redeployed, _accepted,
+    _redeployed, _accepted, _key, _worker_key,
 ]  # fmt: skip
 
 
@@ -113,6 +126,7 @@ def _made(it: Under) -> dict[str, Any]:
         "machine tokens": list(MachineToken.objects.values_list("pk", flat=True)),
         "jobs": list(CronJob.objects.values_list("pk", "created_by", "paused_at")),
         "machines": list(Machine.objects.values_list("pk", "state")),
+        "keys": APIKey.objects.filter(revoked_at=None).count(),
         "links": list(ConnectLink.objects.order_by("pk").values_list("pk", flat=True)),
         "login": CLILogin.objects.get(pk=it.login.pk).state,
         "builds": list(Build.objects.exclude(accepted_at=None).values_list("pk", flat=True)),

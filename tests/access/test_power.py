@@ -13,12 +13,13 @@ from django.contrib import admin
 from django.test import RequestFactory
 from django.utils import timezone
 
-from accounts.models import AccessToken, User
+from accounts.models import AccessToken, APIKey, User
 from accounts.services import operators
 from accounts.services.operator_power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
 from clouddev.services import operator_actions, tokens
 from deployments.models import Build
+from tests.access.fixtures import key_of
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.conftest import make_person, token_of
@@ -60,6 +61,10 @@ def waiting(user: User, sandbox: Any) -> User:
 
 def token(user: User, sandbox: Any) -> AccessToken:
     return AccessToken.objects.get(user=person(user, sandbox))
+
+
+def api_key(user: User, sandbox: Any) -> APIKey:
+    return key_of(user).row
 
 
 def running(user: User, sandbox: Any) -> Any:
@@ -115,6 +120,8 @@ ACTIONS: dict[tuple[str, str], Action] = {
     (_USER, "change"): Action(person, {"is_staff": "on"}, "{row}/change/", by_all=False),
     (_TOKEN, "revoke_one"): Action(token),
     (_TOKEN, "revoke_selected"): Action(token),
+    ("accounts.apikey", "revoke_one"): Action(api_key),
+    ("accounts.apikey", "revoke_selected"): Action(api_key),
     (_MACHINE, "start_one"): Action(stopped),
     (_MACHINE, "start_selected"): Action(stopped),
     (_MACHINE, "stop_one"): Action(running),

@@ -136,7 +136,7 @@ def test_a_token_says_who_calls_in_which_organization(alice):
     assert (caller.id, caller.name, caller.login, caller.email) == (alice.pk, "Alice", "alice", "alice@example.com")
     organization = alice.personal_organization
     assert (caller.organization_id, caller.role) == (organization.pk, "owner")
-    assert caller.token_id == AccessToken.objects.get().pk
+    assert caller.credential_id == AccessToken.objects.get().pk
 
 
 def test_a_request_asks_the_database_once(alice, django_assert_num_queries):

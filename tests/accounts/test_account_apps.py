@@ -167,7 +167,7 @@ def test_signing_out_everywhere_ends_all_of_mine_and_nothing_else(alices, charli
     assert [api.post("/api/auth/logout").status_code for api in (*apis, others)] == [401, 401, 200]
     assert [browser.is_signed_in for browser in (alices, second, charlies)] == [False, False, True]
     event = AuditEvent.objects.get(action="user.sessions_revoked")
-    assert (event.actor_id, event.details) == (alice.pk, {"tokens": 2, "browsers": 2})
+    assert (event.actor_id, event.details) == (alice.pk, {"tokens": 2, "keys": 0, "browsers": 2})
 
 
 def test_signing_out_everywhere_asks_first_and_says_how_much_that_is(alices, browser_of, alice):

@@ -88,6 +88,7 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "accounts.User",
         "accounts.Organization",
         "accounts.AccessToken",
+        "accounts.APIKey",
         "accounts.CLILogin",
         "accounts.AuditEvent",
         "clouddev.CronJob",

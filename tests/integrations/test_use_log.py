@@ -97,7 +97,7 @@ def test_each_token_connection_and_hour_is_a_row_of_its_own(alice, bob, waiting)
     ):  # fmt: skip
         waiting.note(caller=caller, integration_id="acme", connection_id=connection_id, now=now)
     assert waiting.flush() == 4
-    found = CredentialUse.objects.filter(token_id=callers[0].token_id, connection_id="a").order_by("hour")
+    found = CredentialUse.objects.filter(token_id=callers[0].credential_id, connection_id="a").order_by("hour")
     assert list(found.values_list("hour", "count", "first_at", "last_at")) == [
         (NOON.replace(minute=0), 2, NOON, NOON + MINUTE),
         (NOON.replace(minute=0) + HOUR, 1, NOON + HOUR, NOON + HOUR),
@@ -133,7 +133,7 @@ def test_no_more_than_so_many_wait_and_the_rest_is_logged(alice, waiting, monkey
     caller = caller_of(token_of(alice), now=timezone.now())
     for connection_id in ("a", "b", "a"):
         waiting.note(caller=caller, integration_id="acme", connection_id=connection_id, now=NOON)
-    assert f"token {caller.token_id} unwritten" in caplog.text
+    assert f"token {caller.credential_id} unwritten" in caplog.text
     waiting.flush()
     assert rows("connection_id", "count") == [("a", 2)]
 
@@ -148,7 +148,7 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_keeps_no_other_waiting
     assert waiting.flush() == 0
     assert CredentialUse.objects.count() == others
     assert waiting.set_aside == 2
-    assert f"token {caller.token_id} was handed {bad!r} of 'acme' 2 times" in caplog.text
+    assert f"token {caller.credential_id} was handed {bad!r} of 'acme' 2 times" in caplog.text
 
 
 def test_what_is_away_while_rows_are_set_aside_waits_on(alice, waiting, monkeypatch):
@@ -202,7 +202,7 @@ def test_the_thread_writes_within_seconds_and_the_end_of_the_process_at_once(ali
         log.note(caller=caller, integration_id="acme", connection_id="a", now=NOON)
         until = time.monotonic() + 20
         # A running server of another test may still be writing its own.
-        own = CredentialUse.objects.filter(token_id=caller.token_id)
+        own = CredentialUse.objects.filter(token_id=caller.credential_id)
         while not own.exists() and time.monotonic() < until:
             time.sleep(0.05)
         log.note(caller=caller, integration_id="acme", connection_id="a", now=NOON)
@@ -254,7 +254,7 @@ def test_what_comes_while_the_last_numbers_are_written_is_written_too(alice, mon
     log._stopped.set()
     goes_on.set()
     log.stop()
-    own = CredentialUse.objects.filter(token_id=caller.token_id)
+    own = CredentialUse.objects.filter(token_id=caller.credential_id)
     assert list(own.order_by("connection_id").values_list("connection_id", "count")) == [("a", 1), ("b", 1)]
 
 
