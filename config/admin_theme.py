@@ -55,6 +55,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Access",
                 "items": [
                     _item("Access tokens", "key", "accounts_accesstoken_changelist"),
+                    _item("API keys", "vpn_key", "accounts_apikey_changelist"),
                     _item("CLI logins", "terminal", "accounts_clilogin_changelist"),
                 ],
             },
