@@ -9,14 +9,13 @@ from django.db import DatabaseError
 
 from accounts import authenticators
 from accounts.models import Organization
+from accounts.policies.loading import InvalidPolicies, load
 from accounts.static_keys import StaticKey
 from core.database import outlast_restarts
 from core.startup import at_start
 
 # A web process that starts with its database waits for it so long; gunicorn gives it 30 seconds.
 _PATIENCE_SECONDS = 15.0
-
-from accounts.policies.loading import InvalidPolicies, load
 
 
 @register(Tags.security)
