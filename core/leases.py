@@ -1,11 +1,13 @@
-"""A worker's right to carry on with a row's long work, and how it loses that right.
+"""Leases: the right to write to a row, which is lost as soon as somebody else takes the row.
 
-Each taking of the work raises the row's `attempt`, and every write asks for the attempt's own number. A worker
-that was cut off from the database, and is back after another one took over, finds that its number is old:
-nothing it writes arrives, and it stops.
+Taking one is a conditional UPDATE that writes something only the taker knows, and every write asks for that. Who was
+cut off from the database, and is back after another one took over, finds that nothing it writes arrives, and stops.
+
+Long work has a `HeartbeatLease`: each taking raises the row's `attempt`, and a thread says every second that it lives.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,13 +31,17 @@ TAKEOVER_AFTER = timedelta(seconds=30)
 _CUT_OFF_AFTER_SECONDS = TAKEOVER_AFTER.total_seconds() * 0.6
 _PAUSE_SECONDS = 0.5
 _TRIES = 7
+LONGEST_STEP = 500
 
 
-__all__ = ["DATABASE_AWAY", "TAKEOVER_AFTER", "CutOff", "HandedOver", "Lease", "Leased", "Result", "expired"]
+__all__ = [
+    "DATABASE_AWAY", "LONGEST_STEP", "TAKEOVER_AFTER", "HandedOver", "HeartbeatLease", "Lease", "LeaseLost", "Leased",
+    "Result", "expired",
+]  # fmt: skip
 
 
-class CutOff(Exception):
-    """The work is no longer this attempt's: another worker has it, or the database can't be reached."""
+class LeaseLost(Exception):
+    """The row is another's by now, or may soon be since the database can't be reached."""
 
 
 class HandedOver(Exception):
@@ -47,6 +53,8 @@ class Leased(models.Model):
 
     attempt = models.PositiveIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # What is being done, for people.
+    step = models.CharField(max_length=LONGEST_STEP, blank=True)
 
     class Meta:
         """Columns of other tables."""
@@ -59,19 +67,35 @@ def expired() -> models.Q:
     return models.Q(heartbeat_at__lt=Now() - TAKEOVER_AFTER)
 
 
-Row = TypeVar("Row", bound=Leased)
+Row = TypeVar("Row", bound=models.Model)
+LeasedRow = TypeVar("LeasedRow", bound=Leased)
 Result = TypeVar("Result")
 
 
 class Lease(Generic[Row]):
-    """The right to work on `row`, as it was taken. `unfinished` are the rows that still have work to be done.
+    """The right to write to `row`, as it was taken. `mine` finds the row for as long as it is this lease's."""
+
+    def __init__(self, row: Row, *, mine: models.QuerySet[Row]) -> None:
+        self.row, self._mine = row, mine
+
+    def mine(self) -> models.QuerySet[Row]:
+        """The row, as long as it is this lease's."""
+        return self._mine.all()
+
+    def update_now(self, **values: Any) -> None:
+        """Write to the row, within the caller's transaction if there is one. Raises LeaseLost."""
+        if not self.mine().update(**values):
+            raise LeaseLost
+
+
+class HeartbeatLease(Lease[LeasedRow]):
+    """The lease of a worker at `row`, for as long as it is among `unfinished`, the rows with work to be done.
 
     It is lost after `longest_seconds` at the latest: what hangs must not be kept by a thread that doesn't.
     """
 
-    def __init__(self, row: Row, *, unfinished: models.QuerySet[Row], longest_seconds: float) -> None:
-        self.row = row
-        self._unfinished = unfinished
+    def __init__(self, row: LeasedRow, *, unfinished: models.QuerySet[LeasedRow], longest_seconds: float) -> None:
+        super().__init__(row, mine=unfinished.filter(pk=row.pk, attempt=row.attempt))
         self._heard_at = time.monotonic()
         self._latest = self._heard_at + longest_seconds
         self._lost = False
@@ -84,14 +108,14 @@ class Lease(Generic[Row]):
         return self._lost or time.monotonic() - self._heard_at > _CUT_OFF_AFTER_SECONDS
 
     def require_going(self) -> None:
-        """Raise CutOff or HandedOver when this attempt has to stop."""
+        """Raise LeaseLost or HandedOver when this worker has to stop."""
         if self.is_cut_off:
-            raise CutOff
+            raise LeaseLost
         if stopping.is_set():
             raise HandedOver
 
     def wait(self, seconds: float) -> None:
-        """Wait, and raise as soon as this attempt has to stop."""
+        """Wait, and raise as soon as this worker has to stop."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.require_going()
@@ -99,7 +123,7 @@ class Lease(Generic[Row]):
 
     @contextmanager
     def heartbeating(self) -> Iterator[None]:
-        """Say every second, from a thread of its own, that this attempt lives."""
+        """Say every second, from a thread of its own, that this worker lives."""
         thread = threading.Thread(target=self._beat, name=f"heartbeat {self.row.pk}", daemon=True)
         thread.start()
         try:
@@ -137,51 +161,63 @@ class Lease(Generic[Row]):
     def listen(self) -> None:
         """See whether somebody wants something of this attempt; called after every heartbeat."""
 
-    def mine(self) -> models.QuerySet[Row]:
-        """The row, as long as it is this attempt's."""
-        return self._unfinished.filter(pk=self.row.pk, attempt=self.row.attempt)
+    def update_now(self, **values: Any) -> None:
+        """Write to the row, within the caller's transaction if there is one. Raises LeaseLost."""
+        try:
+            super().update_now(**values)
+        except LeaseLost:
+            self._lost = True
+            raise
 
     def update(self, **values: Any) -> None:
-        """Write to the row, once the database can be reached. Raises CutOff when it is no longer this attempt's."""
+        """Write to the row as soon as the database can be reached. Raises LeaseLost."""
         self.patiently(lambda: self.update_now(**values))
 
-    def update_now(self, **values: Any) -> None:
-        """The same within a transaction of the caller's."""
-        if not self.mine().update(**values):
-            self._lost = True
-            raise CutOff
+    def record(self, **values: Any) -> None:
+        """Write to the row, in the database and here. Raises LeaseLost."""
+        self.update(**values)
+        for name, value in values.items():
+            setattr(self.row, name, value)
+
+    def note_step(self, sentence: str) -> None:
+        """Show what is being done: people and tools wait for as long as this changes. Raises LeaseLost."""
+        if sentence[:LONGEST_STEP] != self.row.step:
+            self.record(step=sentence[:LONGEST_STEP])
 
     def patiently(self, write: Callable[[], None]) -> None:
-        """Write as soon as the database can be reached. Raises CutOff when that takes too long."""
+        """Write as soon as the database can be reached. Raises LeaseLost when that takes too long."""
         while True:
             try:
                 write()
             except DATABASE_AWAY as error:
                 if self.is_cut_off:
-                    raise CutOff from error
+                    raise LeaseLost from error
                 connection.close()
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return
 
-    def retry(self, call: Callable[[], Result]) -> Result:
+    def retry(self, call: Callable[[], Result], *, tries: int = _TRIES, longest_pause: float = math.inf) -> Result:
         """The call's result; where an upstream fails, is slow or busy, once more, for about a minute.
 
-        For what can be asked twice. Raises the last failure, or CutOff and its like meanwhile.
+        For what can be asked twice. Raises the last failure, also instead of a pause that would be too long;
+        or LeaseLost and its like meanwhile.
         """
-        for number in range(1, _TRIES):
+        for number in range(1, tries):
             try:
                 return call()
             except (UpstreamFailed, UpstreamTimeout, Unavailable) as error:
-                if error.is_permanent or (isinstance(error, Unavailable) and error.retry_after is None):
-                    raise  # waiting won't help
+                waiting_helps = not isinstance(error, Unavailable) or error.retry_after is not None
+                pause = max(_PAUSE_SECONDS * 4 * number, error.retry_after or 0)
+                if error.is_permanent or not waiting_helps or pause > longest_pause:
+                    raise
                 logger.warning("%s: try %s: %s", self.row.pk, number, type(error).__name__)
-                self.wait(max(_PAUSE_SECONDS * 4 * number, error.retry_after or 0))
+                self.wait(pause)
         return call()
 
-    def hand_over(self, **values: Any) -> None:
-        """Let another worker go on at once, and write the values."""
+    def hand_over(self, *, rest: timedelta = -TAKEOVER_AFTER, **values: Any) -> None:
+        """Let another worker go on, at once or after a rest, and write the values. Raises LeaseLost."""
         # One more heartbeat would have it wait.
         with self._beating:
             self._over.set()
-        self.update(heartbeat_at=Now() - 2 * TAKEOVER_AFTER, **values)
+        self.update(heartbeat_at=Now() - TAKEOVER_AFTER + rest, **values)

@@ -10,8 +10,8 @@ from django.db.models import Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
-# An attempt to make or delete an app renews its claim before each question to Fly, which takes 5 seconds at the
-# most; one that didn't for so long is gone with its process.
+# Whoever makes or deletes an app renews the claim before each question to Fly, which takes 5 seconds at the most;
+# one that didn't for so long is gone with its process.
 CLAIM_LASTS = timedelta(seconds=20)
 
 
@@ -43,7 +43,7 @@ class FlyApp(models.Model):
     # Sent when the app is made, so that asking twice makes one (Fly's `idempotency_key`).
     idempotency_key = models.UUIDField(default=uuid.uuid4, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.INTENDED)
-    # Which attempt is making or deleting it, and since when.
+    # Whose call is making or deleting it, and since when: its lease (core/leases.py).
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()

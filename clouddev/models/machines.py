@@ -84,7 +84,6 @@ class Machine(Leased):
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="machines")
     region = models.CharField(max_length=10)
     state = models.CharField(max_length=10, choices=State, default=State.CREATING)
-    step = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     # Whose home the machine has: the Linux user of whoever made it, also after a transfer.
     dev_user = models.CharField(max_length=32)

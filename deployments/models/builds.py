@@ -64,7 +64,6 @@ class Build(Leased):
     pushed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="builds")
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     commit = models.CharField(max_length=100, blank=True)
-    step = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     # The archive's name in the storage, until the build is over.
     archive = models.CharField(max_length=200, blank=True, editable=False)

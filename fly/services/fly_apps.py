@@ -1,20 +1,21 @@
 """Making and deleting apps at Fly, in steps that can be repeated.
 
-The row comes first, so that whatever happens at Fly is known to be ours. One attempt at a time holds the
-row's claim and renews it before each call. One that died is followed, after CLAIM_LASTS, by any other, which
-begins at the start: every step first looks at, or is recognised by Fly as, what was done before.
+The row comes first, so that whatever happens at Fly is known to be ours. One call at a time has the row's lease and
+renews it before each question to Fly. One that died is followed, after CLAIM_LASTS, by any other, which begins at the
+start: every step first looks at, or is recognised by Fly as, what was done before.
 """
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from django.db import transaction
 
 from accounts.audit import record
 from core.errors import Conflict, Unavailable
+from core.leases import Lease, LeaseLost, Result
 from fly.clients.machines_api import (
     AddressKind,
     Fly,
@@ -41,7 +42,6 @@ _PATIENCE = timedelta(seconds=3)
 BEGINS_NO_CALL_AFTER_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.25
 _TRY_AGAIN_AFTER_SECONDS = 5
-Result = TypeVar("Result")
 
 
 class StillChanging(Unavailable):
@@ -84,12 +84,11 @@ def ensure(
         return
     fly = Fly.from_settings()
     try:
-        attempt = _Attempt(fly_app_id, state=State.INTENDED, now=now, patience=patience)
-        with attempt:
-            _make(fly, attempt)
-            _give_addresses(fly, attempt, addresses)
-            attempt.end(state=State.READY, ready_at=attempt.now, refusal="")
-    except _Superseded:
+        with _taken(fly_app_id, state=State.INTENDED, now=now, patience=patience) as lease:
+            _make(fly, lease)
+            _give_addresses(fly, lease, addresses)
+            lease.end(state=State.READY, ready_at=lease.now, refusal="")
+    except LeaseLost:
         _require_ready(fly_app_id)
     except (FlyRejected, FlyWantsPayment, QuotaExceeded) as error:
         note_refusal(fly_app_id=fly_app_id, reason=error.reason)
@@ -114,33 +113,40 @@ def remove(*, fly_app_id: str, now: datetime) -> None:
         return
     fly = Fly.from_settings()
     try:
-        attempt = _Attempt(fly_app_id, state=State.DELETING, now=now)
-        with attempt:
+        with _taken(fly_app_id, state=State.DELETING, now=now) as lease:
             _delete(fly, fly_app_id)
-            attempt.end(state=State.GONE, gone_at=attempt.now)
-    except _Superseded as error:
+            lease.end(state=State.GONE, gone_at=lease.now)
+    except LeaseLost as error:
         if not FlyApp.objects.filter(pk=fly_app_id, state=State.GONE).exists():
             raise StillChanging(retry_after=_TRY_AGAIN_AFTER_SECONDS) from error
 
 
-class _Superseded(Exception):
-    """The row is another attempt's, or no longer in the state for this."""
+@contextmanager
+def _taken(
+    fly_app_id: str, *, state: FlyApp.State, now: datetime, patience: timedelta = timedelta()
+) -> Iterator["_AppLease"]:
+    """The lease of an app that is in this state; at the end it is let go, so that the next call needn't wait.
+
+    Raises LeaseLost when another call has it, or the state is another.
+    """
+    claim = uuid.uuid4()
+    if not FlyApp.objects.free(now=now).filter(pk=fly_app_id, state=state).update(claim=claim, claimed_at=now):
+        raise LeaseLost
+    mine = FlyApp.objects.filter(pk=fly_app_id, claim=claim)
+    try:
+        yield _AppLease(FlyApp.objects.get(pk=fly_app_id), mine=mine.filter(state=state), now=now, patience=patience)
+    finally:
+        mine.update(claim=None, claimed_at=None)
 
 
-class _Attempt:
-    """The hold on a row while it is in a state. Raises _Superseded when it is not to be had, or was lost."""
+class _AppLease(Lease[FlyApp]):
+    """The right to make an app, or to delete it: good for CLAIM_LASTS from each time when it is renewed."""
 
-    def __init__(
-        self, fly_app_id: str, *, state: FlyApp.State, now: datetime, patience: timedelta = timedelta()
-    ) -> None:
+    def __init__(self, row: FlyApp, *, mine: FlyAppQuerySet, now: datetime, patience: timedelta) -> None:
+        super().__init__(row, mine=mine)
         self._began, self._began_at = time.monotonic(), now
         self._until = self._began + BEGINS_NO_CALL_AFTER_SECONDS
         self._patience = patience.total_seconds()
-        self._claim, self._state = uuid.uuid4(), state
-        free = FlyApp.objects.free(now=now).filter(pk=fly_app_id, state=state)
-        if not free.update(claim=self._claim, claimed_at=now):
-            raise _Superseded
-        self.row = FlyApp.objects.get(pk=fly_app_id)
 
     @property
     def now(self) -> datetime:
@@ -148,14 +154,13 @@ class _Attempt:
         return self._began_at + timedelta(seconds=time.monotonic() - self._began)
 
     def renew(self) -> None:
-        """Say that this attempt lives. Call it before each question to Fly, which takes less than a claim lasts.
+        """Say that this call lives. To be done before each question to Fly, which takes less than a claim lasts.
 
-        Raises StillChanging when there is no time left for another.
+        Raises StillChanging when there is no time left for another, and LeaseLost.
         """
         if time.monotonic() > self._until:
             raise StillChanging(retry_after=_TRY_AGAIN_AFTER_SECONDS)
-        if not self._held().update(claimed_at=self.now):
-            raise _Superseded
+        self.update_now(claimed_at=self.now)
 
     def patiently(self, call: Callable[[], Result]) -> Result:
         """The result, once Fly sees the app that was just made. Raises StillChanging when it takes too long.
@@ -176,65 +181,49 @@ class _Attempt:
             time.sleep(wait)
             pause *= 2
 
-    def note_made(self) -> None:
-        """Record that Fly has the app."""
-        if not self._held().update(made_at=self.now):
-            raise _Superseded
-
     def end(self, **values: object) -> None:
-        """Record the outcome and let go."""
-        if not self._held().update(claim=None, claimed_at=None, **values):
-            raise _Superseded
-
-    def __enter__(self) -> None:
-        """Nothing more is needed to begin."""
-
-    def __exit__(self, *_error: object) -> None:
-        """End the claim, so that the next call needn't wait."""
-        FlyApp.objects.filter(pk=self.row.pk, claim=self._claim).update(claim=None, claimed_at=None)
-
-    def _held(self) -> FlyAppQuerySet:
-        return FlyApp.objects.filter(pk=self.row.pk, claim=self._claim, state=self._state)
+        """Record the outcome and let go. Raises LeaseLost."""
+        self.update_now(claim=None, claimed_at=None, **values)
 
 
-def _make(fly: Fly, attempt: _Attempt) -> None:
-    row = attempt.row
-    attempt.renew()
+def _make(fly: Fly, lease: _AppLease) -> None:
+    row = lease.row
+    lease.renew()
     try:
         fly.create_app(name=row.name, network=row.network, idempotency_key=row.idempotency_key)
     except NameTaken as error:
-        # Ours from an attempt whose key Fly has forgotten, or somebody else's.
-        if not _is_ours(fly, attempt):
-            attempt.end(state=State.GONE, gone_at=attempt.now)
+        # Ours from a call whose key Fly has forgotten, or somebody else's.
+        if not _is_ours(fly, lease):
+            lease.end(state=State.GONE, gone_at=lease.now)
             raise NoLongerOurs from error
-    attempt.note_made()
+    lease.update_now(made_at=lease.now)
 
 
-def _is_ours(fly: Fly, attempt: _Attempt) -> bool:
+def _is_ours(fly: Fly, lease: _AppLease) -> bool:
     """Whether the app that has the name has our network too, which nobody else knows."""
-    row = attempt.row
+    row = lease.row
     try:
-        return attempt.patiently(lambda: fly.get_app(row.name)).network == row.network
+        return lease.patiently(lambda: fly.get_app(row.name)).network == row.network
     except NotOurs:
         return False
     except StillChanging:
-        if attempt.now - row.created_at > SETTLES_AFTER:
+        if lease.now - row.created_at > SETTLES_AFTER:
             return False
         raise
 
 
-def _give_addresses(fly: Fly, attempt: _Attempt, kinds: Sequence[AddressKind]) -> None:
-    name = attempt.row.name
+def _give_addresses(fly: Fly, lease: _AppLease, kinds: Sequence[AddressKind]) -> None:
+    name = lease.row.name
 
     def assigned() -> set[str]:
-        return {address.kind for address in attempt.patiently(lambda: fly.list_addresses(name))}
+        return {address.kind for address in lease.patiently(lambda: fly.list_addresses(name))}
 
     there = assigned()
     for kind in kinds:
         if kind in there:
             continue
         try:
-            attempt.patiently(lambda kind=kind: fly.assign_address(name, kind=kind))  # type: ignore[misc]
+            lease.patiently(lambda kind=kind: fly.assign_address(name, kind=kind))  # type: ignore[misc]
         except (FlyRejected, PreconditionFailed):
             # Fly says so too when the app has one already.
             if kind not in assigned():
@@ -250,7 +239,7 @@ def _delete(fly: Fly, name: str) -> None:
 
 
 def _require_ready(fly_app_id: str) -> None:
-    """Return if another attempt has made the app. Raises StillChanging or NoLongerOurs."""
+    """Return if another call has made the app. Raises StillChanging or NoLongerOurs."""
     state = FlyApp.objects.filter(pk=fly_app_id).values_list("state", flat=True).first()
     if state == State.INTENDED:
         raise StillChanging(retry_after=_TRY_AGAIN_AFTER_SECONDS)

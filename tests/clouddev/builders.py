@@ -10,7 +10,7 @@ from clouddev import ssh_keys
 from clouddev.models import Machine, Member, Offer, WebhookToken
 from clouddev.names import database_name_of, linux_user_of, new_fly_name
 from clouddev.services.offers import STAYS
-from clouddev.services.provisioning import machine_config, placement
+from clouddev.services.provisioning import machine_config
 from fly.clients.machines_api import Fly
 from fly.models import FlyApp
 from tests.sandbox_process import SandboxProcess
@@ -99,7 +99,7 @@ def put_at_fly(machine: Machine, sandbox: SandboxProcess, fly_state: str = "star
     )
     made = fly.create_machine(
         app,
-        name=placement.MACHINE_NAME,
+        name=machine_config.MACHINE_NAME,
         region=machine.region,
         config=machine_config.config(volume_id=volume.id, metadata={"crayon_machine": str(machine.pk)}),
     )

@@ -25,18 +25,18 @@ MAKING = [
     f"after {_DATABASE}.client:DataDatabase.provision",
     f"before {_FLY}.apps:AppCalls.set_secrets",
     f"after {_FLY}.apps:AppCalls.set_secrets",
-    f"after {_WORK}.create:_set_secrets",
+    f"after {_WORK}.run:_set_secrets",
     f"before {_FLY}.volumes:VolumeCalls.create_volume",
     f"after {_FLY}.volumes:VolumeCalls.create_volume",
     f"before {_FLY}.machines:MachineCalls.create_machine",
     f"after {_FLY}.machines:MachineCalls.create_machine",
-    f"after {_WORK}.create:place",
+    f"after {_WORK}.run:_place",
     f"before {_FLY}.machines:MachineCalls.get_machine",
-    f"before {_WORK}.lease:MachineAttempt.end",
+    f"before {_WORK}.lease:MachineLease.end",
 ]
-MADE = [f"after {_WORK}.lease:MachineAttempt.end"]
+MADE = [f"after {_WORK}.lease:MachineLease.end"]
 REMOVING = [
-    f"before {_WORK}.run:remove_outside",
+    f"before {_WORK}.run:_remove",
     f"before {_FLY}.apps:AppCalls.delete_app",
     f"after {_FLY}.apps:AppCalls.delete_app",
     "after fly.services.fly_apps:remove",
@@ -44,7 +44,7 @@ REMOVING = [
     f"before {_DATABASE}.drop:_drop_things",
     f"before {_DATABASE}.drop:_drop_role",
     f"after {_DATABASE}.client:DataDatabase.drop",
-    f"after {_WORK}.run:remove_outside",
+    f"after {_WORK}.run:_remove_database",
 ]
 DESTROYING = [
     *NOT_TAKEN,

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MARKER = "this-is-the-build-of-shop"
 _BUILDING = "deployments.services.building"
 _FLY = "fly.clients.machines_api.apps:AppCalls"
-WAITING = [f"before {_BUILDING}.run:take"]
+WAITING = [f"before {_BUILDING}.run:take_in_turn"]
 MAKING_THE_APP = [
     f"before {_FLY}.create_app",
     f"after {_FLY}.create_app",
@@ -27,26 +27,26 @@ MAKING_THE_APP = [
     "after deployments.services.preparation:finish",
 ]
 BEFORE_FLYCTL = [
-    f"after {_BUILDING}.run:take",
-    f"before {_BUILDING}.build_context:_unpack",
-    f"after {_BUILDING}.build_context:_unpack",
-    f"before {_BUILDING}.build_context:_fly_toml",
+    f"after {_BUILDING}.run:take_in_turn",
+    f"before {_BUILDING}.run:_extract",
+    f"after {_BUILDING}.run:_extract",
+    "before deployments.fly_toml:render",
     f"before {_FLY}.deploy_token",
     f"after {_FLY}.deploy_token",
 ]
 WITH_FLYCTL = [
     "after fly.clients.flyctl.run:_SupervisedProcess.__enter__",
-    f"before {_BUILDING}.lease:BuildAttempt.note_released",
+    f"before {_BUILDING}.lease:BuildLease.note_released",
 ]
 RELEASED = [
-    f"after {_BUILDING}.lease:BuildAttempt.note_released",
+    f"after {_BUILDING}.lease:BuildLease.note_released",
     f"before {_BUILDING}.readiness:answers",
     f"after {_BUILDING}.readiness:answers",
-    f"before {_BUILDING}.lease:BuildAttempt.finish",
+    f"before {_BUILDING}.lease:BuildLease.finish",
 ]
 OVER = [
-    f"after {_BUILDING}.lease:BuildAttempt.finish",
-    f"before {_BUILDING}.cleanup:forget_archive",
+    f"after {_BUILDING}.lease:BuildLease.finish",
+    f"before {_BUILDING}.run:forget_archive",
     "after deployments.services.archive_storage:remove",
 ]
 ASKING_LATER = [
@@ -55,11 +55,11 @@ ASKING_LATER = [
     f"after {_BUILDING}.readiness:answers",
 ]
 SILENT = [
-    f"before {_BUILDING}.lease:BuildAttempt.finish",
+    f"before {_BUILDING}.lease:BuildLease.finish",
     "before deployments.services.queue:recheck_later",
     "after deployments.services.queue:recheck_later",
-    f"after {_BUILDING}.lease:BuildAttempt.finish",
-    f"before {_BUILDING}.cleanup:forget_archive",
+    f"after {_BUILDING}.lease:BuildLease.finish",
+    f"before {_BUILDING}.run:forget_archive",
     *ASKING_LATER,
 ]
 # The build itself doesn't ask the app, and is over as released.
@@ -197,7 +197,7 @@ def test_within_a_minute_others_go_on_for_a_killed_worker_and_for_a_frozen_one(w
         marker = f"marker-of-{person.username}"
         markers[work.push(person, archive_of(marker, "sleep 4"))] = marker
     # Each takes one build. This one freezes while it writes the log.
-    frozen = work.nursery.start(f"frozen {_BUILDING}.lease:BuildAttempt.update_now", WORKER_CONCURRENCY=1)
+    frozen = work.nursery.start(f"frozen {_BUILDING}.lease:BuildLease.update_now", WORKER_CONCURRENCY=1)
     with WorkerProcess(work.ground, WORKER_CONCURRENCY="1") as killed:
         wait_for(lambda: any("still at it" in log_of(build.pk) for build in markers), "the other one builds")
         wait_for(lambda: psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED, "it freezes")

@@ -21,11 +21,12 @@ from clouddev.machine_tokens import Signer, Use
 from clouddev.models import CronJob, CronRun, Machine, Member
 from clouddev.services import fly_states, power, status
 from clouddev.services.cron.jobs import LOST_ACCESS, pause
-from clouddev.services.cron.lease import Lost, StepLease, take
+from clouddev.services.cron.lease import StepLease, take
 from clouddev.services.fly_power import GoneAtFly
 from core.database import DATABASE_AWAY
 from core.errors import ApplicationError
 from core.http_client import ServiceFailed, ServiceTimeout, may_still_arrive
+from core.leases import LeaseLost
 
 logger = logging.getLogger(__name__)
 
@@ -47,31 +48,31 @@ State = CronRun.State
 
 def carry_on(run_id: uuid.UUID, *, now: datetime) -> None:
     """Take the run's next step. Does nothing when it isn't time for one, or another worker is at it."""
-    turn = take(run_id, now=now)
-    if turn is None:
+    lease = take(run_id, now=now)
+    if lease is None:
         return
     try:
         try:
-            _step(turn)
+            _step(lease)
         except DATABASE_AWAY as error:
             # Not the job's fault: the step comes again. What it has sent is in the row, and is not sent twice.
             logger.warning("cron run %s: the database went away: %s", run_id, type(error).__name__)
-            turn.later(_SHORTEST)
-    except Lost:
-        logger.warning("cron run %s: step %s is no longer ours", run_id, turn.run.step)
+            lease.later(_SHORTEST)
+    except LeaseLost:
+        logger.warning("cron run %s: step %s is no longer ours", run_id, lease.row.step)
 
 
-def _step(turn: StepLease) -> None:
-    run = turn.run
+def _step(lease: StepLease) -> None:
+    run = lease.row
     if reason := _barred(run.job):
-        pause(job=run.job, reason=reason, now=turn.now)
-        turn.end(State.FAILED, reason)
+        pause(job=run.job, reason=reason, now=lease.now)
+        lease.end(State.FAILED, reason)
     elif run.state == State.RUNNING:
-        _ask(turn)
+        _ask(lease)
     elif run.sent_at is not None:
-        turn.end(State.FAILED, f"Starting the workflow was interrupted. {MAYBE_STARTED}")
+        lease.end(State.FAILED, f"Starting the workflow was interrupted. {MAYBE_STARTED}")
     else:
-        _begin(turn)
+        _begin(lease)
 
 
 def _barred(job: CronJob) -> str:
@@ -82,52 +83,52 @@ def _barred(job: CronJob) -> str:
     return "" if is_member and job.created_by.is_active else LOST_ACCESS
 
 
-def _begin(turn: StepLease) -> None:
+def _begin(lease: StepLease) -> None:
     """Start the workflow when the machine answers; else wake it, and come back."""
-    machine = turn.run.job.machine
+    machine = lease.row.job.machine
     try:
         power.require_ready(machine)
-        server = _dev_server(turn.run.job, now=turn.now)
+        server = _dev_server(lease.row.job, now=lease.now)
         if not status.is_healthy(machine):
-            _wake(turn, machine)
+            _wake(lease, machine)
             return
     except ApplicationError as error:
-        turn.end(State.FAILED, error.sentence)
+        lease.end(State.FAILED, error.sentence)
         return
-    turn.write(sent_at=turn.now)
-    _start(turn, server)
+    lease.write(sent_at=lease.now)
+    _start(lease, server)
 
 
-def _wake(turn: StepLease, machine: Machine) -> None:
+def _wake(lease: StepLease, machine: Machine) -> None:
     """Have Fly start the machine. Raises what waiting won't help against."""
     sentence = "The workspace did not wake up: its dev server does not answer."
     try:
-        power.wake(machine=machine, actor=turn.run.job.created_by, now=turn.now)
+        power.wake(machine=machine, actor=lease.row.job.created_by, now=lease.now)
     except (power.NotReady, GoneAtFly):
         raise
     except ApplicationError as error:
         sentence = error.sentence
-    _try_again(turn, sentence)
+    _try_again(lease, sentence)
 
 
-def _start(turn: StepLease, server: DevServer) -> None:
+def _start(lease: StepLease, server: DevServer) -> None:
     """Ask the machine to start the workflow. The intent is recorded; nothing here is done twice."""
-    job = turn.run.job
+    job = lease.row.job
     try:
         run_id = server.start_workflow(job.workflow_name, given=job.input)
     except (NoSuchWorkflow, Refused) as error:
-        turn.end(State.FAILED, error.sentence)
+        lease.end(State.FAILED, error.sentence)
     except NotNow as error:
-        _try_again(turn, error.sentence)
+        _try_again(lease, error.sentence)
     except (ServiceFailed, ServiceTimeout, BadAnswer) as error:
         if isinstance(error, ServiceFailed) and not may_still_arrive(error):
-            _try_again(turn, error.sentence)
+            _try_again(lease, error.sentence)
         else:
-            turn.end(State.FAILED, f"{_what_happened(error)} {MAYBE_STARTED}")
+            lease.end(State.FAILED, f"{_what_happened(error)} {MAYBE_STARTED}")
     else:
-        turn.later(_SHORTEST, state=State.RUNNING, run_id=run_id)
+        lease.later(_SHORTEST, state=State.RUNNING, run_id=run_id)
         # A machine that works is in use.
-        Machine.objects.filter(pk=job.machine_id).update(last_active_at=turn.now, warned_at=None)
+        Machine.objects.filter(pk=job.machine_id).update(last_active_at=lease.now, warned_at=None)
 
 
 def _what_happened(error: ApplicationError) -> str:
@@ -136,42 +137,42 @@ def _what_happened(error: ApplicationError) -> str:
     return error.sentence if isinstance(error, BadAnswer) else "The connection broke while the workspace was asked."
 
 
-def _try_again(turn: StepLease, sentence: str) -> None:
+def _try_again(lease: StepLease, sentence: str) -> None:
     """Nothing was started: come back in some seconds, or give up with the sentence."""
-    tries = turn.run.tries + 1
+    tries = lease.row.tries + 1
     if tries >= MOST_TRIES:
-        turn.end(State.FAILED, sentence, sent_at=None, tries=tries)
+        lease.end(State.FAILED, sentence, sent_at=None, tries=tries)
         return
-    turn.later(min(_SHORTEST * tries, _LONGEST_TRY), sent_at=None, tries=tries)
+    lease.later(min(_SHORTEST * tries, _LONGEST_TRY), sent_at=None, tries=tries)
 
 
-def _ask(turn: StepLease) -> None:
+def _ask(lease: StepLease) -> None:
     """Ask the machine what became of the run, and come back while it isn't over."""
-    run = turn.run
-    since = turn.now - (run.sent_at or run.started_at)
+    run = lease.row
+    since = lease.now - (run.sent_at or run.started_at)
     if since > GIVES_UP_AFTER:
-        turn.end(State.FAILED, "The run did not end within 24 hours; nobody asks for it any more.")
+        lease.end(State.FAILED, "The run did not end within 24 hours; nobody asks for it any more.")
         return
     if fly_states.states().get(run.job.machine.fly_app_id) in _AT_REST:
         # Asking would wake a machine that somebody has stopped. It goes on with its runs when it is started.
-        turn.later(_LONGEST)
+        lease.later(_LONGEST)
         return
     try:
-        report = _dev_server(run.job, now=turn.now).run(run.run_id)
+        report = _dev_server(run.job, now=lease.now).run(run.run_id)
     except NoSuchRun as error:
         if since > _UNKNOWN_FOR:
-            turn.end(State.FAILED, error.sentence)
+            lease.end(State.FAILED, error.sentence)
             return
         report = None
     except ApplicationError as error:
         logger.warning("cron run %s: not heard of: %s", run.pk, type(error).__name__)
         report = None
     if report is None or report.outcome is Outcome.RUNNING:
-        turn.later(max(_SHORTEST, min(since * _SHARE, _LONGEST)))
+        lease.later(max(_SHORTEST, min(since * _SHARE, _LONGEST)))
     elif report.outcome is Outcome.SUCCEEDED:
-        turn.end(State.SUCCEEDED)
+        lease.end(State.SUCCEEDED)
     else:
-        turn.end(State.FAILED, report.error)
+        lease.end(State.FAILED, report.error)
 
 
 def _dev_server(job: CronJob, *, now: datetime) -> DevServer:

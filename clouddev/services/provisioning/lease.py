@@ -1,4 +1,4 @@
-"""Taking a machine that is to be made, undone or destroyed."""
+"""The lease of a machine that is to be made, undone or destroyed."""
 
 import logging
 import time
@@ -13,10 +13,8 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from clouddev.models import Machine
-from clouddev.models.machines import LONGEST_SENTENCE
-from core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from core.http_client import may_still_arrive
-from core.leases import TAKEOVER_AFTER, Lease, Result
+from core.leases import TAKEOVER_AFTER, HeartbeatLease, Result
 from fly.clients.machines_api import FlyRefusesToken, LeaseHeld, PreconditionFailed, UnknownApp, UnknownMachine
 
 logger = logging.getLogger(__name__)
@@ -34,17 +32,34 @@ _MOST_DOUBLINGS = 10
 _NOT_YET = (UnknownApp, UnknownMachine, FlyRefusesToken, PreconditionFailed, LeaseHeld)
 
 
-class MachineAttempt(Lease[Machine]):
-    """The right to work on a machine."""
+def take(machine_id: uuid.UUID) -> "MachineLease | None":
+    """Take a machine with work to be done, which nobody living is at; None when there is none."""
+    machine = Machine.objects.unfinished().select_related("owner").filter(pk=machine_id).first()
+    if machine is None:
+        return None
+    free = Machine.objects.free().filter(pk=machine_id, attempt=machine.attempt, state=machine.state)
+    if not free.update(attempt=F("attempt") + 1, heartbeat_at=Now()):
+        return None
+    machine.refresh_from_db()
+    return MachineLease(machine)
+
+
+class MachineLease(HeartbeatLease[Machine]):
+    """The right to do what the machine's state wants: it is lost when the state changes, too."""
 
     def __init__(self, machine: Machine) -> None:
         same_work = Machine.objects.unfinished().filter(state=machine.state)
         super().__init__(machine, unfinished=same_work, longest_seconds=_LONGEST.total_seconds())
         self._quiet_from = time.monotonic()
 
-    def retry(self, call: Callable[[], Result]) -> Result:
-        """The same, keeping in mind that a call whose answer was lost may yet be carried out."""
-        return super().retry(lambda: self._noted(call))
+    @property
+    def attempts(self) -> int:
+        """How many workers have begun what the state wants, this one included."""
+        return self.row.attempt - self.row.attempts_before
+
+    def retry(self, call: Callable[[], Result], **limits: Any) -> Result:
+        """As for every lease, keeping in mind that a call whose answer was lost may yet be carried out."""
+        return super().retry(lambda: self._noted(call), **limits)
 
     def _noted(self, call: Callable[[], Result]) -> Result:
         try:
@@ -55,7 +70,7 @@ class MachineAttempt(Lease[Machine]):
             raise
 
     def settle(self, call: Callable[[], Result]) -> Result:
-        """The same of what was made or changed a moment ago: Fly has a minute to see it everywhere."""
+        """Retry a call about what was made or changed a moment ago: Fly has a minute to see it everywhere."""
         until = time.monotonic() + _SETTLES_WITHIN_SECONDS
         while True:
             try:
@@ -66,10 +81,14 @@ class MachineAttempt(Lease[Machine]):
                 logger.info("machine %s: not yet: %s", self.row.pk, type(error).__name__)
             self.wait(_PAUSE_SECONDS)
 
-    def make_way(self) -> bool:
-        """Let what was ordered meanwhile be begun at once, now that this attempt has stopped.
+    def briefly(self, call: Callable[[], Result]) -> Result:
+        """Retry within seconds: what fails for longer is not worth a worker's waiting."""
+        return self.retry(call, tries=_BRIEF_TRIES, longest_pause=_LONGEST_BRIEF_PAUSE_SECONDS)
 
-        False when another worker has the row, or when something of this attempt's may still reach Fly.
+    def make_way(self) -> bool:
+        """Let what was ordered meanwhile be begun at once, now that this worker has stopped.
+
+        False when another worker has the row, or when something that this one has sent may still reach Fly.
         """
         if time.monotonic() < self._quiet_from:
             return False
@@ -79,42 +98,13 @@ class MachineAttempt(Lease[Machine]):
         except (DatabaseError, InterfaceError):
             return False
 
-    def briefly(self, call: Callable[[], Result]) -> Result:
-        """The same as `retry` within seconds: what fails for longer is not worth a worker's waiting."""
-        for number in range(1, _BRIEF_TRIES):
-            try:
-                return self._noted(call)
-            except (UpstreamFailed, UpstreamTimeout, Unavailable) as error:
-                pause = max(_PAUSE_SECONDS * number, error.retry_after or 0)
-                waiting_helps = not isinstance(error, Unavailable) or error.retry_after is not None
-                if not waiting_helps or pause > _LONGEST_BRIEF_PAUSE_SECONDS:
-                    raise
-                logger.warning("machine %s: try %s: %s", self.row.pk, number, type(error).__name__)
-                self.wait(pause)
-        return self._noted(call)
-
     def rest(self) -> None:
-        """Leave the row alone for a while that grows with each attempt: a heartbeat of later says so. Raises CutOff."""
-        number = max(1, self.row.attempt - self.row.attempts_before)
-        pause = min(TAKEOVER_AFTER * 2 ** min(number - 1, _MOST_DOUBLINGS), LONGEST_REST)
-        # One more heartbeat would end the rest.
-        with self._beating:
-            self._over.set()
-        self.update(heartbeat_at=Now() + pause - TAKEOVER_AFTER)
-
-    def note_step(self, sentence: str) -> None:
-        """Show what is being done."""
-        if sentence != self.row.step:
-            self.record(step=sentence[:LONGEST_SENTENCE])
-
-    def record(self, **values: Any) -> None:
-        """Write to the row, here and in the database. Raises CutOff."""
-        self.update(**values)
-        for name, value in values.items():
-            setattr(self.row, name, value)
+        """Leave the row alone for a while that grows with each attempt. Raises LeaseLost."""
+        doublings = min(max(0, self.attempts - 1), _MOST_DOUBLINGS)
+        self.hand_over(rest=min(TAKEOVER_AFTER * 2**doublings, LONGEST_REST))
 
     def end(self, state: Machine.State, action: str, **values: Any) -> None:
-        """Bring the row into another state, with an audit row. Raises CutOff."""
+        """Bring the row into another state, with an audit row. Raises LeaseLost."""
         self.patiently(lambda: self._end(state, action, values))
 
     def _end(self, state: Machine.State, action: str, values: dict[str, Any]) -> None:
@@ -127,15 +117,3 @@ class MachineAttempt(Lease[Machine]):
                 organization_id=self.row.organization_id,
                 details={"fly_app": self.row.fly_app_id, **({"error": values["error"]} if values.get("error") else {})},
             )
-
-
-def take(machine_id: uuid.UUID) -> MachineAttempt | None:
-    """Claim a machine with work to be done, which nobody living is at; None when there is none."""
-    machine = Machine.objects.unfinished().select_related("owner").filter(pk=machine_id).first()
-    if machine is None:
-        return None
-    free = Machine.objects.free().filter(pk=machine_id, attempt=machine.attempt, state=machine.state)
-    if not free.update(attempt=F("attempt") + 1, heartbeat_at=Now()):
-        return None
-    machine.refresh_from_db()
-    return MachineAttempt(machine)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
+MACHINE_NAME = "dev"
 VOLUME_NAME = "app_data"
 VOLUME_PATH = "/data"
 DEV_SERVER_PORT = 4173

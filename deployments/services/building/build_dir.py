@@ -1,4 +1,4 @@
-"""The folder of one attempt at a build, which is gone afterwards whatever happens.
+"""The folder that one worker builds in, which is gone afterwards whatever happens.
 
 It is locked while its worker lives. The system drops the lock of one that was killed, so whoever comes by
 next can tell what is left over from what is in use. The folder around is locked while one is made or judged, so
@@ -24,7 +24,7 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def workspace(build_id: uuid.UUID, attempt: int) -> Iterator[Path]:
+def build_dir(build_id: uuid.UUID, attempt: int) -> Iterator[Path]:
     """A fresh, empty, private folder with a short path (a Unix socket's is limited to 108 bytes)."""
     remove_left_over()
     folder = _root() / f"{build_id.hex[:12]}-{attempt}"

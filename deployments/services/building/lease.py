@@ -1,4 +1,4 @@
-"""Taking a build, and ending it."""
+"""The lease of a build: taking it, recording what became of it, and ending it."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Organization, User
-from core.leases import Lease
+from core.leases import HeartbeatLease
 from deployments.models import Build, Deployment
 from deployments.models.builds import LONGEST_SENTENCE
 from deployments.services import queue
@@ -31,27 +31,28 @@ _AUDITED = {
 _WAITS_FOR_OTHERS = "Waiting for another build of yours or your organization to end…"
 
 
-def take_in_turn(build_id: Any) -> "BuildAttempt | None":
-    """Claim this build when its worker is gone, else the one whose turn it is: that one's job then does another."""
-    waits = Build.objects.waiting().filter(pk=build_id).exists()
-    attempt = None if waits else take(build_id)
-    if attempt is not None:
-        return attempt
-    for other in builds_in_turn():
-        attempt = take(other)
-        if attempt is not None:
-            return attempt
-    return take(build_id) if waits else None
-
-
 class Canceled(Exception):
     """Somebody asked for the build to be canceled, or for its app to be destroyed."""
 
 
-def take(build_id: Any) -> "BuildAttempt | None":
-    """Claim a build that waits, or whose worker is gone; None when it isn't to be had now.
+def take_in_turn(build_id: Any) -> "BuildLease | None":
+    """Take this build when its worker is gone, else the one whose turn it is: that one's job then does another."""
+    waits = Build.objects.waiting().filter(pk=build_id).exists()
+    lease = None if waits else take(build_id)
+    if lease is not None:
+        return lease
+    for other in builds_in_turn():
+        lease = take(other)
+        if lease is not None:
+            return lease
+    return take(build_id) if waits else None
 
-    One build of an app runs at a time (a constraint says so), as many of an organization and person as `turns` says.
+
+def take(build_id: Any) -> "BuildLease | None":
+    """Take a build that waits, or whose worker is gone; None when it isn't to be had now.
+
+    One build of an app runs at a time (a constraint says so), as many of an organization and a person as `fair_queue`
+    says.
     """
     try:
         with transaction.atomic():
@@ -64,7 +65,7 @@ def take(build_id: Any) -> "BuildAttempt | None":
 
 
 def _has_room(build: Build) -> bool:
-    """Whether organization and person may have one more running; their rows are locked until the claim is made."""
+    """Whether organization and person may have one more running; their rows are locked until the build is taken."""
     if build.state != Build.State.QUEUED:
         # It holds its place already. Were it counted anew, deserted builds could wait for each other for ever.
         return True
@@ -76,7 +77,7 @@ def _has_room(build: Build) -> bool:
     return False
 
 
-def _claim(build: Build) -> "BuildAttempt | None":
+def _claim(build: Build) -> "BuildLease | None":
     free = Build.objects.waiting() | Build.objects.deserted()
     taken = free.filter(pk=build.pk, attempt=build.attempt, finished_at=None).update(
         state=Case(When(state=Build.State.RELEASED, then=F("state")), default=Value(Build.State.BUILDING)),
@@ -87,10 +88,10 @@ def _claim(build: Build) -> "BuildAttempt | None":
     if not taken:
         return None
     build.refresh_from_db()
-    return BuildAttempt(build)
+    return BuildLease(build)
 
 
-class BuildAttempt(Lease[Build]):
+class BuildLease(HeartbeatLease[Build]):
     """The right to work on a build."""
 
     def __init__(self, build: Build) -> None:
@@ -98,7 +99,7 @@ class BuildAttempt(Lease[Build]):
         unfinished = Build.objects.filter(finished_at=None)
         super().__init__(build, unfinished=unfinished, longest_seconds=longest.total_seconds())
         self._cancel_requested = build.cancel_requested_at is not None and build.state != Build.State.RELEASED
-        # Whether Fly ran the image before somebody's wish to cancel was heard.
+        # Whether Fly ran the image before somebody's request to cancel was heard.
         self.was_overtaken = False
 
     @property
@@ -113,28 +114,18 @@ class BuildAttempt(Lease[Build]):
         self._cancel_requested = self.mine().filter(canceled | destroyed).exists()
 
     def require_going(self) -> None:
-        """Raise CutOff, HandedOver or Canceled when this attempt has to stop."""
+        """Raise LeaseLost, HandedOver or Canceled when this worker has to stop."""
         super().require_going()
         if self._cancel_requested:
             raise Canceled
 
-    def note_step(self, sentence: str) -> None:
-        """Show what is being done; the command-line tool waits for as long as this changes."""
-        if sentence != self.row.step:
-            self.update(step=sentence[:LONGEST_SENTENCE])
-            self.row.step = sentence
-
-    def note_released(self, *, image: str) -> bool:
-        """Record that Fly runs the new image: from here on nothing is built again, or canceled.
-
-        Answers whether somebody had asked for the build to be canceled, which came too late.
-        """
+    def note_released(self, *, image: str) -> None:
+        """Record that Fly runs the new image: from here on nothing is built again, or canceled. Raises LeaseLost."""
         self.patiently(lambda: self._write_released(image))
         self.row.state, self.row.image = Build.State.RELEASED, image
         # A heartbeat that is under way may have looked at the row before.
         with self._beating:
             self._cancel_requested = False
-        return self.was_overtaken
 
     def _write_released(self, image: str) -> None:
         with transaction.atomic():
@@ -143,11 +134,11 @@ class BuildAttempt(Lease[Build]):
                 state=Build.State.RELEASED, image=image[:300], released_at=timezone.now(), cancel_requested_at=None
             )
             if asked:
-                self._record("build.cancel_overtaken")
+                self._audit("build.cancel_overtaken")
         self.was_overtaken = asked is not None
 
     def give_up(self, state: Build.State, sentence: str, *, image: str = "") -> None:
-        """End the build in this state; as released where that is known, whatever came after. Raises CutOff.
+        """End the build in this state; as released where that is known, whatever came after. Raises LeaseLost.
 
         `image` is what Fly runs all the same.
         """
@@ -159,7 +150,7 @@ class BuildAttempt(Lease[Build]):
     def finish(self, state: Build.State, *, error: str = "", image: str = "") -> None:
         """End the build, with its audit row; one that is only released has somebody ask later whether it answers.
 
-        Raises CutOff.
+        Raises LeaseLost.
         """
         values: dict[str, Any] = {"image": image[:300], "released_at": timezone.now()} if image else {}
         self.patiently(lambda: self._finish(state, error, values))
@@ -173,11 +164,11 @@ class BuildAttempt(Lease[Build]):
                 sealed_environment=None,
                 **values,
             )
-            self._record(_AUDITED[state], **({"error": error} if error else {}))
+            self._audit(_AUDITED[state], **({"error": error} if error else {}))
             if state == Build.State.RELEASED:
                 queue.recheck_later(self.row.pk, after=_RECHECK_AFTER)
 
-    def _record(self, action: str, **details: str) -> None:
+    def _audit(self, action: str, **details: str) -> None:
         audit.record(
             action,
             actor=self.row.pushed_by,

@@ -7,7 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from deployments.models import Build, BuildLogChunk
-from deployments.services.building.lease import BuildAttempt
+from deployments.services.building.lease import BuildLease
 
 LONGEST_LOG = 8_000_000
 _BATCH_SECONDS = 1.0
@@ -15,15 +15,15 @@ _BATCH_CHARACTERS = 64_000
 _TOO_LONG = "\n(The log is too long; what follows is left out.)\n"
 
 
-class Logbook:
+class LogWriter:
     """Collects lines and steps. `write` and `note_step` seldom touch the database; `flush` does now."""
 
-    def __init__(self, attempt: BuildAttempt) -> None:
-        self._attempt = attempt
+    def __init__(self, lease: BuildLease) -> None:
+        self._lease = lease
         self._lines: list[str] = []
         self._size = 0
         self._step = ""
-        self._length = attempt.row.log_length
+        self._length = lease.row.log_length
         self._flushed_at = time.monotonic()
 
     def write(self, line: str) -> None:
@@ -44,10 +44,10 @@ class Logbook:
             self.flush()
 
     def flush(self) -> None:
-        """Write all there is. Raises CutOff when the build is no longer this attempt's."""
+        """Write all there is. Raises LeaseLost when the build is no longer this worker's."""
         self._flushed_at = time.monotonic()
         if self._step:
-            self._attempt.note_step(self._step)
+            self._lease.note_step(self._step)
             self._step = ""
         if not self._lines:
             return
@@ -56,17 +56,17 @@ class Logbook:
         if self._length + len(text) > LONGEST_LOG:
             text = text[: max(0, LONGEST_LOG - self._length)] + _TOO_LONG
             self._length = LONGEST_LOG + 1
-        self._attempt.patiently(lambda: _append(self._attempt, text))
-        self._length = max(self._length, self._attempt.row.log_length)
+        self._lease.patiently(lambda: _append(self._lease, text))
+        self._length = max(self._length, self._lease.row.log_length)
         self._lines.clear()
         self._size = 0
 
 
-def _append(attempt: BuildAttempt, text: str) -> None:
+def _append(lease: BuildLease, text: str) -> None:
     """Add to the log, in the order of those who may: the row's length says where."""
-    build = attempt.row
+    build = lease.row
     with transaction.atomic():
-        attempt.update_now(log_length=F("log_length") + len(text))
+        lease.update_now(log_length=F("log_length") + len(text))
         end = Build.objects.values_list("log_length", flat=True).get(pk=build.pk)
         BuildLogChunk.objects.create(build=build, start=end - len(text), text=text, created_at=timezone.now())
     build.log_length = end

@@ -11,7 +11,7 @@ from deployments.models import Build, Deployment
 from deployments.services import destruction, pushes, queue
 from deployments.services.building import readiness
 from deployments.services.building.build_dir import remove_left_over
-from deployments.services.building.cleanup import forget_archive
+from deployments.services.building.run import forget_archive
 from fly.models import FlyApp
 
 logger = logging.getLogger(__name__)

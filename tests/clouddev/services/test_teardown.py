@@ -10,7 +10,7 @@ from accounts.services import users
 from clouddev.clients.data_database import DataDatabase
 from clouddev.models import Machine
 from clouddev.services import kept_env, provisioning
-from clouddev.services.provisioning.teardown import DatabaseElsewhere
+from clouddev.services.provisioning.run import DatabaseElsewhere
 from tests.clouddev.api.expectations import jobs_of
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,12 +11,12 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from core.leases import CutOff
+from core.leases import LeaseLost
 from deployments.models import Build
 from deployments.services import building, builds, cancellation
-from deployments.services.building import deploy, readiness
+from deployments.services.building import readiness, run
 from deployments.services.building.lease import take
-from deployments.services.building.log_writer import Logbook
+from deployments.services.building.log_writer import LogWriter
 from fly.clients.flyctl import Limits
 from tests.deployments.archive_builder import entry, folder, hard_link, packed, symlink
 from tests.deployments.worker_harness import WorkGround, archive_of, log_of
@@ -76,7 +76,7 @@ def test_a_deployment_that_still_holds_the_app_is_waited_for(
     pushed: Any, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built(pushed(archive_of("one")))
-    monkeypatch.setattr(deploy, "_LEASE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "_FLY_LEASE_PAUSE_SECONDS", 0.0)
     sandbox.faults(target="fly", match="POST */lease", status=423, body={"error": "lease currently held by another"})
     build = built(pushed(archive_of("two")))
     assert "lease currently held" in log_of(build.pk)
@@ -312,7 +312,7 @@ def test_a_cancel_ends_it_within_seconds(pushed: Any, alice: User, work: WorkGro
 
 
 def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
+    monkeypatch.setattr(run, "Limits", lambda **_: Limits(total=60, silence=2, grace=2))
     build = built(pushed(archive_of("x", "silence 30")))
     assert (build.state, build.error) == (
         State.FAILED,
@@ -321,7 +321,7 @@ def test_silence_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_taking_too_long_ends_it(pushed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "Limits", lambda **_: Limits(total=4, silence=60, grace=2))
+    monkeypatch.setattr(run, "Limits", lambda **_: Limits(total=4, silence=60, grace=2))
     build = built(pushed(archive_of("x", "sleep 30")))
     assert (build.state, build.error) == (
         State.FAILED,
@@ -353,7 +353,7 @@ def test_one_that_was_ended_meanwhile_is_not_written_to(pushed: Any) -> None:
     attempt = take(build.pk)
     assert attempt is not None
     Build.objects.filter(pk=build.pk).update(state=State.CANCELED, finished_at=timezone.now())
-    with pytest.raises(CutOff):
+    with pytest.raises(LeaseLost):
         attempt.note_released(image="registry.fly.io/crayon-a:build-1")
     assert Build.objects.get(pk=build.pk).state == State.CANCELED
 
@@ -361,13 +361,13 @@ def test_one_that_was_ended_meanwhile_is_not_written_to(pushed: Any) -> None:
 def test_lines_are_written_many_at_a_time(pushed: Any, django_assert_num_queries: Any) -> None:
     attempt = take(pushed(archive_of("x")).pk)
     assert attempt is not None
-    logbook = Logbook(attempt)
-    logbook._flushed_at += 60
+    log = LogWriter(attempt)
+    log._flushed_at += 60
     with django_assert_num_queries(0):
         for _ in range(100):
-            logbook.write("x" * 600)
-    logbook._flushed_at -= 120
-    logbook.write("y")
+            log.write("x" * 600)
+    log._flushed_at -= 120
+    log.write("y")
     assert log_of(attempt.row.pk) == 100 * f"{'x' * 600}\n" + "y\n"
 
 

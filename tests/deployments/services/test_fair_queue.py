@@ -15,7 +15,7 @@ from core.queues import QUEUES
 from deployments.models import Build
 from deployments.services.building import lease
 from deployments.services.building.fair_queue import builds_in_turn
-from deployments.services.building.lease import BuildAttempt, take, take_in_turn
+from deployments.services.building.lease import BuildLease, take, take_in_turn
 from tests.deployments.builders import make_build, make_deployment
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def waiting(owner: User, number: int) -> Build:
 
 def taken(build: Build) -> Build | None:
     """What a worker does that got this build's job."""
-    attempt: BuildAttempt | None = take_in_turn(build.pk)
+    attempt: BuildLease | None = take_in_turn(build.pk)
     return None if attempt is None else attempt.row
 
 

@@ -163,7 +163,8 @@ def test_a_cancel_that_flyctl_has_overtaken_changes_nothing(build: Build, alice:
     assert attempt is not None
     assert cancellation.cancel_build(build.pk, alice)
     attempt.listen()
-    assert attempt.note_released(image="registry.fly.io/shop:build-1")
+    attempt.note_released(image="registry.fly.io/shop:build-1")
+    assert attempt.was_overtaken
     attempt.listen()
     attempt.require_going()
     build.refresh_from_db()
