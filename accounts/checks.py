@@ -90,7 +90,7 @@ def clients_have_addresses_of_their_own(app_configs: object, **_kwargs: Any) -> 
 def chains_are_whole(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
     """A chain without authenticators, or with one that isn't there, must let nobody in: the server doesn't start."""
     return [
-        Error(problem, hint="See CHAINS in accounts/authenticators.py.", id="crayon.E013")
+        Error(problem, hint="See CHAINS in accounts/authenticators.py.", id="crayon.E016")
         for problem in authenticators.problems()
     ]
 

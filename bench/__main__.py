@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from bench.fixtures import APP, FEW, MACHINE, MANY, TOKENS
+from bench.fixtures import APP, FEW, KEYS, MACHINE, MANY, TOKENS
 from bench.servers import BARE, OURS, ROOT, Measurement, environment, measure, served, upstream
 from dev.postgres import EmbeddedPostgres
 
@@ -31,11 +31,14 @@ _CONCURRENCIES = (1, 16, 64)
 _CREDENTIALS = f"GET /api/credentials/{FEW}?connection_id={FEW}-0"
 # Groups of servers: seconds until the upstream answers, and for which credentials are cached.
 _GROUPS = {"plain": (0.0, 0), "slow": (0.05, 0), "cached": (0.0, 60)}
-# By name: the group, the request, and of whom, by how many machines they have. The yardstick knows no machines.
+# By name: the group, the request, and of whom, by how many machines they have. The yardstick knows no machines, and no
+# API keys.
 _SCENARIOS = {
     "check (pending)": ("plain", "GET /api/auth/cli/check", 0),
     "session": ("plain", "POST /api/auth/cli/session", 0),
     "integrations (cached)": ("plain", "GET /api/integrations", 0),
+    "integrations, by API key": ("plain", "GET /api/integrations", KEYS),
+    "validate-key": ("plain", "POST /api/auth/validate-key", KEYS),
     "credentials, upstream 0 ms": ("plain", _CREDENTIALS, 0),
     "credentials, upstream 50 ms": ("slow", _CREDENTIALS, 0),
     "credentials (cached)": ("cached", _CREDENTIALS, 0),

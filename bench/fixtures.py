@@ -2,6 +2,8 @@
 
 import hashlib
 
+from accounts import key_format
+
 PERSON = "00000000-0000-4000-8000-00000000000a"
 APP, MACHINE, FLY_ORGANIZATION = "bench", "studio-0", "bench"
 LOG_CHARACTERS = 5_000_000
@@ -17,6 +19,15 @@ def _digests(name: str, count: int) -> list[str]:
 LOGINS = [(f"{number:08x}", secret[:32]) for number, secret in enumerate(_digests("secret", 4000))]
 # Tokens of whoever has so many machines; all else belongs to the one who has none.
 TOKENS = {machines: _digests(f"token of {machines}", 50) for machines in (0, 1, 10, 50)}
+# Beside the numbers of machines: the API keys of whoever has none.
+KEYS = -1
+
+
+def _key(text: str) -> str:
+    return text + key_format.checksum(text)
+
+
+HOLDERS = {**TOKENS, KEYS: [_key(key_format.PERSONAL + text[:43]) for text in _digests("key", 50)]}
 INTEGRATIONS = [
     {
         "unique_key": key,

@@ -12,7 +12,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 - Django must be set up first
 from django.utils import timezone  # noqa: E402
 
-from accounts.models import AccessToken, CLILogin, Membership, Organization, User  # noqa: E402
+from accounts.models import AccessToken, APIKey, CLILogin, Membership, Organization, User  # noqa: E402
 from bench import fixtures  # noqa: E402
 from clouddev.models import Machine, Member  # noqa: E402
 from clouddev.names import linux_user_of  # noqa: E402
@@ -63,7 +63,22 @@ def person_with(machines: int) -> User:
 
 call_command("migrate", verbosity=0)
 people = [person_with(machines) for machines in fixtures.TOKENS]
-owned = {"owner": people[0], "organization": Organization.objects.get(personal_for=people[0]), "created_at": now}
+home = Organization.objects.get(personal_for=people[0])
+owned = {"owner": people[0], "organization": home, "created_at": now}
+APIKey.objects.bulk_create(
+    APIKey(
+        kind=APIKey.Kind.PERSONAL,
+        digest=digest(key),
+        start=key[:16],
+        name="bench",
+        user=people[0],
+        organization=home,
+        created_at=now,
+        expires_at=later,
+        last_used_at=later,
+    )
+    for key in fixtures.HOLDERS[fixtures.KEYS]
+)
 CLILogin.objects.bulk_create(
     CLILogin(code=code, secret_digest=digest(secret), created_at=now, expires_at=later)
     for code, secret in fixtures.LOGINS

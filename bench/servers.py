@@ -18,7 +18,7 @@ from pathlib import Path
 
 import urllib3
 
-from bench.fixtures import FLY_ORGANIZATION, LOGINS, TOKENS
+from bench.fixtures import FLY_ORGANIZATION, HOLDERS, LOGINS
 from dev.default_env import new_signing_key
 from dev.ports import free_port
 
@@ -37,7 +37,13 @@ function request()
       "10.%d.%d.%d", math.floor(count / 65536) % 256, math.floor(count / 256) % 256, count % 256)
   end
   if {with_login} then path = path .. logins[count % #logins + 1] end
-  return wrk.format({method}, path, headers)
+  local body = nil
+  if {with_key} then
+    body = string.format('{{"apiKey": "%s"}}', tokens[count % #tokens + 1])
+    headers["Authorization"] = nil
+    headers["Content-Type"] = "application/json"
+  end
+  return wrk.format({method}, path, headers, body)
 end
 function done(summary, latency)
   local errors = summary.errors
@@ -63,13 +69,14 @@ def measure(server: str, request: str, *, concurrency: int, seconds: int, machin
     """Drive one route, "METHOD path", with tokens of whoever has so many machines."""
     method, path = request.split(" ")
     script = _SCRIPT.format(
-        tokens=_lua(TOKENS[machines]),
+        tokens=_lua(HOLDERS[machines]),
         logins=_lua([f"?code={code}&secret={secret}" for code, secret in LOGINS]),
         start=next(_starts),
         path=json.dumps(path),
         method=json.dumps(method),
         with_login=json.dumps(path.endswith("/check")),
-        many_addresses=json.dumps(path.endswith("/session")),
+        many_addresses=json.dumps(path.endswith(("/session", "/validate-key"))),
+        with_key=json.dumps(path.endswith("/validate-key")),
     )
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script)

@@ -8,12 +8,13 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AccessToken, CLILogin, User
+from accounts.models import AccessToken, APIKey, CLILogin, User
 from accounts.services import users
 from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
 from deployments.services import queue
 from integrations.models import Connection, CredentialUse
+from tests.accounts.keys import of_worker, personal
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import APIClient, make_person, token_of
@@ -98,6 +99,8 @@ def log_a_tool_in(user: User) -> dict[str, str]:
 def fill(alice: User, bob: User) -> None:
     """A little of everything."""
     token_of(bob)
+    personal(alice)
+    of_worker(alice)
     connection_of(alice)
     connection_of(bob, needs_reconnect=True)
     users.suspend(user=bob, by=alice)
@@ -146,6 +149,8 @@ def secrets_in_the_database() -> dict[str, str]:
     found: dict[str, str] = {}
     for token in AccessToken.objects.all():
         found |= dict.fromkeys(spellings(bytes(token.digest)), "a token's digest")
+    for key in APIKey.objects.all():
+        found |= dict.fromkeys(spellings(bytes(key.digest)), "an API key's digest")
     for login in CLILogin.objects.all():
         found |= dict.fromkeys(spellings(bytes(login.secret_digest)), "the digest of a CLI's secret")
         if login.sealed_token:

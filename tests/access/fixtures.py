@@ -9,10 +9,9 @@ from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from accounts import static_keys
 from accounts.bearer import caller_of
 from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Membership, Organization, User
-from accounts.services import api_keys, cli_login
+from accounts.services import cli_login
 from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment
 from deployments.services import queue
@@ -20,6 +19,7 @@ from fly.models import Discrepancy, FlyApp
 from integrations.models import Connection, CredentialUse, StrangeConnection
 from integrations.services import connect_links
 from integrations.sources.nango import ConnectSession
+from tests.accounts.keys import configure, of_worker, personal
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
@@ -87,7 +87,7 @@ class Scene:
             "{token}": str(AccessToken.objects.get(user=self.alice).pk),
             "{session}": str(self.alice.usersession_set.get().pk),
             "{code}": self.login.code,
-            "{key}": str(key_of(self.alice).row.pk),
+            "{key}": str(personal(self.alice).row.pk),
             "{secret}": self.login.secret,
             "{app}": str(self.app.pk),
             "{build}": str(self.build.pk),
@@ -159,27 +159,7 @@ def _left(scene: Scene) -> str:
 
 
 def _service(scene: Scene) -> str:
-    key = "visibly-fake-static-key-of-a-service"
-    entry = {"key": key, "principal_type": "Service", "principal_id": "billing", "role": "OWNER"}
-    entry["org_id"] = str(scene.alice.personal_organization.pk)
-    settings.STATIC_API_KEYS = static_keys.parse([entry], source="test")
-    return f"Bearer {key}"
-
-
-def key_of(user: User, scopes: frozenset[str] | None = None) -> api_keys.MadeKey:
-    """A fresh API key of the person, for their own organization."""
-    wanted = api_keys.WantedKey(name="CI", scopes=scopes)
-    person = User.objects.get(pk=user.pk)
-    return api_keys.issue(by=person, organization_id=person.personal_organization.pk, wanted=wanted, now=timezone.now())
-
-
-def worker_key_of(user: User) -> api_keys.MadeKey:
-    """A fresh key of a worker of the person's own organization."""
-    person = User.objects.get(pk=user.pk)
-    wanted = api_keys.WantedKey(name="worker-1", days=None)
-    return api_keys.make_for_worker(
-        by=person, slug=person.personal_organization.slug, wanted=wanted, now=timezone.now()
-    )
+    return f"Bearer {configure(settings, scene.alice.personal_organization, role='OWNER')}"
 
 
 _AUTHORIZATIONS: dict[str, Callable[[Scene], str]] = {
@@ -194,9 +174,9 @@ _AUTHORIZATIONS: dict[str, Callable[[Scene], str]] = {
     "suspended": _suspended,
     "waitlisted": _waitlisted,
     "left": _left,
-    "key": lambda scene: f"Bearer {key_of(scene.alice).plain}",
-    "narrowed": lambda scene: f"Bearer {key_of(scene.alice, frozenset({'tools:use'})).plain}",
-    "worker": lambda scene: f"Bearer {worker_key_of(scene.alice).plain}",
+    "key": lambda scene: f"Bearer {personal(scene.alice).plain}",
+    "narrowed": lambda scene: f"Bearer {personal(scene.alice, scopes=frozenset({'tools:use'})).plain}",
+    "worker": lambda scene: f"Bearer {of_worker(scene.alice).plain}",
     "service": _service,
 }
 

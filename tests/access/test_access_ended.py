@@ -22,7 +22,7 @@ from clouddev.services import members, offers, power, tokens
 from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
 from integrations.models import ConnectLink
-from tests.access.fixtures import key_of
+from tests.accounts.keys import personal
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_failed, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
@@ -66,7 +66,7 @@ class Bob:
         self.machine = make_machine(alice, "studio")
         add_member(self.machine, bob, Member.Role.OWNER)
         self.token = token_of(bob)
-        self.key = key_of(bob).plain
+        self.key = personal(bob).plain
         self.browser = browser_of(bob)
         self.browser.get("/account/apps")
         self.webhook = make_webhook_token(self.machine, bob)

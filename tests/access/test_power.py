@@ -19,7 +19,7 @@ from accounts.services.operator_power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
 from clouddev.services import operator_actions, tokens
 from deployments.models import Build
-from tests.access.fixtures import key_of
+from tests.accounts.keys import personal
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.conftest import make_person, token_of
@@ -64,7 +64,7 @@ def token(user: User, sandbox: Any) -> AccessToken:
 
 
 def api_key(user: User, sandbox: Any) -> APIKey:
-    return key_of(user).row
+    return personal(user).row
 
 
 def running(user: User, sandbox: Any) -> Any:

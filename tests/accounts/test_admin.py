@@ -61,6 +61,7 @@ def test_no_page_shows_a_secret(operators, alice, bob):
     assert kinds == {
         "a token",
         "a token's digest",
+        "an API key's digest",
         "a CLI's secret",
         "the digest of a CLI's secret",
         "a sealed token",

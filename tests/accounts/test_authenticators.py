@@ -106,8 +106,8 @@ def test_a_server_with_a_broken_chain_does_not_start(monkeypatch):
     monkeypatch.setattr(checks.authenticators, "problems", lambda: ["The chain http is empty."])
     (error,) = checks.chains_are_whole(None)
     assert isinstance(error, Error)
-    assert error.id == "crayon.E013"
-    with pytest.raises(ImproperlyConfigured, match=r"crayon\.E013"):
+    assert error.id == "crayon.E016"
+    with pytest.raises(ImproperlyConfigured, match=r"crayon\.E016"):
         startup.require()
 
 

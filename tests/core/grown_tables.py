@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import CLILogin, User
 from accounts.models.tokens import AccessToken
 from integrations.models import Connection
-from tests.access.fixtures import key_of
+from tests.accounts.keys import personal
 from tests.clouddev.builders import make_machine, make_offer
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import token_of
@@ -30,7 +30,7 @@ def grow(person: User, rows: int) -> None:
     _multiply(
         AccessToken.objects.get(), rows, digest="decode(md5(n::text), 'hex')", expires_at=late, revoked_at=revoked
     )
-    _multiply(key_of(person).row, rows, digest="decode(md5('key' || n), 'hex')", expires_at=late, revoked_at=revoked)
+    _multiply(personal(person).row, rows, digest="decode(md5('key' || n), 'hex')", expires_at=late, revoked_at=revoked)
     login = CLILogin.objects.create(code="zz", secret_digest=b"", created_at=at, expires_at=at, state="collected")
     over = "now() - CASE WHEN n % 1000 = 0 THEN interval '2 days' ELSE interval '1 hour' END"
     _multiply(login, rows, code="to_hex(n)", expires_at=over)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.dev.dev_process import KEPT_VARIABLES, ROOT
 
-ROUTES = ("check", "credentials, upstream 0", "deploy logs", "mcp-token")
+ROUTES = ("check", "credentials, upstream 0", "deploy logs", "mcp-token", "validate-key", "integrations, by")
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="it needs wrk, which .ci/run installs")

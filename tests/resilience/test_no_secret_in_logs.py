@@ -118,6 +118,22 @@ class Journey:
         )
         assert send(self.server, f"GET /?t={token}\r\n\r\n".encode()).status == 400
 
+    def use_keys(self, tool: Tool) -> None:
+        """Keys of each kind: made, used, mistyped, rotated, asked about, refused."""
+        made = tool.post("/api/keys", {"name": "CI"}).json()["data"]
+        rotated = tool.post(f"/api/keys/{made['id']}/rotate", {}).json()["data"]
+        worker = tool.post("/api/orgs/alice/worker-tokens", {"displayName": "worker-1"}).json()["token"]
+        registered = self.server.request("POST", "/api/users/register", json={}).json()["api_key"]
+        keys = {"key": made["key"], "rotated key": rotated["key"], "worker's key": worker, "registered key": registered}
+        self.secrets |= keys
+        for key in keys.values():
+            for shown in (key, key[:-1], key.replace("crayon_", "crayon_x")):
+                self.server.request("GET", "/api/integrations", headers={"Authorization": f"Bearer {shown}"})
+                self.server.request("POST", "/api/auth/validate-key", json={"apiKey": shown})
+                self.server.request("POST", "/api/auth/validate-key", json={"apiKey": {"key": shown}})
+                assert tool.post("/api/keys", {"name": "CI", "scopes": [shown]}).status == 400
+                assert tool.post("/api/keys", {"name": "CI", "networks": [shown]}).status == 400
+
     def end(self, tool: Tool) -> None:
         assert tool.delete("main").status == 200
         page = self.browser.get("/account/apps")
@@ -159,6 +175,7 @@ def journey(server, sandbox):
     tool = walked.sign_in_and_log_in()
     walked.connect(tool)
     walked.fail(tool)
+    walked.use_keys(tool)
     walked.collect()
     walked.end(tool)
     assert len(walked.secrets) >= 20
