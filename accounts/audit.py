@@ -14,7 +14,7 @@ _POLICIES_LENGTH = 300
 
 
 class Actor(Protocol):
-    """Somebody who does things: a User, or the Caller of an API request."""
+    """Somebody who does things: a User, or the Principal of an API request."""
 
     @property
     def id(self) -> uuid.UUID:

@@ -5,8 +5,8 @@ from typing import cast
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from accounts.bearer import Caller
 from accounts.models import User
+from accounts.principals import Principal
 
 
 def person_of(request: HttpRequest) -> User:
@@ -14,6 +14,6 @@ def person_of(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-def caller_of(request: Request) -> Caller:
+def caller_of(request: Request) -> Principal:
     """Whose tool asks, and with which token."""
-    return cast("Caller", request.user)
+    return cast("Principal", request.user)

@@ -18,7 +18,7 @@ DELETION_LASTS = timedelta(minutes=5)
 
 
 class Person(Protocol):
-    """Somebody who can own connections: a User, or the Caller of an API request."""
+    """Somebody who can own connections: a User, or the Principal of an API request."""
 
     @property
     def id(self) -> uuid.UUID:

@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Person(Protocol):
-    """Somebody: a User, or the Caller of an API request."""
+    """Somebody: a User, or the Principal of an API request."""
 
     @property
     def id(self) -> uuid.UUID:

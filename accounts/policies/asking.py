@@ -28,7 +28,7 @@ _ROLES = ("owner", "admin", "member")
 
 
 class InOrganization(Protocol):
-    """Somebody who was let in with a credential for one organization: a Principal, or the Caller of an API request."""
+    """Somebody who was let in with a credential for one organization: a Principal."""
 
     @property
     def id(self) -> uuid.UUID:

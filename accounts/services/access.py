@@ -20,7 +20,7 @@ class AccessEnded(Unauthenticated):
 
 
 class LetIn(Protocol):
-    """Somebody who was let in: a User, or the Caller of an API request."""
+    """Somebody who was let in: a User, or the Principal of an API request."""
 
     @property
     def id(self) -> uuid.UUID:

@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 from django.db import transaction
 
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from accounts.services import access
 from clouddev.models import Machine, Member
 from clouddev.names import linux_user_of
@@ -36,7 +36,7 @@ class Created:
 
 def create(  # noqa: PLR0913 - what is wanted has this many parts
     *,
-    caller: Caller,
+    caller: Principal,
     app_name: str,
     environment: Mapping[str, str],
     region: str,
@@ -72,7 +72,7 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
     return Created(machine, private_key)
 
 
-def _shared(caller: Caller, app_name: str) -> Machine | None:
+def _shared(caller: Principal, app_name: str) -> Machine | None:
     """The machine of this name that somebody else has let the caller use, and that is there or going to be."""
     others = Machine.objects.for_member(caller).filter(called(app_name), state__in=[State.CREATING, State.READY])
     return others.exclude(owner_id=caller.id).select_related("owner").order_by("created_at", "pk").first()
@@ -80,7 +80,7 @@ def _shared(caller: Caller, app_name: str) -> Machine | None:
 
 @transaction.atomic
 def _intended(  # noqa: PLR0913 - the same
-    caller: Caller,
+    caller: Principal,
     app_name: str,
     environment: Mapping[str, str],
     region: str,

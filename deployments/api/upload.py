@@ -11,7 +11,7 @@ from typing import IO
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.api import NotJSON, query
 from core.errors import Malformed, Unavailable
 from core.schemas import validated
@@ -62,7 +62,7 @@ class Received:
 
 
 @contextmanager
-def received(request: HttpRequest, caller: Caller) -> Iterator[Received]:
+def received(request: HttpRequest, caller: Principal) -> Iterator[Received]:
     """The push, its archive in a file that is gone afterwards.
 
     Whoever may not push this is refused before the archive is read: with as much of the body as has to come for the
@@ -80,7 +80,7 @@ def received(request: HttpRequest, caller: Caller) -> Iterator[Received]:
 class _Door:
     """Looks at a push as early as can be, and counts it when its archive is about to come."""
 
-    def __init__(self, caller: Caller, *, app_name: str = "") -> None:
+    def __init__(self, caller: Principal, *, app_name: str = "") -> None:
         pushes.require_welcome(caller=caller, app_name=app_name)
         self._caller = caller
         self._app_name = app_name
@@ -111,7 +111,7 @@ class _Door:
             raise OtherApp
 
 
-def _read_json(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received:
+def _read_json(request: HttpRequest, caller: Principal, file: IO[bytes]) -> Received:
     most = settings.ARCHIVE_MAX_MEGABYTES << 20
     # Base64 makes four bytes of three, and escaped slashes some more; what really counts is counted while reading.
     if (announced_length(request) or 0) > most * 3 // 2 + MOST_BESIDE:
@@ -132,7 +132,7 @@ def _read_json(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Receive
     return _received(asked, file, variables, env_vars.odd_names(given.get("envVars")))
 
 
-def _read_raw(request: HttpRequest, caller: Caller, file: IO[bytes]) -> Received:
+def _read_raw(request: HttpRequest, caller: Principal, file: IO[bytes]) -> Received:
     asked = validated(RawPush, query(request))
     left = settings.ARCHIVE_MAX_MEGABYTES << 20
     if (announced_length(request) or 0) > left:
@@ -182,7 +182,7 @@ def _too_large() -> TooLarge:
 
 
 @contextmanager
-def _seat(caller: Caller) -> Iterator[None]:
+def _seat(caller: Principal) -> Iterator[None]:
     """One of the few places for those who upload. Raises TooManyUploads."""
     with _mutex:
         if _receiving.total() >= _MOST_AT_ONCE or _receiving[caller.id] >= _MOST_PER_PERSON:

@@ -39,7 +39,7 @@ class AlreadyReleased(AlreadyOver):
 
 
 class Owner(audit.Actor, Person, Protocol):
-    """Somebody who has apps and does things: a User, or the Caller of an API request."""
+    """Somebody who has apps and does things: a User, or the Principal of an API request."""
 
 
 def can_be_canceled(build: Build) -> bool:

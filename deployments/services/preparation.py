@@ -15,8 +15,9 @@ from django.db.models import Max
 from django.db.models.functions import Coalesce
 
 from accounts.audit import record
-from accounts.bearer import Caller, Suspended
+from accounts.bearer import Suspended
 from accounts.models import User
+from accounts.principals import Principal
 from core.errors import Conflict
 from core.rate_limits import RateLimit
 from deployments.models import Deployment
@@ -52,7 +53,7 @@ class BeingRemoved(Conflict):
     default = "This app is being removed. Please try again in a minute."
 
 
-def prepare(*, caller: Caller, app_name: str, now: datetime) -> Deployment:
+def prepare(*, caller: Principal, app_name: str, now: datetime) -> Deployment:
     """The caller's app of this name, made when there is none; its address is known at once.
 
     Once Fly has it, it is answered, be its addresses still missing: the push sees to those. Raises StillChanging,
@@ -152,12 +153,12 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:
     raise fly_apps.StillChanging
 
 
-def _found(caller: Caller, app_name: str) -> Deployment | None:
+def _found(caller: Principal, app_name: str) -> Deployment | None:
     return Deployment.objects.of(caller).filter(called(app_name)).select_related("organization", "fly_app").first()
 
 
 @transaction.atomic
-def _intended(caller: Caller, app_name: str, *, now: datetime) -> Deployment:
+def _intended(caller: Principal, app_name: str, *, now: datetime) -> Deployment:
     """The new deployment, or the one that another call has recorded just now."""
     # All of a person's apps are counted and made behind this lock, so that calls at once can't pass the quota.
     User.objects.select_for_update(no_key=True).get(pk=caller.id)
@@ -182,7 +183,7 @@ def _intended(caller: Caller, app_name: str, *, now: datetime) -> Deployment:
     return deployment
 
 
-def _require_room(caller: Caller) -> None:
+def _require_room(caller: Principal) -> None:
     """Raise QuotaReached, naming the app whose last push is longest ago."""
     own = Deployment.objects.of(caller)
     if own.count() < settings.DEPLOYMENTS_PER_PERSON:

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from accounts.services import access
 from core.crypto import keyring
 from core.errors import ApplicationError, Conflict, Unavailable
@@ -87,7 +87,7 @@ class Push:
     warning: str = ""
 
 
-def require_welcome(*, caller: Caller, app_name: str = "") -> None:
+def require_welcome(*, caller: Principal, app_name: str = "") -> None:
     """Return if a push may begin to come: to this app or, while its name isn't known, to any of the caller's.
 
     Raises what `require_pushable` does, and TooManyRequests. Counts nothing.
@@ -100,7 +100,7 @@ def require_welcome(*, caller: Caller, app_name: str = "") -> None:
     require_an_app(person=caller)
 
 
-def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
+def require_pushable(*, caller: Principal, app_name: str) -> Deployment:
     """The caller's app, when something may be pushed to it now.
 
     Raises NoSuchApp, BuildRunning, BuildStopping, FlyNotConfigured or OutOfReach.
@@ -111,12 +111,12 @@ def require_pushable(*, caller: Caller, app_name: str) -> Deployment:
     return app
 
 
-def count(*, caller: Caller) -> None:
+def count(*, caller: Principal) -> None:
     """Count a push of the caller's, once for each, before its archive is read. Raises TooManyRequests."""
     PUSHES.spend(str(caller.id))
 
 
-def receive(*, caller: Caller, app_name: str, push: Push, now: datetime) -> Build:
+def receive(*, caller: Principal, app_name: str, push: Push, now: datetime) -> Build:
     """Take in a push that was counted; its build waits for a worker.
 
     Raises what `require_pushable` does, InvalidEnvironment, archives.Refused or TooLarge, archive_check.Busy,
@@ -153,7 +153,7 @@ def _require_possible() -> None:
         raise OutOfReach
 
 
-def _begun(caller: Caller, app: Deployment, push: Push, *, now: datetime) -> Build:
+def _begun(caller: Principal, app: Deployment, push: Push, *, now: datetime) -> Build:
     """The row of the build, which names the archive before there is one. Raises NoSuchApp for an app on its way out."""
     build_id = uuid.uuid4()
     with transaction.atomic():
@@ -200,7 +200,7 @@ def _tell_fly(build: Build, app: Deployment, environment: Environment) -> None:
         Deployment.objects.filter(pk=app.pk).update(has_own_server_url=True)
 
 
-def _accept(caller: Caller, build: Build, environment: Environment, *, warning: str) -> None:
+def _accept(caller: Principal, build: Build, environment: Environment, *, warning: str) -> None:
     """Queue the build for a worker in place of older ones that wait.
 
     Raises BuildRunning, BuildStopping, NoSuchApp, PushCanceled, TookTooLong or AccessEnded.

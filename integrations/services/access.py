@@ -13,8 +13,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.audit import Actor, Parts, record, record_each
-from accounts.bearer import Caller
 from accounts.models import Membership
+from accounts.principals import Principal
 from core.rate_limits import FairShare, RateLimit
 from integrations.models import Connection, ConnectionStatus
 from integrations.nango_ids import cut_for_nango, is_email_for_nango
@@ -51,7 +51,7 @@ class Found:
     claimant: Claimant
 
 
-def spend_call(caller: Caller) -> None:
+def spend_call(caller: Principal) -> None:
     """Count that Nango is asked for this person: all share its limit, so nobody may use it up. May raise."""
     if settings.NANGO_CALLS_PER_PERSON:
         RateLimit("nango-calls", f"{settings.NANGO_CALLS_PER_PERSON}/minute").spend(str(caller.id))
@@ -59,7 +59,7 @@ def spend_call(caller: Caller) -> None:
         _SHARES.spend(str(caller.id), among_all=int(limit * _FOR_PEOPLE))
 
 
-def tags_of(caller: Caller) -> dict[str, str]:
+def tags_of(caller: Principal) -> dict[str, str]:
     """All tags of the caller's connections. Nango replaces the whole set, so they always go together."""
     tags = {
         OWNER_TAG: str(caller.id),
@@ -70,7 +70,7 @@ def tags_of(caller: Caller) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def require_own(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
+def require_own(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
     """The caller's own active connection, adopted when Nango knows it as theirs and we didn't yet.
 
     Raises UnknownConnection, alike for what is another's and what is not there, and the client's errors.
@@ -83,7 +83,7 @@ def require_own(*, caller: Caller, integration_id: str, connection_id: str, now:
     return _adopted(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
 
 
-def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
+def _adopted(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
     """Ask Nango for the caller's connection of these ids; what is another's is never asked for."""
     LOOK_UPS.spend(str(caller.id))
     asked = time.monotonic()
@@ -108,7 +108,7 @@ def _adopted(*, caller: Caller, integration_id: str, connection_id: str, now: da
     return found
 
 
-def require_tagged_at_nango(nango: Nango, *, caller: Caller, integration_id: str, connection_id: str) -> None:
+def require_tagged_at_nango(nango: Nango, *, caller: Principal, integration_id: str, connection_id: str) -> None:
     """Raise UnknownConnection unless Nango has the connection with the caller's tag; reads no credentials."""
     if not is_tagged(nango, owner=str(caller.id), integration_id=integration_id, connection_id=connection_id):
         raise UnknownConnection

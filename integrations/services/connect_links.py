@@ -11,9 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.audit import record
-from accounts.bearer import Caller
 from accounts.models import User
-from accounts.principals import Proof
+from accounts.principals import Principal, Proof
 from accounts.services import access
 from accounts.services.access_ended import Ended, part
 from core.crypto import digest, keyring, random_hex
@@ -49,7 +48,7 @@ class Asked:
 
 
 def make(
-    *, caller: Caller, integration_id: str, connection_id: str | None, session: ConnectSession, now: datetime
+    *, caller: Principal, integration_id: str, connection_id: str | None, session: ConnectSession, now: datetime
 ) -> str:
     """Keep Nango's link for the caller, in the caller's transaction; gives the token of ours. Raises AccessEnded."""
     # Nango was asked for the link meanwhile.

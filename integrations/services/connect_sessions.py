@@ -12,7 +12,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.audit import record
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.rate_limits import RateLimit
 from integrations.models import Connection
 from integrations.services import connect_links, credential_cache
@@ -25,7 +25,7 @@ _RECONNECTING_LASTS = timedelta(minutes=40)
 
 
 def create_connect_session(
-    *, caller: Caller, integration_id: str, connection_id: str | None, now: datetime
+    *, caller: Principal, integration_id: str, connection_id: str | None, now: datetime
 ) -> ConnectSession:
     """A link for half an hour; with `connection_id` it renews that connection of the caller's.
 
@@ -54,7 +54,7 @@ def create_connect_session(
 
 
 def _through_our_page(
-    caller: Caller, session: ConnectSession, integration_id: str, connection_id: str | None, *, now: datetime
+    caller: Principal, session: ConnectSession, integration_id: str, connection_id: str | None, *, now: datetime
 ) -> ConnectSession:
     """The session as the caller gets it: its token and its link lead to our page."""
     token = connect_links.make(

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from integrations.models import Connection
 from integrations.nango_ids import is_integration_id
 from integrations.services.access import Claimant, Found, adopt, spend_call
@@ -22,7 +22,7 @@ State = Connection.State
 NOT_DELETED_YET = Trouble(type="deletion", log_id="")
 
 
-def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> list[Listed]:
+def list_connections(*, caller: Principal, integration_id: str, now: datetime) -> list[Listed]:
     """The caller's connections of the integration, newest first; none of an unknown one.
 
     Only what bears the caller's tags is asked for. What is recorded for somebody else, or being deleted, is
@@ -55,7 +55,7 @@ def list_connections(*, caller: Caller, integration_id: str, now: datetime) -> l
     return [item for item in shown if item]
 
 
-def _rows(caller: Caller, integration_id: str, listed: list[Listed]) -> dict[str, Connection]:
+def _rows(caller: Principal, integration_id: str, listed: list[Listed]) -> dict[str, Connection]:
     """The rows of what is listed, and all others of the caller, by connection id."""
     rows = Connection.objects.filter(integration_id=integration_id).filter(
         Q(owner_id=caller.id) | Q(connection_id__in=[item.connection_id for item in listed])
@@ -63,7 +63,7 @@ def _rows(caller: Caller, integration_id: str, listed: list[Listed]) -> dict[str
     return {row.connection_id: row for row in rows}
 
 
-def _as_shown(item: Listed, row: Connection | None, caller: Caller, *, now: datetime) -> Listed | None:
+def _as_shown(item: Listed, row: Connection | None, caller: Principal, *, now: datetime) -> Listed | None:
     if row is None or row.owner_id != caller.id:
         return None
     if row.state != State.DELETING:
@@ -71,7 +71,7 @@ def _as_shown(item: Listed, row: Connection | None, caller: Caller, *, now: date
     return replace(item, errors=(*item.errors, NOT_DELETED_YET)) if row.is_overdue(now=now) else None
 
 
-def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Caller, asked: float, now: datetime) -> None:
+def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Principal, asked: float, now: datetime) -> None:
     """Bring our rows up to what was seen, writing only what changed."""
     seen = {item.connection_id: item for item in listed}
     own = [row for row in rows.values() if row.owner_id == caller.id]
@@ -96,6 +96,6 @@ def _set(rows: list[Connection], *, only: Q | None = None, **changes: Any) -> No
         Connection.objects.filter(only or Q(), pk__in=[row.pk for row in rows]).update(**changes)
 
 
-def _found(item: Listed, caller: Caller) -> Found:
+def _found(item: Listed, caller: Principal) -> Found:
     claimant = Claimant(caller.id, caller.organization_id)
     return Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.audit import record
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.errors import ApplicationError, Conflict
 from core.http_client import ServiceFailed, ServiceTimeout
 from core.rate_limits import RateLimit
@@ -44,7 +44,7 @@ class BeingDeleted(Conflict):
 
 def create_connection(  # noqa: PLR0913 - a connection has this many parts
     *,
-    caller: Caller,
+    caller: Principal,
     integration_id: str,
     connection_id: str,
     credentials: Credentials,
@@ -165,7 +165,7 @@ def _release(attempt: _Attempt) -> None:
 
 
 @transaction.atomic
-def _finish(caller: Caller, attempt: _Attempt, *, replaced: bool, now: datetime) -> None:
+def _finish(caller: Principal, attempt: _Attempt, *, replaced: bool, now: datetime) -> None:
     """Record the outcome. Raises BeingDeleted when the caller deleted the connection meanwhile."""
     row = attempt.row
     own = Connection.objects.of(caller).filter(pk=row.pk).exclude(state=State.DELETING)

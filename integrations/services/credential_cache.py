@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from accounts.bearer import Caller
 from accounts.models import User
+from accounts.principals import Principal
 from core import cache
 from core.crypto import CannotOpen, keyring
 
@@ -34,7 +34,7 @@ class Place:
         return f"{self.key}:{self.epoch}"
 
 
-def place_of(caller: Caller, *, integration_id: str, connection_id: str) -> Place | None:
+def place_of(caller: Principal, *, integration_id: str, connection_id: str) -> Place | None:
     """Where the caller's credentials of this connection belong, None when the cache is off."""
     if not settings.CREDENTIALS_CACHE_SECONDS:
         return None

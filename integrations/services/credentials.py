@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.errors import Conflict
 from core.upstream_types import parsed_moment
 from integrations.models import Connection, ConnectionStatus
@@ -49,7 +49,9 @@ class RenewalRefused(ReconnectNeeded):
     )
 
 
-def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str, fresh: bool, now: datetime) -> bytes:
+def fetch_credentials(
+    *, caller: Principal, integration_id: str, connection_id: str, fresh: bool, now: datetime
+) -> bytes:
     """The connection's credentials as JSON: `{"token", "connectionConfig", "raw"}`.
 
     `fresh` passes by what was kept from an earlier call. Raises UnknownConnection for what is not the
@@ -69,7 +71,7 @@ def fetch_credentials(*, caller: Caller, integration_id: str, connection_id: str
 
 
 def _fetch(  # noqa: PLR0913 - a connection has two ids
-    caller: Caller,
+    caller: Principal,
     place: credential_cache.Place | None,
     *,
     fresh: bool,
@@ -121,7 +123,7 @@ def _as_json(found: ConnectionWithCredentials) -> bytes:
 
 
 def _ask(  # noqa: PLR0913 - a connection has two ids
-    nango: Nango, caller: Caller, own: ConnectionStatus, *, integration_id: str, connection_id: str, now: datetime
+    nango: Nango, caller: Principal, own: ConnectionStatus, *, integration_id: str, connection_id: str, now: datetime
 ) -> ConnectionWithCredentials:
     """Nango's answer, once its tags agree that the connection is the caller's."""
     try:
@@ -138,7 +140,7 @@ def _ask(  # noqa: PLR0913 - a connection has two ids
     return found
 
 
-def _require_tagged(owner: str, caller: Caller, own: ConnectionStatus) -> None:
+def _require_tagged(owner: str, caller: Principal, own: ConnectionStatus) -> None:
     if owner != str(caller.id):
         logger.error("connection %s is recorded as %s's, but its tags say otherwise", own.id, caller.id)
         raise UnknownConnection

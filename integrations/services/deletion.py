@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 
 from accounts.audit import Actor, record
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.errors import ApplicationError
 from core.http_client import may_still_arrive
 from integrations.models import Connection
@@ -19,7 +19,7 @@ from integrations.sources.nango import Nango, UnknownConnection
 logger = logging.getLogger(__name__)
 
 
-def delete_connection(*, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> None:
+def delete_connection(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> None:
     """Delete the caller's connection; calling again after a failure finishes it.
 
     Raises UnknownConnection for what is not the caller's, and the client's errors: the connection is

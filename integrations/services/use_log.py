@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 
-from accounts.bearer import Caller
+from accounts.principals import Principal
 from core.database import DATABASE_AWAY, delete_in_batches
 from integrations.models import CredentialUse
 from integrations.services.credentials import fetch_credentials
@@ -61,7 +61,7 @@ class Count:
     last_at: datetime
 
 
-def hand_out(*, caller: Caller, integration_id: str, connection_id: str, fresh: bool, now: datetime) -> bytes:
+def hand_out(*, caller: Principal, integration_id: str, connection_id: str, fresh: bool, now: datetime) -> bytes:
     """The connection's credentials, with the hand-out counted. Raises as `fetch_credentials` does."""
     answer = fetch_credentials(
         caller=caller, integration_id=integration_id, connection_id=connection_id, fresh=fresh, now=now
@@ -87,7 +87,7 @@ class UseLog:
         # Hand-outs of this process that are in the process's log alone.
         self.set_aside = 0
 
-    def note(self, *, caller: Caller, integration_id: str, connection_id: str, now: datetime) -> None:
+    def note(self, *, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> None:
         """Count one hand-out; it is written within about a second."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         use = Use(

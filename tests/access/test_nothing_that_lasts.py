@@ -8,8 +8,9 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.bearer import Caller, caller_of
+from accounts.bearer import caller_of
 from accounts.models import APIKey, CLILogin, User
+from accounts.principals import Principal
 from accounts.services import api_keys, cli_login, users
 from accounts.services.access import AccessEnded
 from clouddev.models import CronJob, Machine, MachineToken, WebhookToken
@@ -34,7 +35,7 @@ class Under:
 
     def __init__(self, alice: User, bob: User) -> None:
         self.alice, self.bob = alice, User.objects.get(pk=bob.pk)
-        self.caller: Caller = caller_of(token_of(bob), now=timezone.now())
+        self.caller: Principal = caller_of(token_of(bob), now=timezone.now())
         self.machine = make_machine(alice, "studio")
         add_member(self.machine, bob)
         self.job = make_job(self.machine, paused_at=timezone.now())
@@ -181,7 +182,7 @@ def test_whoever_comes_back_is_given_it(ask, it, bob):
 def test_no_job_is_made_by_whoever_is_removed_in_that_moment(ask, it, monkeypatch):
     found = jobs.access.hold
 
-    def held(person: Caller) -> None:
+    def held(person: Principal) -> None:
         found(person)
         members.remove_member(machine=it.machine, login="bob", actor=it.alice)
 

@@ -8,14 +8,15 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from accounts.bearer import Caller, caller_of
+from accounts.bearer import caller_of
 from accounts.models import User
+from accounts.principals import Principal
 from fly.models import FlyApp
 from tests.conftest import token_of
 from tests.sandbox_process import SandboxProcess
 
 
-def caller(person: User) -> Caller:
+def caller(person: User) -> Principal:
     """The person as they call the API."""
     return caller_of(token_of(person), now=timezone.now())
 

@@ -157,7 +157,7 @@ def test_many_take_as_few_queries_as_one(alice, alice_api, connect, sandbox, dja
         ids(alice_api)
 
     sandbox.seed(integration="acme", tags={"end_user_id": str(alice.pk)}, count=50)
-    # Caller, rows, known, savepoint, insert, what was inserted, audit trail, release, rows.
+    # Principal, rows, known, savepoint, insert, what was inserted, audit trail, release, rows.
     with django_assert_num_queries(9):
         assert len(ids(alice_api)) == 51
     with django_assert_num_queries(2):

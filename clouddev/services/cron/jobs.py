@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from accounts import audit
-from accounts.bearer import Caller
 from accounts.models.users import Person
+from accounts.principals import Principal
 from accounts.services import access
 from clouddev import cron_expressions
 from clouddev.models import CronJob, CronRun, Machine
@@ -58,7 +58,7 @@ def list_jobs(*, person: Person, fly_name: str, workflow_name: str = "") -> list
 
 def create_job(  # noqa: PLR0913 - a job has this many parts
     *,
-    caller: Caller,
+    caller: Principal,
     fly_name: str,
     workflow_name: str,
     expression: str,
@@ -100,7 +100,7 @@ def create_job(  # noqa: PLR0913 - a job has this many parts
 
 def change_job(  # noqa: PLR0913 - the same
     *,
-    caller: Caller,
+    caller: Principal,
     job_id: uuid.UUID,
     expression: str | None,
     timezone: str | None,
@@ -139,7 +139,7 @@ def change_job(  # noqa: PLR0913 - the same
     return job
 
 
-def delete_job(*, caller: Caller, job_id: uuid.UUID) -> None:
+def delete_job(*, caller: Principal, job_id: uuid.UUID) -> None:
     """Delete a job with its runs; a workflow that runs goes on on the machine. Raises NoSuchJob."""
     with transaction.atomic():
         job = _job(caller, job_id)
