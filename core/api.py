@@ -85,8 +85,12 @@ def success(data: object, status: int = 200) -> HttpResponse:
 
 
 def failure(error: ApplicationError) -> HttpResponse:
-    """`{"error": sentence}` with the error's status, and `Retry-After` where waiting helps."""
-    response = json_response({"error": error.sentence}, error.status)
+    """`{"error": sentence}` with the error's status, and `Retry-After` where waiting helps.
+
+    An error that has a code is `{"error": code, "message": sentence}`.
+    """
+    body = {"error": error.code, "message": error.sentence} if error.code else {"error": error.sentence}
+    response = json_response(body, error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     if isinstance(error, NoSuchMethod) and error.allowed:

@@ -9,9 +9,13 @@ from typing import ClassVar
 
 
 class ApplicationError(Exception):
-    """Something the caller can be told. `retry_after` is in seconds; None where waiting won't help."""
+    """Something the caller can be told. `retry_after` is in seconds; None where waiting won't help.
+
+    `code` is a word for programs, where a client that isn't ours has to tell this error from others.
+    """
 
     status: ClassVar[int] = 500
+    code: ClassVar[str] = ""
     # Whether asking again will be answered the same, so that nobody shall wait for another try.
     is_permanent: ClassVar[bool] = False
     default: ClassVar[str] = "Something went wrong on our side. Please try again."
