@@ -33,5 +33,5 @@ COPY --from=flyctl /flyctl /usr/local/bin/flyctl
 USER 10001
 EXPOSE 3000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://localhost:' + (os.environ.get('BIND') or os.environ.get('PORT') or '3000').rsplit(':', 1)[-1] + '/_/health', timeout=4)"]
+    CMD ["python", "-c", "import os, tomllib, urllib.request as r; e = os.environ.get; f = tomllib.load(open(e('CONFIG_FILE'), 'rb')) if e('CONFIG_FILE') else {}; p = e('BIND') or e('PORT') or str(f.get('server', {}).get('http_port', 3000)); r.build_opener(r.ProxyHandler({})).open('http://localhost:' + p.rsplit(':', 1)[-1] + '/_/health', timeout=4)"]
 CMD ["gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi:application"]

@@ -50,9 +50,11 @@ def flag(name: str, *, default: bool) -> bool:
     return value in _TRUE
 
 
-def integer(name: str, default: int, *, at_least: int = 0, at_most: int | None = None) -> int:
-    """A whole number within its bounds."""
-    value = text(name, str(default))
+def integer(
+    name: str, default: int, *, at_least: int = 0, at_most: int | None = None, in_file: int | None = None
+) -> int:
+    """A whole number within its bounds; `in_file` is what CONFIG_FILE has in place of the default."""
+    value = text(name, str(default if in_file is None else in_file))
     try:
         number = int(value)
     except ValueError as error:
@@ -100,9 +102,9 @@ def host_of(address: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def database(name: str) -> dict[str, object]:
-    """Django's settings of the PostgreSQL database that a postgres:// address names."""
-    address = secret(name)
+def database(name: str, *, in_file: str | None = None) -> dict[str, object]:
+    """Django's settings of the PostgreSQL database that a postgres:// address names; `in_file` is CONFIG_FILE's."""
+    address = secret(name, in_file)
     if urlsplit(address).scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"{name} must be a postgres:// address: PostgreSQL is the only database.")
     return dict(environ.Env.db_url_config(address))

@@ -11,7 +11,15 @@ from config import env
 from config.gunicorn_worker import listen_addresses
 from core import logs
 
-bind = env.text("BIND", "") or listen_addresses.everywhere(env.integer("PORT", 3000, at_least=1, at_most=65535))
+_port_in_file = None
+if _file := env.text("CONFIG_FILE", ""):
+    # Here alone, since what reads it would cost every other server's first process 16 MB.
+    from config import config_file
+
+    _port_in_file = config_file.read(_file).server.http_port
+bind = env.text("BIND", "") or listen_addresses.everywhere(
+    env.integer("PORT", 3000, at_least=1, at_most=65535, in_file=_port_in_file)
+)
 workers = env.integer("WEB_CONCURRENCY", 2, at_least=1)
 worker_class = "config.gunicorn_worker.worker.Worker"
 threads = env.integer("WEB_THREADS", 20, at_least=1)

@@ -9,12 +9,16 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts import static_keys
-from config import env, storage
+from config import config_file, env, storage
 from config.admin_theme import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
 from core import crypto, logs
 from core.streamed_bodies import SMALL_BODY
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The configuration file: where it and the environment say something, the environment does --------------
+_FILE = config_file.read(env.text("CONFIG_FILE", ""))
+CONFIG_LINES = config_file.lines(env.text("CONFIG_FILE", ""))
 
 # --- This server -----------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", default=False)
@@ -38,7 +42,7 @@ LOGGING = logs.configuration(
 # --- Database and cache ----------------------------------------------------------------------
 DATABASES = {
     "default": {
-        **env.database("DATABASE_URL"),
+        **env.database("DATABASE_URL", in_file=_FILE.database.url),
         # One connection per thread, kept: opening one for each request costs twelve times a look-up.
         "CONN_MAX_AGE": None,
     }
@@ -234,6 +238,15 @@ USERSESSIONS_TRACK_ACTIVITY = True
 
 # --- Deciding --------------------------------------------------------------------------------
 POLICIES_DIR = env.text("POLICIES_DIR", "")
+
+# --- Others whose tokens and keys are trusted: CONFIG_FILE alone says so ------------------------------------
+CONFIGURED_ORGANIZATIONS = _FILE.orgs
+TRUSTED_TOKENS = _FILE.auth.better_auth_jwt
+KEY_VALIDATION = _FILE.auth.better_auth
+HTTP_ENDPOINTS = _FILE.auth.endpoints.http
+GRPC_ENDPOINTS = _FILE.auth.endpoints.grpc
+ORGS_AUTO_CREATE = env.flag("ORGS_AUTO_CREATE", default=_FILE.auth.org_resolver.auto_create)
+ORG_RESOLVER_SECONDS = _FILE.auth.org_resolver.cache_ttl_secs
 
 # --- Nango -----------------------------------------------------------------------------------
 NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")

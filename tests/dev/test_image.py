@@ -66,7 +66,10 @@ def test_fly_checks_and_migrates_before_a_release_and_serves_only_https() -> Non
     assert shlex.split(fly["deploy"]["release_command"]) == [
         "sh",
         "-c",
-        "python manage.py check --deploy --fail-level ERROR && python manage.py migrate --noinput",
+        (
+            "python manage.py check --deploy --fail-level ERROR && python manage.py migrate --noinput"
+            " && python manage.py sync_organizations"
+        ),
     ]
     service = fly["http_service"]
     assert service["force_https"] is True
@@ -87,14 +90,19 @@ class Healthy(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "{port}"), ("BIND", "0.0.0.0:{port}"), ("BIND", "[::]:{port}")])
-def test_its_health_is_asked_where_the_server_listens(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "{port}"), ("BIND", "0.0.0.0:{port}"), ("BIND", "[::]:{port}"), ("CONFIG_FILE", "{file}")],
+)
+def test_its_health_is_asked_where_the_server_listens(name: str, value: str, tmp_path: Path) -> None:
     words = json.loads(re.findall(r"^HEALTHCHECK .*\\\n +CMD (.*)$", DOCKERFILE, re.MULTILINE)[0])
     server = HTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     elsewhere = {"PORT": "1"} if name == "BIND" else {}
     try:
-        environment = elsewhere | {name: value.format(port=server.server_port)}
+        file = tmp_path / "config.toml"
+        file.write_text(f"[server]\nhttp_port = {server.server_port}\n", encoding="utf-8")
+        environment = elsewhere | {name: value.format(port=server.server_port, file=file)}
         asked = subprocess.run([sys.executable, *words[1:]], env=environment, capture_output=True, check=False)
         assert asked.returncode == 0, asked.stderr
     finally:
