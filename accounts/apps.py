@@ -21,6 +21,7 @@ class AccountsConfig(AppConfig):
         """Connect the system checks, signing in, and the end of a person's row."""
         from accounts import checks  # noqa: F401, PLC0415 - registering needs the app registry
         from accounts.services import api_keys  # noqa: F401, PLC0415 - the same, of how keys end
+        from accounts.trusted_issuers import checks as checks_of_issuers  # noqa: F401, PLC0415
 
         user_logged_in.connect(_give_organization)
         pre_delete.connect(_end_access, sender=self.get_model("User"))

@@ -99,10 +99,14 @@ def _serve(options: Options, running: ExitStack) -> NoReturn:
 
 
 def _prepare(options: Options, environment: Mapping[str, str], *, log: Path) -> None:
-    """Bring the database up to date, but for our own when nothing has changed since: Django takes seconds to say so."""
+    """Bring the database up to date, but for our own when nothing has changed since: Django takes seconds to say so.
+
+    A CONFIG_FILE may have changed.
+    """
     stamp = options.state / "migrated"
     wanted = hashlib.sha256(f"{fingerprint()} {environment.get('DATABASE_URL')}".encode()).hexdigest()
-    if is_set("DATABASE_URL", os.environ) or not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
+    may_differ = is_set("DATABASE_URL", os.environ) or is_set("CONFIG_FILE", os.environ)
+    if may_differ or not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
         run([sys.executable, "-m", "dev.prepare"], environment=environment, log=log)
         write_private(stamp, wanted)
 

@@ -11,10 +11,11 @@ from dev.state import write_private
 
 
 def main() -> None:
-    """Migrate, and make the operator, by whom the admin can be entered, when the database has none."""
+    """Migrate, make what CONFIG_FILE lists, and the operator, by whom the admin can be entered, where there is none."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     call_command("migrate", interactive=False)
+    call_command("sync_organizations")
     from accounts.models import User  # noqa: PLC0415 - Django must be set up first
 
     if not User.objects.filter(username="operator").exists():

@@ -2,8 +2,19 @@
 
 from accounts.models.api_keys import APIKey
 from accounts.models.audit import AuditEvent
+from accounts.models.issuers import IssuerOrganization, IssuerPerson
 from accounts.models.organizations import Membership, Organization
 from accounts.models.tokens import AccessToken, CLILogin
 from accounts.models.users import User
 
-__all__ = ["APIKey", "AccessToken", "AuditEvent", "CLILogin", "Membership", "Organization", "User"]
+__all__ = [
+    "APIKey",
+    "AccessToken",
+    "AuditEvent",
+    "CLILogin",
+    "IssuerOrganization",
+    "IssuerPerson",
+    "Membership",
+    "Organization",
+    "User",
+]

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts import audit
-from accounts.models import AccessToken, CLILogin, User
+from accounts.models import AccessToken, CLILogin, IssuerPerson, User
 
 
 class Why(StrEnum):
@@ -93,6 +93,12 @@ def _tokens(ended: Ended) -> int:
     if ended.why == Why.SUSPENDED:
         return 0
     return AccessToken.objects.of(ended.user).filter(revoked_at=None).update(revoked_at=ended.now)
+
+
+@part("tokens of other issuers")
+def _foreign_tokens(ended: Ended) -> int:
+    """Refuse those that were issued until now, for which nobody needs to know them."""
+    return IssuerPerson.objects.filter(user=ended.user).update(valid_from=ended.now)
 
 
 @part("browser sessions")

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import AccessToken, AuditEvent, CLILogin, User
+from accounts.models import AccessToken, AuditEvent, CLILogin, IssuerPerson, User
 from accounts.services import access_ended, cli_login, users
 from accounts.services.access import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
@@ -79,6 +79,9 @@ class Bob:
         self.epoch = bob.cache_epoch
         self.failed = make_failed(bob, "blog")
         make_link(bob)
+        IssuerPerson.objects.create(
+            issuer="https://app.example.com", subject="bob-there", user=bob, created_at=NOW, seen_at=NOW
+        )
         Machine.objects.filter(pk=self.machine.pk).update(
             wanted="started", wanted_at=NOW, wanted_by=bob, promised="started", promised_at=NOW, promised_by=bob
         )
@@ -99,6 +102,7 @@ class Bob:
             "access tokens": APIClient(self.token).get("/api/cloud-dev/list").status_code not in {401, 403},
             "API keys": APIClient(self.key).get("/api/cloud-dev/list").status_code not in {401, 403},
             "browser sessions": self.browser.get("/account/apps").status_code == 200,
+            "tokens of other issuers": IssuerPerson.objects.filter(valid_from=None).exists(),
             "CLI logins under way": check.status == "approved",
             "cached credentials": epoch == self.epoch,
             "links to connect an account": ConnectLink.objects.exists(),

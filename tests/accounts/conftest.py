@@ -1,15 +1,19 @@
-"""People before the server: the dance with GitHub, and CLI logins in each of their states."""
+"""People before the server: the dance with GitHub, CLI logins in each of their states, another issuer's people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import CLILogin, User
+from accounts.models import CLILogin, Organization, User
 from accounts.services import cli_login
+from accounts.services.configured_organizations import bind
+from accounts.trusted_issuers import key_validation, signing_keys
+from config.config_sections import KeyValidation, TrustedTokens
 from tests.accounts.browsing import Browser
+from tests.accounts.issuer import AUDIENCE, Issuer
 from tests.operators import browser_of as operators_browser
 from tests.operators import make_operator
 from tests.sandbox_process import SandboxProcess
@@ -92,3 +96,26 @@ def approved(started: Callable[..., tuple[str, str]], alice: User) -> tuple[str,
 def quick_hashing(settings: Any) -> None:
     """Many passwords are tried; what makes each of them slow is Django's."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def issuer(settings: Any) -> Iterator[Issuer]:
+    """An application that the settings trust."""
+    signing_keys.forget_all()
+    key_validation.forget_all()
+    with Issuer() as application:
+        settings.TRUSTED_TOKENS = TrustedTokens(
+            jwks_uri=f"{application.url}/.well-known/jwks.json", issuer=application.url, audience=AUDIENCE
+        )
+        settings.KEY_VALIDATION = KeyValidation(validation_url=f"{application.url}/api/auth/validate-key")
+        yield application
+    signing_keys.forget_all()
+    key_validation.forget_all()
+
+
+@pytest.fixture
+def acme(db: None, issuer: Issuer) -> Organization:
+    """An organization here in which the application's tokens may act."""
+    organization = Organization.objects.create(name="Acme", slug="acme")
+    bind(organization=organization, issuer=issuer.url, now=timezone.now())
+    return organization
