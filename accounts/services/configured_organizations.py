@@ -70,6 +70,24 @@ def _synchronize_all(organizations: Sequence[Configured], *, issuer: str, now: d
     return Synchronized(*(told.count(what) for what in ("made", "changed", "unchanged")))
 
 
+@transaction.atomic
+def bind_anew(*, slug: str, issuer: str, now: datetime) -> Organization:
+    """Let the issuer's tokens act in an organization that is here, whose id at the issuer is learned anew.
+
+    Raises CannotBeConfigured where there is no issuer, no such organization, or it is somebody's personal one.
+    """
+    if not issuer:
+        raise CannotBeConfigured("CONFIG_FILE trusts no issuer: it lacks [auth.better_auth_jwt].")
+    row = Organization.objects.filter(slug=slug).first()
+    if row is None:
+        raise CannotBeConfigured(f"There is no organization with the slug {slug}.")
+    if row.personal_for_id:
+        raise CannotBeConfigured(f"{slug} is somebody's personal organization, which is nobody else's.")
+    IssuerOrganization.objects.filter(organization=row).delete()
+    bind(organization=row, issuer=issuer, now=now)
+    return row
+
+
 def differing(*, organizations: Sequence[Configured], issuer: str) -> list[str]:
     """The slugs of those that `synchronize` would make, change or refuse, in the file's order."""
     known = {row.pk: row for row in _rows().filter(pk__in=[wanted.id for wanted in organizations])}

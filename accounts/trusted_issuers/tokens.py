@@ -12,7 +12,7 @@ from django.conf import settings
 from jwt.utils import base64url_decode
 from pydantic import BeforeValidator, StringConstraints
 
-from accounts.principals import Principal, Proof
+from accounts.principals import SCOPES, Principal, Proof
 from accounts.trusted_issuers.errors import InvalidForeignToken
 from accounts.trusted_issuers.resolution import Foreigner, resolve
 from accounts.trusted_issuers.signing_keys import signing_keys
@@ -58,6 +58,7 @@ class _Claims:
     email: OptionalText = field(default="", repr=False)
     name: OptionalText = field(default="", repr=False)
     nbf: Moment = 0
+    scope: str | list[str] | None = None
 
 
 _read_claims = reader(_Claims)
@@ -81,12 +82,20 @@ def foreign_token(credential: str, *, now: datetime) -> Principal | None:
             organization_name=claims.org.name,
             organization_id=claims.org.id,
             role=claims.org.role,
+            scopes=_scopes(claims.scope),
             proof=Proof.FOREIGN_JWT,
             issued_at=datetime.fromtimestamp(claims.iat, UTC),
             may_make_organization=True,
         ),
         now=now,
     )
+
+
+def _scopes(claim: str | list[str] | None) -> frozenset[str] | None:
+    """What a token that names scopes is narrowed to (RFC 9068, section 2.2.3); unknown ones open nothing."""
+    if claim is None:
+        return None
+    return frozenset(claim.split() if isinstance(claim, str) else claim) & SCOPES.keys()
 
 
 def _is_of(credential: str, issuer: str) -> bool:

@@ -63,6 +63,19 @@ def test_roles_are_read_in_either_case(issuer, acme):
 
 
 @pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        ("connections:read openid", {"connections:read"}),
+        (["connections:read", "x"], {"connections:read"}),
+        ("openid profile", set()),
+        ("", set()),
+    ],
+)
+def test_a_token_that_names_scopes_is_narrowed_to_them(issuer, acme, scope, scopes):
+    assert look(issuer.token(scope=scope)).scopes == scopes
+
+
+@pytest.mark.parametrize(
     "credential",
     [
         "",
@@ -127,6 +140,8 @@ def test_without_a_trusted_issuer_nobody_is_asked(issuer, acme, settings):
         {"exp": float("inf")},
         {"exp": float("nan")},
         {"iat": -1},
+        {"scope": 5},
+        {"scope": [5]},
         {"nonce": "n-0S6_WzA2Mj"},
         {"at_hash": "x"},
         {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
