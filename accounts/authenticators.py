@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from accounts import bearer, key_bearer
+from accounts import bearer, key_bearer, trusted_issuers
 from accounts.bearer import InvalidToken
 from accounts.principals import Principal
 from core.errors import ApplicationError, Unavailable
@@ -25,8 +26,15 @@ _LONGEST = 8192
 HTTP, KEYS = "http", "keys"
 # Workers' keys are for the services beside this server, which ask about them; they open none of its own routes.
 CHAINS: dict[str, tuple[str, ...]] = {
-    HTTP: ("access_token", "api_key", "static_key"),
+    HTTP: ("access_token", "api_key", "static_key", "foreign_token", "foreign_key"),
     KEYS: ("api_key", "worker_key", "static_key"),
+}
+
+# What [auth.endpoints.http] of CONFIG_FILE may leave out of HTTP, and what it calls them.
+_NAMES_IN_FILE = {
+    "static_key": "static_api_key",
+    "foreign_token": "better_auth_jwt",
+    "foreign_key": "better_auth_api_key",
 }
 
 
@@ -48,6 +56,8 @@ _authenticators: dict[str, Authenticator] = {
     "api_key": key_bearer.api_key,
     "worker_key": key_bearer.worker_key,
     "static_key": key_bearer.static_key,
+    "foreign_token": trusted_issuers.foreign_token,
+    "foreign_key": trusted_issuers.foreign_key,
 }
 
 
@@ -71,10 +81,16 @@ def authenticate(chain: str, credential: str, *, now: datetime) -> Principal:
     """
     if len(credential) <= _LONGEST:
         for name in CHAINS[chain]:
-            principal = _asked(name, credential, now)
+            principal = _asked(name, credential, now) if chain != HTTP or _is_wanted(name) else None
             if principal is not None:
                 return principal
     raise InvalidToken
+
+
+def _is_wanted(name: str) -> bool:
+    """Whether CONFIG_FILE doesn't leave this out of HTTP; what it has no word for it can't."""
+    endpoints = settings.HTTP_ENDPOINTS
+    return endpoints is None or _NAMES_IN_FILE.get(name, name) in {*endpoints.authenticators, name}
 
 
 def _asked(name: str, credential: str, now: datetime) -> Principal | None:

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # What is served without credentials (accounts, core: the views that say so); this is no list of wishes.
 PUBLIC_PATHS = ("/_/health", "/api/docs", "/api/docs/openapi.json")
-HTTPAuthenticator = Literal["better_auth_jwt", "better_auth_api_key", "worker_token", "static_api_key"]
+# Workers' keys are for services beside this server; they open none of its own routes.
+HTTPAuthenticator = Literal["better_auth_jwt", "better_auth_api_key", "static_api_key"]
 GRPCAuthenticator = Literal["better_auth_jwt", "better_auth_api_key", "worker_token", "static_api_key"]
 
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from accounts.services.configured_organizations import differing
 from accounts.trusted_issuers.resolution import issuer_name
+from core.startup import at_start
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -20,8 +21,9 @@ def _place(name: str) -> str:
     return f"line {line} of CONFIG_FILE, {name}" if line else f"{name} of CONFIG_FILE"
 
 
+@at_start
 @register(Tags.security)
-def issuer_is_somebody_else(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+def issuer_is_somebody_else(app_configs: object = None, **_kwargs: Any) -> list[CheckMessage]:
     """A server that took its own tokens as another's would know its people twice."""
     if settings.TRUSTED_TOKENS is None or settings.TRUSTED_TOKENS.issuer.rstrip("/") != settings.PUBLIC_URL:
         return []
@@ -35,8 +37,9 @@ def issuer_is_somebody_else(app_configs: object, **_kwargs: Any) -> list[CheckMe
     ]
 
 
+@at_start
 @register(Tags.security)
-def issuer_is_asked_over_tls(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+def issuer_is_asked_over_tls(app_configs: object = None, **_kwargs: Any) -> list[CheckMessage]:
     """Who can answer in the issuer's place can let everybody in, and read the keys that are asked about."""
     if not settings.IS_SECURE:
         return []

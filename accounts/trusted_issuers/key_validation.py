@@ -16,6 +16,8 @@ import orjson
 from django.conf import settings
 from pydantic import BeforeValidator, StringConstraints
 
+from accounts import key_format
+from accounts.models import APIKey
 from accounts.principals import SCOPES, Kind, Principal, Proof
 from accounts.trusted_issuers.errors import InvalidForeignKey, IssuerAway
 from accounts.trusted_issuers.resolution import Foreigner, resolve
@@ -80,6 +82,7 @@ def foreign_key(credential: str, *, now: datetime) -> Principal | None:
         return None
     body = _kept(credential, now=now)
     if body is None:
+        _require_foreign(credential)
         body = _asked(credential)
         answer = _read(body)
         _keep(credential, body, until=_until(answer, now=now))
@@ -88,6 +91,18 @@ def foreign_key(credential: str, *, now: datetime) -> Principal | None:
     if answer.expiresAt is not None and answer.expiresAt <= now:
         raise InvalidForeignKey
     return resolve(_foreigner(answer, by_prefix=_BY_PREFIX[shape.group(1)]), now=now)
+
+
+def _require_foreign(key: str) -> None:
+    """Raise InvalidForeignKey for a key that this server made, or that is none of anybody's by its checksum.
+
+    Whatever a chain in front of this one has let through: no key of ours is ever told to somebody else.
+    """
+    prefix = next((prefix for prefix in (key_format.PERSONAL, key_format.WORKER) if key.startswith(prefix)), None)
+    if prefix and not key_format.is_whole(key, prefix):
+        raise InvalidForeignKey
+    if APIKey.objects.filter(digest=digest(key)).exists():
+        raise InvalidForeignKey
 
 
 def _foreigner(answer: _Answer, *, by_prefix: str) -> Foreigner:

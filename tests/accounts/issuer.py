@@ -14,9 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from accounts import key_format
+
 AUDIENCE = "crayon"
-PERSONAL = "crayon_sk_" + "x" * 43 + "00000000"
-WORKER = "crayon_wk_" + "x" * 43 + "00000000"
+
+
+def api_key(prefix: str, letter: str = "x") -> str:
+    """A key as another server of this kind makes them."""
+    text = prefix + letter * 43
+    return text + key_format.checksum(text)
+
+
+PERSONAL = api_key(key_format.PERSONAL)
+WORKER = api_key(key_format.WORKER)
 
 _RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 KEYS: dict[str, Any] = {

@@ -13,8 +13,10 @@ from accounts.trusted_issuers import foreign_key, foreign_token, key_validation
 from accounts.trusted_issuers.errors import InvalidForeignKey, IssuerAway, UnknownOrganization
 from core.crypto import digest
 from core.errors import TooManyRequests
-from tests.accounts.issuer import PERSONAL, WORKER, answer
+from tests.accounts.issuer import PERSONAL, WORKER, answer, api_key
+from tests.accounts.keys import of_worker, personal
 from tests.accounts.threads import at_once
+from tests.conftest import APIClient
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -184,7 +186,7 @@ def test_a_slow_application_keeps_no_more_than_eight_threads_waiting(issuer, acm
 
     def ask(number):
         try:
-            look(f"crayon_sk_{'x' * 42}{number:01}00000000")
+            look(api_key("crayon_sk_", str(number)))
         except (InvalidForeignKey, TooManyRequests) as error:
             return type(error)
 
@@ -247,3 +249,30 @@ def test_a_key_is_in_no_log(issuer, acme, caplog):
         with pytest.raises(InvalidForeignKey):
             look()
     assert PERSONAL not in caplog.text
+
+
+@pytest.mark.parametrize("credential", [PERSONAL[:-1] + "0", WORKER[:-1] + "0", "crayon_sk_" + "x" * 51])
+def test_a_mistyped_key_is_not_sent_there(issuer, acme, credential):
+    issuer.say()
+    with pytest.raises(InvalidForeignKey):
+        look(credential)
+    assert issuer.asked == []
+
+
+def test_a_key_with_other_prefixes_is_asked_about_as_it_is(issuer, acme):
+    issuer.say()
+    assert look("other_sk_" + "x" * 64).kind == Kind.USER
+    assert issuer.asked == [{"apiKey": "other_sk_" + "x" * 64}]
+
+
+@pytest.mark.parametrize("state", ["working", "revoked", "expired"])
+def test_no_key_of_this_servers_is_ever_sent_there(issuer, acme, alice, state):
+    issuer.say()
+    for made in (personal(alice), of_worker(alice)):
+        ended = {"revoked": {"revoked_at": NOW}, "expired": {"expires_at": NOW - timedelta(days=1)}}.get(state, {})
+        type(made.row).objects.filter(pk=made.row.pk).update(**ended)
+        answer = APIClient(made.plain).get("/api/cloud-dev/list")
+        assert answer.status_code == (200 if state == "working" and made.plain.startswith("crayon_sk_") else 401)
+        with pytest.raises(InvalidForeignKey):
+            look(made.plain)
+    assert issuer.asked == []

@@ -100,7 +100,7 @@ def test_without_a_file_nobody_else_is_trusted():
             '[auth.endpoints.http]\nauthenticators = [\n  "static_api_key",\n  "basic",\n]\n',
             (
                 "line 2: auth.endpoints.http.authenticators[2] must be one of 'better_auth_jwt', "
-                "'better_auth_api_key', 'worker_token' or 'static_api_key'."
+                "'better_auth_api_key' or 'static_api_key'."
             ),
         ),
         (
