@@ -1,10 +1,11 @@
 """The accounts application."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
-from django.db.models.signals import pre_delete
+from django.db.models.signals import post_migrate, pre_delete
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class AccountsConfig(AppConfig):
         from accounts.trusted_issuers import checks as checks_of_issuers  # noqa: F401, PLC0415
 
         user_logged_in.connect(_give_organization)
+        post_migrate.connect(_make_keys, sender=self)
         pre_delete.connect(_end_access, sender=self.get_model("User"))
 
 
@@ -32,6 +34,14 @@ def _give_organization(*, user: "User", **_kwargs: object) -> None:
     from accounts.services import users  # noqa: PLC0415 - needs the app registry
 
     users.ensure_personal_organization(user=user)
+
+
+def _make_keys(*, plan: Sequence[tuple[object, bool]], **_kwargs: object) -> None:
+    """Make the first signing keys as soon as there is a table for them."""
+    from accounts.oauth import keys  # noqa: PLC0415 - needs the app registry
+
+    if plan and not any(backwards for _migration, backwards in plan):
+        keys.ensure(now=timezone.now())
 
 
 def _end_access(*, instance: "User", **_kwargs: object) -> None:

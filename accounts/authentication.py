@@ -5,11 +5,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.authenticators import HTTP, authenticate
+from accounts.oauth import metadata
 from accounts.principals import Principal
 from core.errors import Unauthenticated
 from core.request_context import note_caller
-
-_REALM = 'Bearer realm="crayon"'
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -32,4 +31,4 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; it says so when a token was sent and is no good."""
-        return f'{_REALM}, error="invalid_token"' if "HTTP_AUTHORIZATION" in request.META else _REALM
+        return metadata.challenge(invalid="HTTP_AUTHORIZATION" in request.META)

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from accounts import bearer, key_bearer, trusted_issuers
 from accounts.bearer import InvalidToken
+from accounts.oauth import access_tokens
 from accounts.principals import Principal
 from core.errors import ApplicationError, Unavailable
 
@@ -26,7 +27,7 @@ _LONGEST = 8192
 HTTP, KEYS = "http", "keys"
 # Workers' keys are for the services beside this server, which ask about them; they open none of its own routes.
 CHAINS: dict[str, tuple[str, ...]] = {
-    HTTP: ("access_token", "api_key", "static_key", "foreign_token", "foreign_key"),
+    HTTP: ("access_token", "jwt", "api_key", "static_key", "foreign_token", "foreign_key"),
     KEYS: ("api_key", "worker_key", "static_key"),
 }
 
@@ -53,6 +54,7 @@ class CannotDecide(Unavailable):
 
 _authenticators: dict[str, Authenticator] = {
     "access_token": bearer.access_token,
+    "jwt": access_tokens.jwt_of_ours,
     "api_key": key_bearer.api_key,
     "worker_key": key_bearer.worker_key,
     "static_key": key_bearer.static_key,

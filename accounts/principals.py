@@ -43,7 +43,8 @@ class Proof(StrEnum):
     FOREIGN_JWT = "foreign_jwt"
 
 
-_LOGINS = frozenset({Proof.SESSION, Proof.ACCESS_TOKEN, Proof.JWT})
+# A token that others verify is in their hands as well, so it makes nothing that lasts longer than itself.
+_LOGINS = frozenset({Proof.SESSION, Proof.ACCESS_TOKEN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

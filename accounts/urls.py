@@ -15,6 +15,7 @@ urlpatterns = [
     path("auth/cli", views.CLILoginView.as_view(), name="cli-login"),
     path("account/apps", views.apps, name="account-apps"),
     path("account/apps/<uuid:token_id>/revoke", views.revoke_app, name="account-app-revoke"),
+    path("account/logins/<uuid:login_id>/end", views.end_login, name="account-login-end"),
     path("account/browsers/<int:session_id>/end", views.end_browser, name="account-browser-end"),
     path("account/revoke-all", views.revoke_all, name="account-revoke-all"),
     path("account/keys", key_views.keys, name="account-keys"),
@@ -31,4 +32,5 @@ urlpatterns = [
     path("api/keys/<uuid:key_id>/rotate", keys.RotateView.as_view(), name="api-key-rotate"),
     path("api/orgs/<str:slug>/worker-tokens", keys.WorkerTokensView.as_view(), name="worker-tokens"),
     path("api/auth/", include("accounts.api.urls")),
+    path("", include("accounts.oauth.urls")),
 ]

@@ -17,6 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.current_user import person_of
 from accounts.models import CLILogin
+from accounts.oauth import logins
+from accounts.oauth.apps import signed_in_apps
 from accounts.services import api_keys, cli_login, tokens, users
 from core.errors import Malformed
 from core.next_url import posted_from
@@ -124,8 +126,8 @@ def apps(request: HttpRequest) -> HttpResponse:
     """The person's signed-in apps and browsers."""
     user = person_of(request)
     context = {
-        "tokens": tokens.working_tokens(user=user, now=timezone.now()),
         "keys": api_keys.number_of(user_id=user.pk, now=timezone.now()),
+        "apps": signed_in_apps(user=user, now=timezone.now()),
         "browsers": tokens.browser_sessions(user=user, current_key=request.session.session_key),
         "public_url": settings.PUBLIC_URL,
     }
@@ -138,6 +140,14 @@ def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     user = person_of(request)
     token = tokens.revoke(token_id=token_id, user_id=user.pk, by=user, now=timezone.now())
     messages.success(request, f"{token.label} is signed out.")
+    return redirect("account-apps")
+
+
+@posted_from("account-apps")
+def end_login(request: HttpRequest, login_id: uuid.UUID) -> HttpResponse:
+    """Sign one app out that signed in by the authorization server."""
+    login = logins.end_own(login_id=login_id, user=person_of(request), now=timezone.now())
+    messages.success(request, f"{login.label} is signed out.")
     return redirect("account-apps")
 
 

@@ -104,6 +104,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.socialaccount.providers.github",
     "allauth.usersessions",
+    "oauth2_provider",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -162,7 +163,10 @@ WHITENOISE_USE_FINDERS = not _COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- The browser -----------------------------------------------------------------------------
-PAGES_UNDER_API = frozenset({"/api/docs", "/api/auth/github/callback", "/api/auth/callback/github"})
+# Pages below what is for machines else.
+PAGES_UNDER_API = frozenset(
+    {"/api/docs", "/api/auth/github/callback", "/api/auth/callback/github", "/api/auth/token", "/oauth/authorize"}
+)
 SESSION_ENGINE = "core.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_SECURE
 SESSION_COOKIE_NAME = "__Host-session" if IS_SECURE else "session"
@@ -173,15 +177,16 @@ CSRF_FAILURE_VIEW = "core.error_pages.csrf_failure"
 SECURE_SSL_REDIRECT = IS_SECURE
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_SECURE else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_SECURE else 0
-# Other hosts of the domain are not ours to decide about.
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# Other hosts of the domain are not ours to decide about; `http` leads people back to their own machine only
+# (`accounts.models.oauth`).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021", "oauth2_provider.W008"]
 # Not "no-referrer": browsers then send `Origin: null` with our own forms, and CSRF protection refuses them.
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = SMALL_BODY
 # No page takes files, so none is ever written to the disk.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 # Pages that redirect to another host; a sign-in doesn't end on them, but on a page that leads there.
-PATHS_LEADING_AWAY = frozenset({"/auth/dev-ui"})
+PATHS_LEADING_AWAY = frozenset({"/auth/dev-ui", "/oauth/authorize"})
 APPEND_SLASH = False
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "workspaces"
@@ -198,6 +203,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    # For the secrets of clients alone, which are random.
+    "accounts.client_secrets.RandomSecretHasher",
+]
 SIGNUP_POLICY = env.choice("SIGNUP_POLICY", "open", ["open", "allowlist", "waitlist"])
 SIGNUP_ALLOWED_LOGINS = [login.lower() for login in env.words("SIGNUP_ALLOWED_LOGINS")]
 SIGNUP_ALLOWED_ORGANIZATIONS = [name.lower() for name in env.words("SIGNUP_ALLOWED_ORGANIZATIONS")]
@@ -206,6 +216,16 @@ ACCESS_TOKEN_DAYS = env.integer("ACCESS_TOKEN_DAYS", 90, at_least=1, at_most=365
 REGISTRATION = env.flag("REGISTRATION", default=SIGNUP_POLICY == "open")
 VALIDATE_KEY_PER_MINUTE = env.integer("VALIDATE_KEY_PER_MINUTE", 6000, at_least=1)
 STATIC_API_KEYS = static_keys.read(env.text("STATIC_API_KEYS_FILE", ""))
+
+# Who tokens are for that name nobody else, and how new signing keys sign.
+TOKEN_AUDIENCE = env.text("TOKEN_AUDIENCE", "crayon")
+TOKEN_SIGNING_ALGORITHM = env.choice("TOKEN_SIGNING_ALGORITHM", "RS256", ["RS256", "EdDSA"])
+# Services beside this server's own that tokens may be asked for (RFC 8707), and schemes of apps that people are sent
+# back to (RFC 8252, section 7.1).
+OAUTH_RESOURCES = env.words("OAUTH_RESOURCES")
+OAUTH_APP_SCHEMES = [
+    scheme.lower() for scheme in env.words("OAUTH_APP_SCHEMES", ["cursor", "vscode", "vscode-insiders"])
+]
 CLI_LOGIN_STARTS_PER_MINUTE = env.integer("CLI_LOGIN_STARTS_PER_MINUTE", 1200, at_least=1)
 GITHUB_URL = env.url("GITHUB_URL", "https://github.com")
 GITHUB_API_URL = env.url("GITHUB_API_URL", "https://api.github.com")
@@ -247,6 +267,44 @@ HTTP_ENDPOINTS = _FILE.auth.endpoints.http
 GRPC_ENDPOINTS = _FILE.auth.endpoints.grpc
 ORGS_AUTO_CREATE = env.flag("ORGS_AUTO_CREATE", default=_FILE.auth.org_resolver.auto_create)
 ORG_RESOLVER_SECONDS = _FILE.auth.org_resolver.cache_ttl_secs
+
+# --- The authorization server ------------------------------------------------------------------
+# The toolkit reads requests, clients and redirect addresses; every flow's decision is in accounts/oauth (ADR 0016).
+OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthClient"
+OAUTH2_PROVIDER_GRANT_MODEL = "accounts.AuthorizationCode"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.RefreshToken"  # noqa: S105 - a table
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.CLILogin"
+# It asks for tables of these too. Access tokens and ID tokens are kept nowhere; what lasts is their login.
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.Login"  # noqa: S105 - the same
+OAUTH2_PROVIDER = {
+    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.validator.Validator",
+    "OAUTH2_BACKEND_CLASS": "accounts.oauth.backend.Core",
+    "ACCESS_TOKEN_GENERATOR": "accounts.oauth.generators.access_token",
+    "REFRESH_TOKEN_GENERATOR": "accounts.oauth.generators.refresh_token",
+    "SCOPES_BACKEND_CLASS": "accounts.oauth.scopes.Scopes",
+    "OIDC_ENABLED": True,
+    "OIDC_ISS_ENDPOINT": PUBLIC_URL,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 300,
+    "OAUTH_PRE_TOKEN_VALIDATION": [],
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https", "http", *OAUTH_APP_SCHEMES],
+    "ALLOW_LOCALHOST_LOOPBACK": True,
+    "CLIENT_SECRET_HASHER": "sha256_random",
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    **{
+        f"COMPLIANT_BCP_RFC9700_{name}": True
+        for name in (
+            "IMPLICIT_GRANT",
+            "PASSWORD_GRANT",
+            "PKCE_METHOD",
+            "ACCESS_TOKEN_TRANSPORT",
+            "AUTHZ_RESPONSE_ISS",
+            "TOKEN_STORAGE",
+            "REFRESH_TOKEN",
+            "REDIRECT_URI_MATCHING",
+            "PKCE_REQUIRED",
+        )
+    },
+}
 
 # --- Nango -----------------------------------------------------------------------------------
 NANGO_SERVER_URL = env.url("NANGO_SERVER_URL", "https://api.nango.dev")

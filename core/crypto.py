@@ -100,6 +100,15 @@ def derived_keyring(secret: str, *, purpose: str) -> Keyring:
     return Keyring({1: key.derive(secret.encode())})
 
 
+def derived_keys(*, purpose: str) -> list[bytes]:
+    """32 bytes for this purpose from each of ENCRYPTION_KEYS, the newest first (HKDF-SHA-256, RFC 5869)."""
+    numbered = sorted(parse_keys(settings.ENCRYPTION_KEYS).items(), reverse=True)
+    return [
+        HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
+        for _number, key in numbered
+    ]
+
+
 def digest(secret: str) -> bytes:
     """SHA-256 of a random secret: what is stored of tokens. Fit only for values nobody can guess."""
     return hashlib.sha256(secret.encode()).digest()

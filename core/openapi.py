@@ -115,6 +115,13 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]  # spe
         return {"type": "http", "scheme": "bearer"}
 
 
+class AccessTokenScheme(BearerScheme):
+    """The same header, where only a token of the authorization server's is taken."""
+
+    target_class = "accounts.oauth.views.tokens.AccessTokenAuthentication"
+    name = "accessToken"
+
+
 def documented(  # noqa: PLR0913 - an operation has this many parts
     *,
     summary: str,

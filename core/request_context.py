@@ -23,7 +23,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 # How often as much as an address or a /64 may have, its /56 and its /48 may.
 NETWORK_SHARES = (1, 2, 4)
 # No page begins with two slashes, so whoever asks for `//api/x` is a machine too.
-MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/", "//")
+MACHINE_PREFIXES = ("/api/", "/_/", "/webhooks/", "/.well-known/", "/oauth/", "//")
 _MACHINE_ROOTS = frozenset({"/api", "/_", "/webhooks"})
 
 

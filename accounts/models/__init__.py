@@ -3,7 +3,10 @@
 from accounts.models.api_keys import APIKey
 from accounts.models.audit import AuditEvent
 from accounts.models.issuers import IssuerOrganization, IssuerPerson
+from accounts.models.logins import Login
+from accounts.models.oauth import AuthorizationCode, Consent, OAuthClient, RefreshToken
 from accounts.models.organizations import Membership, Organization
+from accounts.models.signing_keys import SigningKey
 from accounts.models.tokens import AccessToken, CLILogin
 from accounts.models.users import User
 
@@ -11,10 +14,16 @@ __all__ = [
     "APIKey",
     "AccessToken",
     "AuditEvent",
+    "AuthorizationCode",
     "CLILogin",
+    "Consent",
     "IssuerOrganization",
     "IssuerPerson",
+    "Login",
     "Membership",
+    "OAuthClient",
     "Organization",
+    "RefreshToken",
+    "SigningKey",
     "User",
 ]

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts import audit
-from accounts.models import AccessToken, CLILogin, IssuerPerson, User
+from accounts.models import AccessToken, CLILogin, IssuerPerson, Login, User
 
 
 class Why(StrEnum):
@@ -99,6 +99,14 @@ def _tokens(ended: Ended) -> int:
 def _foreign_tokens(ended: Ended) -> int:
     """Refuse those that were issued until now, for which nobody needs to know them."""
     return IssuerPerson.objects.filter(user=ended.user).update(valid_from=ended.now)
+
+
+@part("logins with tokens that others verify")
+def _verified_logins(ended: Ended) -> int:
+    """End them, but not those of a suspended person, which are refused while it lasts; a browser's end with it."""
+    if ended.why == Why.SUSPENDED:
+        return 0
+    return Login.objects.of(ended.user).alive().update(revoked_at=ended.now)
 
 
 @part("browser sessions")

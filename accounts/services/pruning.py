@@ -7,7 +7,8 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 
-from accounts.models import AccessToken, APIKey, CLILogin
+from accounts.models import AccessToken, APIKey, AuthorizationCode, CLILogin, Login, RefreshToken
+from accounts.oauth import keys
 from accounts.services import cli_login
 from core.database import delete_in_batches
 
@@ -27,13 +28,22 @@ class Pruned:
 
 
 def prune(*, now: datetime) -> Pruned:
-    """Delete CLI logins a day after their end, tokens and keys a month after theirs, and expired browser sessions."""
+    """Delete CLI logins a day after their end, tokens and keys a month after theirs, and what else is over.
+
+    That is expired browser sessions, logins whose tokens others verify, and signing keys.
+    """
+    over = Q(ends_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     cli_login.erase_expired_tokens(now=now)
     sessions = delete_in_batches(Session.objects.filter(expire_date__lt=now))
     # NOT EXISTS: beyond what fits into the database's working memory, NOT IN reads the one table for each row of the
     # other.
     delete_in_batches(UserSession.objects.filter(~Exists(Session.objects.filter(pk=OuterRef("session_key")))))
+    # A code that comes again within its day, and a token within its login's month, still ends the login.
+    delete_in_batches(AuthorizationCode.objects.filter(expires_at__lt=now - _LOGINS_STAY))
+    delete_in_batches(RefreshToken.objects.filter(expires_at__lt=now - _LOGINS_STAY))
+    delete_in_batches(Login.objects.filter(over))
+    keys.prune(now=now)
     return Pruned(
         logins=delete_in_batches(CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY)),
         tokens=delete_in_batches(AccessToken.objects.filter(ended)),

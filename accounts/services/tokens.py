@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import AccessToken, Organization, User
 from accounts.models.tokens import Client
+from accounts.oauth import logins
 from accounts.principals import Principal, Proof
 from accounts.user_agents import browser_name
 from core.crypto import digest, random_hex
@@ -78,7 +79,10 @@ def revoke(*, token_id: uuid.UUID, user_id: uuid.UUID, by: audit.Actor, now: dat
 
 
 def log_out(*, caller: Principal, now: datetime) -> None:
-    """Revoke the access token that the caller sent. Raises NoLogin where it was something else."""
+    """Revoke the access token that the caller sent, or end the login of the JWT. Raises NoLogin for something else."""
+    if caller.proof == Proof.JWT and caller.credential_id is not None:
+        logins.end(login_id=caller.credential_id, why=logins.Why.REVOKED, by=caller, now=now)
+        return
     if caller.proof != Proof.ACCESS_TOKEN or caller.credential_id is None:
         raise NoLogin
     revoke(token_id=caller.credential_id, user_id=caller.id, by=caller, now=now)

@@ -1,6 +1,7 @@
 """What an entry of the tables says: one address, and what each kind of caller gets there.
 
-In paths and bodies `{connection}` is alice's connection, `{token}` and `{session}` the ids of her app and browser,
+In paths and bodies `{connection}` is alice's connection,
+`{token}`, `{login}` and `{session}` the ids of her apps and browser,
 `{code}` and `{secret}` of her CLI login, `{link}` that of hers to connect an account and `{nango}` where it leads,
 `{app}` and `{build}` the ids of her deployed app "shop" and its build, `{machine}` the id of her machine "studio",
 `{dev}` its name at Fly, `{dev_ui}` where its dev UI lets people in, `{job}` the id of its cron job, and

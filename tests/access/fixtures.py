@@ -10,7 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.bearer import caller_of
-from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Membership, Organization, User
+from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Login, Membership, Organization, User
 from accounts.services import cli_login
 from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment
@@ -20,6 +20,7 @@ from integrations.models import Connection, CredentialUse, StrangeConnection
 from integrations.services import connect_links
 from integrations.sources.nango import ConnectSession
 from tests.accounts.keys import configure, of_worker, personal
+from tests.accounts.oauth.flows import make_client
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
@@ -82,7 +83,15 @@ class Scene:
         make_run(job)
         IdlePolicy.objects.create(organization=self.alice.personal_organization)
         make_use(self.alice)
+        make_client()
+        login = Login.objects.create(
+            user=self.alice,
+            organization=self.alice.personal_organization,
+            created_at=timezone.now(),
+            ends_at=timezone.now() + timedelta(days=1),
+        )
         self.words = {
+            "{login}": str(login.pk),
             "{connection}": connection_id,
             "{token}": str(AccessToken.objects.get(user=self.alice).pk),
             "{session}": str(self.alice.usersession_set.get().pk),

@@ -1,6 +1,8 @@
 """Who may call and see what of signing in, of people's accounts, of integrations and of the server itself."""
 
-from tests.access.entries import Call, Visit, everybody, public, signed_in, with_token
+from urllib.parse import quote
+
+from tests.access.entries import LOGIN, Call, Visit, everybody, public, signed_in, with_token
 
 _ADDRESS = {"integration_id": "acme", "connection_id": "{connection}"}
 _NO_KEY = {"{key}": "00000000-0000-4000-8000-00000000bbbb"}
@@ -38,6 +40,20 @@ SERVER_CALLS: dict[str, list[Call]] = {
         )
     ],
     "api/integrations": [Call("GET", "/api/integrations", with_token(alice=200, others=200, service=200))],
+    ".well-known/jwks.json": [Call("GET", "/.well-known/jwks.json", public(200))],
+    "api/auth/jwks": [Call("GET", "/api/auth/jwks", public(200))],
+    ".well-known/openid-configuration": [Call("GET", "/.well-known/openid-configuration", public(200))],
+    ".well-known/oauth-authorization-server": [Call("GET", "/.well-known/oauth-authorization-server", public(200))],
+    ".well-known/oauth-protected-resource": [Call("GET", "/.well-known/oauth-protected-resource", public(200))],
+    ".well-known/oauth-protected-resource/<path:path>": [
+        Call("GET", "/.well-known/oauth-protected-resource/api", public(200))
+    ],
+    # Clients say who they are in the form; what a person holds opens nothing here.
+    "oauth/token": [Call("POST", "/oauth/token", public(400))],
+    "oauth/revoke": [Call("POST", "/oauth/revoke", public(400))],
+    "oauth/introspect": [Call("POST", "/oauth/introspect", public(401))],
+    # Only for tokens that the authorization server gave to a client.
+    "oauth/userinfo": [Call("GET", "/oauth/userinfo", public(401)), Call("POST", "/oauth/userinfo", public(401))],
     "api/integrations/<str:integration_id>/connections": [
         Call(
             "GET",
@@ -89,6 +105,13 @@ _REVOKE, _NO_APP = "/account/apps/{token}/revoke", {"{token}": "00000000-0000-40
 _KEYS = "/account/keys"
 _END, _NO_BROWSER = "/account/browsers/{session}/end", {"{session}": "987654321"}
 
+_END_LOGIN, _NO_LOGIN = "/account/logins/{login}/end", {"{login}": "00000000-0000-4000-8000-00000000bbbb"}
+_AUTHORIZE = (
+    "/oauth/authorize?response_type=code&client_id=notes&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcallback"
+    f"&code_challenge={'a' * 43}&code_challenge_method=S256"
+)
+_STRANGERS = ("nobody", "token", "suspended", "waitlisted")
+
 SERVER_PAGES: dict[str, list[Visit]] = {
     "": [
         Visit(
@@ -136,6 +159,20 @@ SERVER_PAGES: dict[str, list[Visit]] = {
         Visit("POST", _REVOKE, signed_in(_HOME, 404, alice=_HOME), absent=_NO_APP),
         Visit("GET", _REVOKE, signed_in(_REVOKE, 405)),
     ],
+    "account/logins/<uuid:login_id>/end": [
+        Visit("POST", _END_LOGIN, signed_in(_HOME, 404, alice=_HOME), absent=_NO_LOGIN),
+        Visit("GET", _END_LOGIN, signed_in(_END_LOGIN, 405)),
+    ],
+    "oauth/authorize": [
+        Visit("GET", _AUTHORIZE, signed_in(quote(_AUTHORIZE), 200)),
+        Visit("GET", "/oauth/authorize", everybody(400)),
+        Visit(
+            "POST",
+            _AUTHORIZE,
+            everybody("https://app.example.com/callback", **dict.fromkeys(_STRANGERS, f"{LOGIN}{quote(_AUTHORIZE)}")),
+            form={"decision": "allow"},
+        ),
+    ],
     "account/browsers/<int:session_id>/end": [
         Visit("POST", _END, signed_in(_HOME, 404, alice=_HOME), absent=_NO_BROWSER),
         Visit("GET", _END, signed_in(_END, 405)),
@@ -170,6 +207,14 @@ SERVER_PAGES: dict[str, list[Visit]] = {
             form={"name": "worker-1", "organization": "alice"},
         ),
         Visit("GET", "/account/worker-keys/make", signed_in("/account/worker-keys/make", 405)),
+    ],
+    # Scripts of pages ask for it, so whoever is not signed in gets a status and no redirect.
+    "api/auth/token": [
+        Visit(
+            "GET",
+            "/api/auth/token",
+            everybody(200, **dict.fromkeys(("nobody", "token", "suspended", "waitlisted"), 401)),
+        )
     ],
     "api/auth/github/callback": [Visit("GET", "/api/auth/github/callback?code=x&state=y", _CALLED_BACK)],
     "api/auth/callback/github": [Visit("GET", "/api/auth/callback/github?code=x&state=y", _CALLED_BACK)],

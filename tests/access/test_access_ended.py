@@ -14,7 +14,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import AccessToken, AuditEvent, CLILogin, IssuerPerson, User
+from accounts.bearer import InvalidToken, Suspended
+from accounts.models import AccessToken, AuditEvent, CLILogin, IssuerPerson, Login, User
+from accounts.oauth import access_tokens
 from accounts.services import access_ended, cli_login, users
 from accounts.services.access import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
@@ -67,6 +69,10 @@ class Bob:
         add_member(self.machine, bob, Member.Role.OWNER)
         self.token = token_of(bob)
         self.key = personal(bob).plain
+        login = Login.objects.create(
+            user=bob, organization=bob.personal_organization, created_at=NOW, ends_at=NOW + timedelta(days=1)
+        )
+        self.jwt = access_tokens.issue(login=login, role="owner", now=timezone.now())
         self.browser = browser_of(bob)
         self.browser.get("/account/apps")
         self.webhook = make_webhook_token(self.machine, bob)
@@ -101,6 +107,7 @@ class Bob:
         return {
             "access tokens": APIClient(self.token).get("/api/cloud-dev/list").status_code not in {401, 403},
             "API keys": APIClient(self.key).get("/api/cloud-dev/list").status_code not in {401, 403},
+            "logins with tokens that others verify": self.jwt_works(),
             "browser sessions": self.browser.get("/account/apps").status_code == 200,
             "tokens of other issuers": IssuerPerson.objects.filter(valid_from=None).exists(),
             "CLI logins under way": check.status == "approved",
@@ -118,6 +125,12 @@ class Bob:
             "offers of workspaces they made": bool(offers.received(person=self.to, now=timezone.now())),
             "offers of workspaces to them": bool(offers.received(person=self.bob, now=timezone.now())),
         }
+
+    def jwt_works(self) -> bool:
+        """Whether this server still takes it."""
+        with suppress(InvalidToken, Suspended):
+            return bool(access_tokens.principal_of_jwt(self.jwt, now=timezone.now()))
+        return False
 
     def may_be_given_what_lasts(self) -> bool:
         """Whether a request of bob's goes on to that, which was let in when he had his access."""

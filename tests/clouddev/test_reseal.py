@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.models import SigningKey
 from clouddev.models import Machine
 from clouddev.models.machines import KeyLost
 from clouddev.services import provisioning
@@ -23,6 +24,7 @@ LOST = {"error": KeyLost.default}
 def studio(db, alice, settings):
     """Made in the time of the old key; it is being made, and has an environment."""
     settings.ENCRYPTION_KEYS = OLD
+    SigningKey.objects.all().delete()  # those of the tests' own key
     machine = make_machine(alice, state=State.CREATING)
     machine.sealed_environment = machine.seal("sealed_environment", b'{"A": "b"}')
     machine.save()
@@ -60,7 +62,7 @@ def test_what_no_key_opens_is_told_and_the_rest_is_done(studio, alice, settings)
     out = StringIO()
     with pytest.raises(CommandError, match="must be made anew"):
         call_command("reseal", stdout=out)
-    assert out.getvalue() == "resealed: 0\ncurrent: 1\nunreadable: 2\n"
+    assert out.getvalue() == "resealed: 0\ncurrent: 1\nunreadable: 2\nsigning keys resealed: 0\n"
     assert list(Machine.objects.filter(pk=studio.pk).values()) == lost
 
 

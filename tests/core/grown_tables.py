@@ -8,10 +8,11 @@ from django.contrib.sessions.models import Session
 from django.db import connection, models
 from django.utils import timezone
 
-from accounts.models import CLILogin, User
+from accounts.models import AuthorizationCode, CLILogin, Login, RefreshToken, User
 from accounts.models.tokens import AccessToken
 from integrations.models import Connection
 from tests.accounts.keys import personal
+from tests.accounts.oauth.flows import make_client
 from tests.clouddev.builders import make_machine, make_offer
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import token_of
@@ -34,6 +35,11 @@ def grow(person: User, rows: int) -> None:
     login = CLILogin.objects.create(code="zz", secret_digest=b"", created_at=at, expires_at=at, state="collected")
     over = "now() - CASE WHEN n % 1000 = 0 THEN interval '2 days' ELSE interval '1 hour' END"
     _multiply(login, rows, code="to_hex(n)", expires_at=over)
+    login_of_app = Login.objects.create(
+        user=person, organization=person.personal_organization, created_at=at, ends_at=timezone.now()
+    )
+    _multiply(login_of_app, rows, ends_at=late, revoked_at=revoked)
+    _grow_oauth(login_of_app, rows)
 
     app = make_deployment(person, "shop")
     _multiply(app.fly_app, 2 * rows, key="'app-' || n")
@@ -56,6 +62,20 @@ def grow(person: User, rows: int) -> None:
     _multiply(own, rows, connection_id="'connection-' || n")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+
+
+def _grow_oauth(login: Login, rows: int) -> None:
+    """Codes and refresh tokens, of which one in a thousand has been over for long."""
+    now = timezone.now()
+    over = "now() + CASE WHEN n % 1000 = 0 THEN interval '-2 days' ELSE interval '9 days' END"
+    digest = "decode(md5(n::text), 'hex')"
+    code = AuthorizationCode.objects.create(
+        digest=b"", client=make_client(), user=login.user, organization=login.organization, redirect_uri="",
+        code_challenge="", access_epoch=0, expires_at=now,
+    )  # fmt: skip
+    _multiply(code, rows, digest=digest, expires_at=over)
+    token = RefreshToken.objects.create(digest=b"", login=login, created_at=now, expires_at=now)
+    _multiply(token, rows, digest=digest, expires_at=over)
 
 
 def _grow_sessions(person: User, rows: int) -> None:

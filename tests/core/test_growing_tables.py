@@ -101,6 +101,8 @@ def _expensive(do: Callable[[], object]) -> Iterator[str]:
 _COMPARED_BY_NIGHT = {"django_session", "usersessions_usersession"}
 _GROW = {
     "accounts_accesstoken", "accounts_apikey", "accounts_clilogin",
+    "accounts_authorizationcode", "accounts_login",
+    "accounts_refreshtoken",
     "clouddev_cronjob", "clouddev_cronrun", "clouddev_machine",
     "clouddev_offer", "deployments_build", "deployments_deployment", "fly_flyapp", "integrations_connection",
     *_COMPARED_BY_NIGHT,

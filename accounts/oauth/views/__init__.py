@@ -1,0 +1,1 @@
+"""Addresses of the authorization server, one module per subject."""
