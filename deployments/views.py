@@ -18,7 +18,7 @@ from core.next_url import posted_from
 from deployments.models import Build, Deployment
 from deployments.services import app_logs, builds, cancellation, destruction, display
 from deployments.services.access import own_app_by_id, own_build
-from deployments.services.stalled import end_if_stalled
+from deployments.services.queue import end_if_stalled
 from deployments.services.status import message_of
 from fly.names import is_same_label
 

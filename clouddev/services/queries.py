@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models.users import Person
 from clouddev.models import Machine, Member
-from clouddev.services import fly_states, idle_policy, stalled
+from clouddev.services import fly_states, idle_policy, queue
 from fly.models import url_of
 
 _MOST = 200
@@ -121,7 +121,7 @@ def _of(person: Person) -> QuerySet[Member]:
 
 def _listed(member: Member, states: dict[str, str]) -> Listed:
     machine = member.machine
-    stalled.end_if_stalled(machine=machine, now=timezone.now())
+    queue.end_if_stalled(machine=machine, now=timezone.now())
     return Listed(machine, member.role, member.linux_user, _word(machine.state, machine.fly_app_id, states))
 
 

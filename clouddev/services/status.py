@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.models.users import Person
 from clouddev.models import Machine
-from clouddev.services import desired_state, fly_states, idle_policy, stalled
+from clouddev.services import desired_state, fly_states, idle_policy, queue
 from clouddev.services.access import NoSuchMachine, machine_of_member
 from core import cache
 from core.http_client import Service, ServiceFailed, ServiceTimeout
@@ -53,7 +53,7 @@ def status_of(*, person: Person, app_name: str) -> Status:
 
 def status_of_machine(machine: Machine) -> Status:
     """Give the same for a machine whose row the caller has. One that waits where no worker runs ends here."""
-    stalled.end_if_stalled(machine=machine, now=timezone.now())
+    queue.end_if_stalled(machine=machine, now=timezone.now())
     if machine.state in fly_states.OWN_WORDS:
         return Status(fly_states.OWN_WORDS[machine.state], machine.url, message=machine.step, error=machine.error)
     heard = fly_states.words_for([fly_states.row_of(machine)])[machine.fly_app_id]

@@ -54,7 +54,8 @@ def finish(*, deployment_id: uuid.UUID, now: datetime) -> bool:
     fly_apps.remove(fly_app_id=deployment.fly_app_id, now=now)
     for archive in deployment.builds.exclude(archive="").values_list("archive", flat=True):
         archive_storage.remove(archive)
-    _forget(deployment)
+    # With its builds and their logs.
+    Deployment.objects.filter(pk=deployment.pk, state=State.DESTROYING).delete()
     return True
 
 
@@ -90,8 +91,3 @@ def _recorded(wanted: DeploymentQuerySet, *, actor: Actor, claim: Callable[[], N
         with suppress(cancellation.AlreadyOver):
             cancellation.cancel_build(build_id, actor)
     return deployment
-
-
-def _forget(deployment: Deployment) -> None:
-    """Delete the row, with its builds and their logs."""
-    Deployment.objects.filter(pk=deployment.pk, state=State.DESTROYING).delete()

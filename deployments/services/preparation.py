@@ -7,7 +7,6 @@ cut connection leaves behind is finished by the next call, by the push, by the b
 import time
 import uuid
 from datetime import datetime
-from typing import NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -74,8 +73,11 @@ def prepare(*, caller: Principal, app_name: str, now: datetime) -> Deployment:
         return deployment
     try:
         return finish(deployment_id=deployment.pk, now=now)
-    except fly_apps.StillChanging as error:
-        return _made_by_now(deployment.pk) or _raised(error)
+    except fly_apps.StillChanging:
+        made = _made_by_now(deployment.pk)
+        if made is None:
+            raise
+        return made
 
 
 def _is_lost(deployment: Deployment, *, now: datetime) -> bool:
@@ -120,10 +122,6 @@ def _made_by_now(deployment_id: uuid.UUID) -> Deployment | None:
         if time.monotonic() > until:
             return None
         time.sleep(_PAUSE_SECONDS)
-
-
-def _raised(error: Exception) -> NoReturn:
-    raise error
 
 
 def finish(*, deployment_id: uuid.UUID, now: datetime) -> Deployment:

@@ -11,7 +11,7 @@ from core.leases import TAKEOVER_AFTER
 from deployments.models import Build, Deployment
 from deployments.models.builds import LATEST_FIRST_SQL
 from deployments.services.machine_states import GONE
-from deployments.services.stalled import NO_WORKER, end_if_stalled
+from deployments.services.queue import NO_WORKER, end_if_stalled
 from fly.models import url_of
 
 Word = Literal["not_found", "idle", "queued", "building", "build_error", "starting", "running"]

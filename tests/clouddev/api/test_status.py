@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import IdlePolicy, Machine
-from clouddev.services import fly_states, stalled, status
+from clouddev.services import fly_states, queue, status
 from core import cache
 from tests.clouddev.api.expectations import BAD_QUERIES, SUSPENDED, asked_at_fly, jobs_of, said
 from tests.clouddev.builders import add_member, make_machine
@@ -319,7 +319,7 @@ def test_one_that_a_worker_is_back_for_in_that_moment_is_made(alice, no_workers,
     machine = make_machine(alice, "studio", state=State.CREATING, created_at=long_ago, attempt=1, heartbeat_at=long_ago)
     back = {"heartbeat_at": timezone.now()} if "heard" in meanwhile else {"attempt": 2, "heartbeat_at": None}
     Machine.objects.update(**back)
-    assert stalled.end_if_stalled(machine=machine, now=timezone.now()) is False
+    assert queue.end_if_stalled(machine=machine, now=timezone.now()) is False
     machine.refresh_from_db()
     assert (machine.state, jobs_of(machine)) == (State.CREATING, 0)
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from deployments.models import Build, Deployment
-from deployments.services import machine_states, stalled
+from deployments.services import machine_states, queue
 from deployments.services.building import lease
 from fly.clients.machines_api import Fly
 from tests.deployments.builders import make_build, make_deployment, make_sign_of_life, make_worker
@@ -221,7 +221,7 @@ def test_of_a_worker_that_comes_back_and_whoever_asks_one_has_the_build(alice_ap
         asking = {"build_id": build.pk, "state": State.QUEUED, "accepted_at": NOW - timedelta(hours=1)}
 
         def go(number, build=build, asking=asking):
-            return lease.take(build.pk) if number else stalled.end_if_stalled(**asking, now=timezone.now())
+            return lease.take(build.pk) if number else queue.end_if_stalled(**asking, now=timezone.now())
 
         ended, taken = at_once(2, go)
         build.refresh_from_db()
