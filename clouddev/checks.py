@@ -5,11 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004 - Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
+from django.db import connection
 
-from clouddev.clients.data_database import Stray
+from clouddev.clients.data_database import DataDatabase, Stray, Surroundings
 from clouddev.clients.data_database.connection import read_url
 from clouddev.machine_tokens import Signer
-from clouddev.services.data_database_check import find_faults, find_strays
 from core.errors import ApplicationError, Unavailable
 
 _HINT = "Make one with `openssl genpkey -algorithm ed25519`; its newlines may be written as `\\n`."
@@ -82,19 +83,32 @@ def data_database_is_in_order(app_configs: object, **_kwargs: Any) -> list[Check
     if not settings.DATABASE_DATA_URL or data_database_is_one(None):
         return []
     try:
-        reachable, unable = find_faults()
-        strays = find_strays()
+        database = DataDatabase.from_settings()
+        around, strays = database.surroundings(), database.strays()
     except ApplicationError as error:
         # A deployment doesn't wait for the data database.
         return [Info(f"The data database was not looked at: {error.sentence}", id="crayon.I041")]
     messages: list[CheckMessage] = [_of_stray(stray) for stray in strays]
-    if reachable:
+    if _reaches_our_own(around):
         messages.append(_own_database_is_reachable())
-    if unable:
+    if settings.DATABASE_DATA_ISOLATION == "database" and not around.may_make_databases:
         sentence = "DATABASE_DATA_ISOLATION is database, and the admin of DATABASE_DATA_URL may make none."
         hint = "As a superuser, say `ALTER ROLE` with its name and `CREATEDB`; or set DATABASE_DATA_ISOLATION=schema."
         messages.append(Error(sentence, hint=hint, id="crayon.E046"))
     return messages
+
+
+def _reaches_our_own(around: Surroundings) -> bool:
+    """Whether workspaces may connect to the server's own database; not so where that can't be asked."""
+    if str(settings.DATABASES["default"]["NAME"]) not in around.open_to_everybody:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT system_identifier FROM pg_catalog.pg_control_system()")
+            [identifier] = cursor.fetchone()
+    except DatabaseError:
+        return False
+    return around.system_identifier == int(identifier)
 
 
 def _own_database_is_reachable() -> CheckMessage:

@@ -22,7 +22,6 @@ from clouddev.services import destruction, idle_policy, members, offers, power, 
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.display import display_of
 from clouddev.services.join import if_decided_by
-from clouddev.services.keep_alive import keep_alive as keep_machine_alive
 from core.database import undone
 from core.error_pages import error_response
 from core.errors import ApplicationError, Forbidden, Malformed
@@ -123,7 +122,7 @@ def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     until = now + timedelta(hours=int(hours)) if hours else None
 
     def keep(machine: Machine, person: User, now: datetime) -> str:
-        keep_machine_alive(machine=machine, until=until, actor=person, now=now)
+        idle_policy.keep_alive(machine=machine, until=until, actor=person, now=now)
         return f"{machine} is kept alive." if until else f"{machine} is no longer kept alive."
 
     return _change(request, machine_id, keep, as_owner=True)

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from accounts.current_user import caller_of
 from clouddev.api import schemas
-from clouddev.api.parameters import APP_NAME, TAG, app_name_of
+from clouddev.api.schemas import APP_NAME, TAG, app_name_of
 from clouddev.services import tokens
 from clouddev.services.access import machine_of_member
 from core.api import Endpoint, json_body, query, required, success

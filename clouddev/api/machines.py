@@ -6,8 +6,8 @@ from rest_framework.request import Request
 
 from accounts.current_user import caller_of
 from clouddev.api import schemas
-from clouddev.api.parameters import APP_NAME, TAG, app_name_of
-from clouddev.services import creation, destruction, keep_alive, power, queries, retry, status
+from clouddev.api.schemas import APP_NAME, TAG, app_name_of
+from clouddev.services import creation, destruction, idle_policy, power, queries, retry, status
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine
 from clouddev.services.join import if_decided_by
 from core.api import Endpoint, json_body, query, success
@@ -203,7 +203,7 @@ class KeepAliveView(Endpoint):
         caller = caller_of(request)
         asked = validated(schemas.KeepAlive, json_body(request))
         machine = machine_of_owner(person=caller, app_name=asked.app_name)
-        keep_alive.keep_alive(machine=machine, until=asked.until, actor=caller, now=timezone.now())
+        idle_policy.keep_alive(machine=machine, until=asked.until, actor=caller, now=timezone.now())
         return success(schemas.KeptAlive(keepAliveUntil=asked.until))
 
 

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.current_user import caller_of
 from clouddev.api import schemas
-from clouddev.api.parameters import APP_NAME, TAG, app_name_of
+from clouddev.api.schemas import APP_NAME, TAG, app_name_of
 from clouddev.models import Member, Offer
 from clouddev.services import members, offers
 from clouddev.services.access import machine_of_member, machine_of_owner, own_machine

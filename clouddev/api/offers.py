@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from accounts.current_user import caller_of
 from clouddev.api import schemas
-from clouddev.api.parameters import TAG
+from clouddev.api.schemas import TAG
 from clouddev.models import Offer
 from clouddev.services import offers
 from core.api import Endpoint, success

@@ -1,18 +1,24 @@
-"""Shapes of the cloud dev API's requests and answers."""
+"""Shapes of the cloud dev API's requests and answers, and how a query names a workspace."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 from uuid import UUID
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter
 from typing_extensions import TypedDict
 
 from clouddev import models
 from clouddev.machine_tokens import LIFETIMES
+from core.api import required
 from core.schemas import Request, Value, one_of, told, words
+from fly.names import labeled
 from fly.schemas import AppName, Variables
 
+TAG = "workspaces"
+APP_NAME = OpenApiParameter("appName", str, required=True, description="A workspace that the caller may use.")
 _LONGEST_LOGIN = 100
 _ROLES = models.Member.Role.values
 _Role = Annotated[str, told(enum=_ROLES)]
@@ -32,6 +38,11 @@ def _moment(value: object) -> datetime | None:
         return timezone.make_aware(found) if timezone.is_naive(found) else timezone.localtime(found)
     except OverflowError as error:
         raise ValueError("Datetime value out of range.") from error
+
+
+def app_name_of(parameters: Mapping[str, str]) -> str:
+    """What the query calls the workspace. Raises Malformed for what none can be called."""
+    return labeled(required(parameters, "appName"))
 
 
 class MachineName(Request):

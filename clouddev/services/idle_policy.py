@@ -18,13 +18,16 @@ from django.db.models import Exists, OuterRef, Q
 from accounts import audit
 from clouddev.models import CronRun, IdlePolicy, Machine
 from clouddev.models.machines import MachineQuerySet
-from clouddev.services import destruction, power
-from core.errors import ApplicationError
+from clouddev.services import destruction, join, power
+from core.errors import ApplicationError, Malformed
 from fly.clients.machines_api import Fly
 from fly.clients.machines_api.types import MachineOfOrganization
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_KEPT = timedelta(days=30)
+# A caller's clock may be a little ahead of ours when they ask for the most.
+_SKEW = timedelta(minutes=5)
 _STARTED = "started"
 _AT_REST = frozenset({"stopped", "suspended"})
 Action = IdlePolicy.Action
@@ -82,6 +85,31 @@ def _notice(warned_at: datetime | None, policy: IdlePolicy | None) -> Notice | N
     if warned_at is None or policy is None or policy.warn_after_days is None:
         return None
     return Notice(on=_reacts_until(warned_at, policy), action=policy.then)
+
+
+def keep_alive(*, machine: Machine, until: datetime | None, actor: audit.Actor, now: datetime) -> None:
+    """Protect the machine from being stopped or deleted as idle until `until`; None ends the protection.
+
+    Raises Malformed for a time that is over or more than 30 days away, NoSuchMachine and NotReady.
+    """
+    power.require_there(machine)
+    if until is not None and not now < until <= now + _LONGEST_KEPT + _SKEW:
+        raise Malformed(f"until: Give a time within the next {_LONGEST_KEPT.days} days.")
+    with transaction.atomic():
+        # It may have been destroyed since it was looked up, or become somebody else's.
+        there = join.locked(machine)
+        join.require_decider(there, actor)
+        power.require_there(there)
+        Machine.objects.filter(pk=machine.pk).update(keep_alive_until=until, warned_at=None)
+        if there.keep_alive_until == until:
+            return
+        audit.record(
+            "machine.kept_alive" if until else "machine.let_go",
+            actor=actor,
+            target=machine,
+            organization_id=machine.organization_id,
+            details={"app": machine.app_name, "until": until.isoformat() if until else None},
+        )
 
 
 def look(*, now: datetime) -> None:

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from core.schemas import Request, Value, told, words
-from integrations.credential_types import APIKeyCredentials, BasicCredentials
 from integrations.nango_ids import (
     ADDRESSABLE_RULE,
     LONGEST_ID,
@@ -17,6 +16,7 @@ from integrations.nango_ids import (
     is_integration_id,
     length_at_nango,
 )
+from integrations.sources import APIKeyCredentials, BasicCredentials
 
 _LONGEST_SECRET = 1024
 

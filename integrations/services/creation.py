@@ -19,11 +19,11 @@ from accounts.principals import Principal
 from core.errors import ApplicationError, Conflict
 from core.http_client import ServiceFailed, ServiceTimeout
 from core.rate_limits import RateLimit
-from integrations.credential_types import Credentials
 from integrations.models import Connection
 from integrations.services import credential_cache, tombstones
 from integrations.services.access import tags_of
 from integrations.services.deletion import write_down
+from integrations.sources import Credentials
 from integrations.sources.nango import Nango, NangoFailed
 
 State = Connection.State

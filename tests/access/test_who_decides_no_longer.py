@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from clouddev.models import Machine, Member
-from clouddev.services import destruction, join, keep_alive, members, retry
+from clouddev.services import destruction, idle_policy, join, members, retry
 from clouddev.services.access import NoSuchMachine, machine_by_id
 from tests.clouddev.builders import add_member, make_failed, make_machine
 from tests.conftest import make_person
@@ -23,7 +23,7 @@ def _destroy(machine: Machine, by: User) -> None:
 
 def _keep(machine: Machine, by: User) -> None:
     now = timezone.now()
-    keep_alive.keep_alive(machine=machine, until=now + timedelta(hours=1), actor=by, now=now)
+    idle_policy.keep_alive(machine=machine, until=now + timedelta(hours=1), actor=by, now=now)
 
 
 def _try_again(machine: Machine, by: User) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 
-from integrations.credential_types import APIKeyCredentials
+from integrations.sources import APIKeyCredentials
 from integrations.sources.nango import Nango, UnknownConnection
 from tests.sandbox_process import SandboxProcess
 

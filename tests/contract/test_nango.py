@@ -20,8 +20,8 @@ import pytest
 import urllib3
 
 from dev.pytest_environment import CONTRACT_NANGO
-from integrations.credential_types import APIKeyCredentials, BasicCredentials
 from integrations.nango_ids import is_email_for_nango
+from integrations.sources import APIKeyCredentials, BasicCredentials
 from integrations.sources.nango import (
     CredentialsNotAccepted,
     CredentialsRejected,

@@ -2,6 +2,7 @@
 
 from clouddev.clients.data_database.admin_owned import Stray
 from clouddev.clients.data_database.client import DataDatabase, Provisioned
+from clouddev.clients.data_database.databases import Surroundings
 from clouddev.clients.data_database.errors import (
     DataDatabaseBusy,
     DataDatabaseFailed,
@@ -19,4 +20,5 @@ __all__ = [
     "ForeignName",
     "Provisioned",
     "Stray",
+    "Surroundings",
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from clouddev.services.data_database_check import find_strays
+from clouddev.clients.data_database import DataDatabase
 from core.errors import ApplicationError
 
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Print each with its statement; end with status 1 when there is any, or when it can't be looked at."""
         try:
-            strays = find_strays()
+            strays = DataDatabase.from_settings().strays()
         except ApplicationError as error:
             raise CommandError(error.sentence) from None
         for stray in strays:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from django.conf import settings
 
 from core.http_client import Response, Service, segment
-from integrations.credential_types import Credentials
 from integrations.nango_ids import CLOUD_HOST, is_addressable, is_integration_id
+from integrations.sources import Credentials
 from integrations.sources.nango import responses, types
 from integrations.sources.nango.backoff import Pause
 from integrations.sources.nango.errors import (

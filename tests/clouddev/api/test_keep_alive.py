@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from clouddev.models import Machine
 from clouddev.services.access import NoSuchMachine
-from clouddev.services.keep_alive import keep_alive
+from clouddev.services.idle_policy import keep_alive
 from clouddev.services.power import NotReady
 from tests.clouddev.api.expectations import BAD_NAMES, NO_MACHINE, STATES_OF_NO_USE, SUSPENDED, said
 from tests.clouddev.builders import make_machine

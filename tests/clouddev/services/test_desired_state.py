@@ -9,7 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
-from clouddev.services import desired_state, fly_states, keep_alive, power, queue
+from clouddev.services import desired_state, fly_states, idle_policy, power, queue
 from fly.clients.machines_api import FlyFailed
 from tests.clouddev.builders import add_member, make_machine
 from tests.clouddev.worker_harness import wait_for
@@ -222,7 +222,7 @@ def test_whoever_uses_it_while_it_is_stopped_for_want_of_use_gets_it_back(studio
         assert power.start(machine=studio, actor=alice, now=timezone.now()) == 0
     else:
         until = timezone.now() + timedelta(hours=8)
-        keep_alive.keep_alive(machine=studio, until=until, actor=alice, now=timezone.now())
+        idle_policy.keep_alive(machine=studio, until=until, actor=alice, now=timezone.now())
     assert power.stop_idle(machine=seen, now=timezone.now()) == 1
     assert (Machine.objects.awaited().get().wanted, jobs()) == ("started", 1)
 
