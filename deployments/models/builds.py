@@ -16,6 +16,16 @@ LATEST_FIRST = (models.F("accepted_at").desc(nulls_last=True), models.F("created
 LATEST_FIRST_SQL = "accepted_at DESC NULLS LAST, created_at DESC, id DESC"
 
 
+# How the tag of a build's image begins; the build's id follows.
+_TAG = "build-"
+
+
+def tag_of(reference: str) -> str:
+    """The tag of an image's reference, `registry/repository:tag@digest`; "" where it has none."""
+    name = reference.partition("@")[0]
+    return name.rpartition("/")[2].partition(":")[2]
+
+
 class BuildQuerySet(models.QuerySet["Build"]):
     """Builds."""
 
@@ -30,6 +40,13 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def waiting(self) -> "BuildQuerySet":
         """Those that a worker may take; a push that is still arriving isn't one."""
         return self.filter(state=Build.State.QUEUED, finished_at=None).exclude(accepted_at=None)
+
+    def of_tag(self, tag: str) -> "BuildQuerySet":
+        """The one whose image has this tag; none for a tag that is no build's."""
+        try:
+            return self.filter(pk=uuid.UUID(hex=tag.removeprefix(_TAG))) if tag.startswith(_TAG) else self.none()
+        except ValueError:
+            return self.none()
 
     def deserted(self) -> "BuildQuerySet":
         """Those whose worker has not been heard of for so long that it must be gone, by the database's clock."""
@@ -124,6 +141,11 @@ class Build(Leased):
     def short_id(self) -> str:
         """The first eight characters of the id, for people."""
         return str(self.pk)[:8]
+
+    @property
+    def tag(self) -> str:
+        """The tag that its image gets, so that Fly's machines say which build they run."""
+        return f"{_TAG}{self.pk.hex}"
 
     @property
     def is_over(self) -> bool:

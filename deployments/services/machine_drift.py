@@ -7,7 +7,6 @@ being built, or was a moment ago, is passed over, and nothing is said that a que
 """
 
 import logging
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from deployments.image_tags import build_of, tag_of
 from deployments.models import Build, Deployment
+from deployments.models.builds import tag_of
 from deployments.models.deployments import DeploymentQuerySet
 from fly.clients.machines_api import App, Fly, UnknownApp
 from fly.clients.machines_api.types import Machine, MachineOfOrganization
@@ -126,19 +125,11 @@ def _other_tags(machines: Iterable[Machine | MachineOfOrganization], expected: _
 def _about_version(fly_name: str, tag: str) -> str:
     """Which build it is of, and what became of that."""
     last = "Deploy again the version that shall run."
-    build = _build_of(fly_name, tag)
+    build = Build.objects.of_tag(tag).filter(deployment__fly_app=fly_name).first()
     if build is None:
         return f"Fly runs an image that no build here has released: {tag[:_LONGEST_TAG]}. {last}"
     how = f"ended as {build.state}" if build.released_at is None else "was released before another one"
     return f"Fly runs the version of build {build.short_id}, which {how}. {last}"
-
-
-def _build_of(fly_name: str, tag: str) -> Build | None:
-    try:
-        pk = uuid.UUID(hex=build_of(tag))
-    except ValueError:
-        return None
-    return Build.objects.filter(pk=pk, deployment__fly_app=fly_name).first()
 
 
 def _about_machines(machines: Iterable[Machine | MachineOfOrganization], expected: _Expected) -> dict[Kind, str]:

@@ -22,8 +22,8 @@ from core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamT
 from core.leases import DATABASE_AWAY, HandedOver, LeaseLost
 from deployments import archives, fly_toml, ports
 from deployments.archives import Contents
-from deployments.image_tags import label_of, tag_of
 from deployments.models import Build, Deployment
+from deployments.models.builds import tag_of
 from deployments.services import archive_storage, preparation, queue
 from deployments.services.building import dotenv, readiness
 from deployments.services.building.build_dir import build_dir
@@ -253,7 +253,7 @@ def _order(lease: BuildLease, folder: Path) -> Order:
         context=_context(folder),
         config=_config(folder),
         deploy_token=token,
-        label=label_of(build.pk.hex),
+        label=build.tag,
         image=build.from_image or None,
         secrets_version=build.secrets_version,
     )
@@ -313,7 +313,7 @@ def _image_that_runs(build: Build) -> str | None:
     deployment = Deployment.objects.filter(pk=build.deployment_id).first()
     if deployment is None or deployment.state != Deployment.State.READY:
         return ""
-    wanted = tag_of(build.from_image) or label_of(build.pk.hex)
+    wanted = tag_of(build.from_image) or build.tag
     before = deployment.builds.exclude(released_at=None).order_by("-released_at", "-pk").values_list("image", flat=True)
     if wanted == tag_of(before.first() or ""):
         return ""
