@@ -19,9 +19,9 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the system checks, signing in, and the end of a person's row."""
+        """Connect the system checks, what ends with somebody's access, signing in, and the end of a person's row."""
         from accounts import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from accounts.services import api_keys  # noqa: F401, PLC0415 - the same, of how keys end
+        from accounts.services import api_keys, invitations  # noqa: F401, PLC0415 - the same, of how access ends
         from accounts.trusted_issuers import checks as checks_of_issuers  # noqa: F401, PLC0415
 
         user_logged_in.connect(_give_organization)

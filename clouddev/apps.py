@@ -12,4 +12,4 @@ class CloudDevConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and the parts of others' services."""
         from clouddev import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from clouddev.services import access_ended, explained  # noqa: F401, PLC0415 - the same
+        from clouddev.services import access_ended, explained, organization_contents  # noqa: F401, PLC0415 - the same

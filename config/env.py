@@ -7,13 +7,14 @@ the start with a sentence that names the variable, so that a typing error never 
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -100,6 +101,23 @@ def host_of(address: str) -> str:
     """The address's host as it stands in a request's `Host`, without the port: IPv6 in brackets."""
     host = urlsplit(address).hostname or ""
     return f"[{host}]" if ":" in host else host
+
+
+def mail_server(address: str) -> tuple[str, int, str, str, bool, bool]:
+    """Host, port, user, password, STARTTLS and TLS of what an smtp://, smtp+tls:// or smtp+ssl:// address names.
+
+    All empty for "". Raises ImproperlyConfigured, without the address, which has a password in it.
+    """
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if address and (parts.scheme not in _MAIL_PORTS or not host):
+        raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    port = port or _MAIL_PORTS.get(parts.scheme, 0)
+    return host, port, user, password, parts.scheme == "smtp+tls", parts.scheme == "smtp+ssl"
 
 
 def database(name: str, *, in_file: str | None = None) -> dict[str, object]:

@@ -234,6 +234,8 @@ GITHUB_CLIENT_ID = env.text("GITHUB_CLIENT_ID", "")
 GITHUB_CLIENT_SECRET = env.secret("GITHUB_CLIENT_SECRET", "")
 if bool(GITHUB_CLIENT_ID) != bool(GITHUB_CLIENT_SECRET):
     raise ImproperlyConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET must be set together.")
+ORGANIZATIONS_PER_PERSON = env.integer("ORGANIZATIONS_PER_PERSON", 10)
+ORGANIZATION_TIERS = env.words("ORGANIZATION_TIERS", ["FREE"])
 
 ACCOUNT_ADAPTER = "accounts.allauth_adapters.AccountAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -353,6 +355,14 @@ MACHINES_PER_PERSON = env.integer("MACHINES_PER_PERSON", 5, at_least=1)
 MACHINES_PER_ORGANIZATION = env.integer("MACHINES_PER_ORGANIZATION", 20, at_least=1)
 DATABASE_DATA_URL = env.secret("DATABASE_DATA_URL", "")
 DATABASE_DATA_ISOLATION = env.choice("DATABASE_DATA_ISOLATION", "auto", ["auto", "database", "schema"])
+
+# --- Mail -------------------------------------------------------------------------------------
+EMAIL_URL = env.secret("EMAIL_URL", "")
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = env.mail_server(EMAIL_URL)
+MAIL_IS_CONFIGURED = bool(EMAIL_HOST)
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", None if MAIL_IS_CONFIGURED else "")
+# Whoever invites somebody waits for it.
+EMAIL_TIMEOUT = 10
 
 # --- Calling out -----------------------------------------------------------------------------
 OUTGOING_PROXY_URL = env.secret("OUTGOING_PROXY_URL", "")

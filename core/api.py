@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _MOST_PARAMETERS = 50
 # Where the parameters are kept once they are read: every request's are, and a view may want them.
 _READ_QUERY = "crayon.query"
+_FORM = "application/x-www-form-urlencoded"
 
 
 class TooLarge(ApplicationError):
@@ -98,11 +99,11 @@ def failure(error: ApplicationError) -> HttpResponse:
     return response
 
 
-def json_body(request: HttpRequest | Request) -> dict[str, object]:
+def json_body(request: HttpRequest | Request, *, undeclared: bool = False) -> dict[str, object]:
     """The request's body as a JSON object; {} when there is none.
 
     Raises Malformed, also for a name that is given twice, NotJSON or TooLarge. The declared type may be
-    absent, but not something else.
+    absent, but not something else; with `undeclared` it may be what `curl -d` declares for want of another.
     """
     declared = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     try:
@@ -111,7 +112,7 @@ def json_body(request: HttpRequest | Request) -> dict[str, object]:
         raise TooLarge from error
     if not raw:
         return {}
-    if declared not in {"", "application/json"}:
+    if declared not in {"", "application/json", *([_FORM] if undeclared else [])}:
         raise NotJSON
     try:
         body = orjson.loads(raw)

@@ -11,4 +11,9 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and the parts of others' services."""
         from deployments import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from deployments.services import cancellation, explained, reconciliation  # noqa: F401, PLC0415 - the same
+        from deployments.services import (  # noqa: PLC0415 - the same
+            cancellation,  # noqa: F401
+            explained,  # noqa: F401
+            organization_contents,  # noqa: F401
+            reconciliation,  # noqa: F401
+        )

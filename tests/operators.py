@@ -8,13 +8,14 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AccessToken, APIKey, CLILogin, User
+from accounts.models import AccessToken, APIKey, CLILogin, Invitation, User
 from accounts.services import users
 from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
 from deployments.services import queue
 from integrations.models import Connection, CredentialUse
 from tests.accounts.keys import of_worker, personal
+from tests.accounts.organization_builders import invite, make_organization
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import APIClient, make_person, token_of
@@ -25,6 +26,7 @@ PASSWORD = "visibly-fake-password-1"
 LISTS = (
     "/admin/accounts/user/",
     "/admin/accounts/organization/",
+    "/admin/accounts/invitation/",
     "/admin/accounts/accesstoken/",
     "/admin/accounts/clilogin/",
     "/admin/accounts/auditevent/",
@@ -101,6 +103,7 @@ def fill(alice: User, bob: User) -> None:
     token_of(bob)
     personal(alice)
     of_worker(alice)
+    invite(make_organization(alice), "invited@example.com", by=alice)
     connection_of(alice)
     connection_of(bob, needs_reconnect=True)
     users.suspend(user=bob, by=alice)
@@ -156,6 +159,8 @@ def secrets_in_the_database() -> dict[str, str]:
         if login.sealed_token:
             found |= dict.fromkeys(spellings(bytes(login.sealed_token)), "a sealed token")
         found[login.code] = "a code"
+    for invitation in Invitation.objects.all():
+        found |= dict.fromkeys(spellings(bytes(invitation.digest)), "the digest of an invitation's link")
     for build in Build.objects.exclude(sealed_environment=None):
         found |= dict.fromkeys(spellings(bytes(build.sealed_environment or b"")), "a sealed environment")
     for machine in Machine.objects.all():

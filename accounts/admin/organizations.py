@@ -5,10 +5,40 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
+from unfold.enums import ActionVariant
 
-from accounts.models import Membership, Organization
+from accounts.models import Membership, Organization, User
+from accounts.services import operators
+from accounts.services.operator_power import has_power, members_of
 from core.admin import OperatorAdmin, OperatorInline
+from core.admin_actions import AdminAction, bulk_action, row_action
+
+_SUSPEND = AdminAction(
+    title="Suspend",
+    icon="block",
+    variant=ActionVariant.DANGER,
+    is_grave=True,
+    question="Suspend {}?",
+    named=lambda organization: f"{organization.name} ({organization.slug})",
+    explanation="Its tokens are refused and what is in it is closed to its members until it is restored.",
+    explanation_of_many="Their tokens are refused and what is in them is closed to members until they are restored.",
+    do=lambda organization, by: operators.suspend_organization(organization=organization, by=by, now=timezone.now()),
+    done="{} is suspended.",
+    not_done="{} was suspended before.",
+)
+_RESTORE = AdminAction(
+    title="Restore",
+    icon="undo",
+    variant=ActionVariant.SUCCESS,
+    question="Restore {}?",
+    named=lambda organization: f"{organization.name} ({organization.slug})",
+    explanation="Its tokens work again, and what is in it is open to its members.",
+    do=lambda organization, by: operators.restore_organization(organization=organization, by=by),
+    done="{} is restored.",
+    not_done="{} was not suspended.",
+)
 
 
 class MembershipInline(OperatorInline):
@@ -41,9 +71,13 @@ class OrganizationAdmin(OperatorAdmin):
     ordering = ("slug",)
     fieldsets = (
         (None, {"fields": ("name", "slug", "state", "personal_for", "id")}),
-        ("Plan", {"fields": ("tier", "region", "created_at", "suspended_at")}),
+        ("Plan", {"fields": ("tier", "region", "made_by", "created_at", "suspended_at")}),
     )
     inlines = (MembershipInline,)
+    actions = ("suspend_selected", "restore_selected")
+    actions_detail = ("suspend_one", "restore_one")
+    suspend_one, suspend_selected = row_action(_SUSPEND), bulk_action(_SUSPEND)
+    restore_one, restore_selected = row_action(_RESTORE), bulk_action(_RESTORE)
 
     @display(description="Kind")  # type: ignore[untyped-decorator]  # unfold is untyped
     def kind(self, organization: Organization) -> str:
@@ -66,3 +100,9 @@ class OrganizationAdmin(OperatorAdmin):
         """With the number of members."""
         queryset: QuerySet[Organization] = super().get_queryset(request)
         return queryset.annotate(member_count=Count("memberships"))
+
+    def sensible_actions(self, row: Organization, by: User) -> dict[str, bool]:
+        """The one of the two that makes sense."""
+        if not has_power(by=by, over=members_of(row)):
+            return {}
+        return {"suspend_one": row.suspended_at is None, "restore_one": row.suspended_at is not None}

@@ -5,7 +5,7 @@ from accounts.models.audit import AuditEvent
 from accounts.models.issuers import IssuerOrganization, IssuerPerson
 from accounts.models.logins import Login
 from accounts.models.oauth import AuthorizationCode, Consent, OAuthClient, RefreshToken
-from accounts.models.organizations import Membership, Organization
+from accounts.models.organizations import Invitation, Membership, Organization
 from accounts.models.signing_keys import SigningKey
 from accounts.models.tokens import AccessToken, CLILogin
 from accounts.models.users import User
@@ -17,6 +17,7 @@ __all__ = [
     "AuthorizationCode",
     "CLILogin",
     "Consent",
+    "Invitation",
     "IssuerOrganization",
     "IssuerPerson",
     "Login",

@@ -10,8 +10,8 @@ from django.contrib.auth.backends import ModelBackend
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import AccessToken, APIKey, User
-from accounts.services import api_keys, operator_power, tokens, users
+from accounts.models import AccessToken, APIKey, Organization, User
+from accounts.services import api_keys, operator_power, organizations, tokens, users
 from core.crypto import digest
 from core.errors import Conflict, TooManyRequests
 from core.network_limits import NetworkLimit, SharedLimit
@@ -123,6 +123,27 @@ def revoke_key(*, key: APIKey, by: User, now: datetime) -> bool:
         by=by, over=[key.user_id] if key.user_id else operator_power.members_of(key.organization)
     )
     return api_keys.end(key=key, by=by, now=now)
+
+
+@transaction.atomic
+def suspend_organization(*, organization: Organization, by: User, now: datetime) -> bool:
+    """Shut an organization, with all that is in it; False when it was. Raises SuperusersOnly for an operator's."""
+    # First of all, in everybody's order: nobody becomes a member meanwhile.
+    if not Organization.objects.filter(pk=organization.pk, suspended_at=None).update(suspended_at=now):
+        return False
+    operator_power.require_power_now(by=by, over=operator_power.members_of(organization))
+    organizations.record("organization.suspended", organization, by)
+    return True
+
+
+@transaction.atomic
+def restore_organization(*, organization: Organization, by: User) -> bool:
+    """Open a suspended organization again; False when it was open. Raises SuperusersOnly for an operator's."""
+    if not Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False).update(suspended_at=None):
+        return False
+    operator_power.require_power_now(by=by, over=operator_power.members_of(organization))
+    organizations.record("organization.restored", organization, by)
+    return True
 
 
 @transaction.atomic

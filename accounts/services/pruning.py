@@ -1,4 +1,4 @@
-"""Deleting what has expired: logins, tokens, keys, sessions."""
+"""Deleting what has expired: logins, tokens, keys, sessions, invitations."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import AccessToken, APIKey, AuthorizationCode, CLILogin, Login, RefreshToken
 from accounts.oauth import keys
-from accounts.services import cli_login
+from accounts.services import cli_login, invitations
 from core.database import delete_in_batches
 
 # Operators may still want to see a failed login of this morning, or a token revoked last week.
@@ -25,10 +25,11 @@ class Pruned:
     tokens: int
     keys: int
     sessions: int
+    invitations: int
 
 
 def prune(*, now: datetime) -> Pruned:
-    """Delete CLI logins a day after their end, tokens and keys a month after theirs, and what else is over.
+    """Delete CLI logins a day after their end, tokens, keys and invitations a month after theirs, and what is over.
 
     That is expired browser sessions, logins whose tokens others verify, and signing keys.
     """
@@ -49,4 +50,5 @@ def prune(*, now: datetime) -> Pruned:
         tokens=delete_in_batches(AccessToken.objects.filter(ended)),
         keys=delete_in_batches(APIKey.objects.filter(ended)),
         sessions=sessions,
+        invitations=invitations.forget_over(now=now),
     )

@@ -10,7 +10,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.bearer import caller_of
-from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Login, Membership, Organization, User
+from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Invitation, Login, Membership, Organization, User
 from accounts.services import cli_login
 from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment
@@ -21,6 +21,7 @@ from integrations.services import connect_links
 from integrations.sources.nango import ConnectSession
 from tests.accounts.keys import configure, of_worker, personal
 from tests.accounts.oauth.flows import make_client
+from tests.accounts.organization_builders import add_to, invite, make_organization, verified
 from tests.clouddev.builders import add_member, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
@@ -32,6 +33,7 @@ _ROWS: dict[str, Any] = {
     "accounts/apikey": APIKey,
     "accounts/auditevent": AuditEvent,
     "accounts/clilogin": CLILogin,
+    "accounts/invitation": Invitation,
     "accounts/organization": Organization,
     "accounts/user": User,
     "clouddev/cronjob": CronJob,
@@ -90,6 +92,10 @@ class Scene:
             created_at=timezone.now(),
             ends_at=timezone.now() + timedelta(days=1),
         )
+        self.organization = make_organization(self.alice, "team")
+        add_to(self.organization, verified(self.member))
+        asked = invite(self.organization, "invited@example.com", by=self.alice)
+        received = invite(make_organization(self.alice, "other-team"), self.member.email, by=self.alice)
         self.words = {
             "{login}": str(login.pk),
             "{connection}": connection_id,
@@ -108,6 +114,11 @@ class Scene:
             "{nango}": "https://connect.example.com/?session_token=t",
             "{dev}": self.machine.fly_app_id,
             "{dev_ui}": f"{self.machine.url}/dev/__auth/callback",
+            "{org}": self.organization.slug,
+            "{member_id}": str(self.member.pk),
+            "{invitation}": str(asked.invitation.pk),
+            "{invite_link}": asked.link.partition("=")[2],
+            "{received}": str(received.invitation.pk),
             "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
         }
 

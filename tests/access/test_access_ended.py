@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.bearer import InvalidToken, Suspended
-from accounts.models import AccessToken, AuditEvent, CLILogin, IssuerPerson, Login, User
+from accounts.models import AccessToken, AuditEvent, CLILogin, Invitation, IssuerPerson, Login, User
 from accounts.oauth import access_tokens
 from accounts.services import access_ended, cli_login, users
 from accounts.services.access import AccessEnded, hold
@@ -25,6 +25,7 @@ from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
 from integrations.models import ConnectLink
 from tests.accounts.keys import personal
+from tests.accounts.organization_builders import invite, make_organization
 from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_failed, make_machine, make_offer, make_webhook_token
 from tests.clouddev.cron_jobs import make_job
@@ -94,6 +95,7 @@ class Bob:
         self.to = make_person("somebody")
         make_offer(self.machine, self.to, made_by=bob)
         make_offer(self.machine, bob, "transfer")
+        invite(make_organization(alice, admin=bob), "invited@example.com", by=bob)
 
     def revoked(self) -> set[Any]:
         return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
@@ -122,6 +124,7 @@ class Bob:
             ).exists(),
             "builds under way": build.state == Build.State.QUEUED,
             "requests under way": self.may_be_given_what_lasts(),
+            "invitations to organizations they made": Invitation.objects.waiting(timezone.now()).exists(),
             "offers of workspaces they made": bool(offers.received(person=self.to, now=timezone.now())),
             "offers of workspaces to them": bool(offers.received(person=self.bob, now=timezone.now())),
         }

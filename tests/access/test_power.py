@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.test import RequestFactory
 from django.utils import timezone
 
-from accounts.models import AccessToken, APIKey, User
+from accounts.models import AccessToken, APIKey, Organization, User
 from accounts.services import operators
 from accounts.services.operator_power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
@@ -57,6 +57,15 @@ def suspended(user: User, sandbox: Any) -> User:
 def waiting(user: User, sandbox: Any) -> User:
     User.objects.filter(pk=user.pk).update(is_active=False, waitlisted_at=timezone.now())
     return person(user, sandbox)
+
+
+def organization(user: User, sandbox: Any) -> Organization:
+    return user.personal_organization
+
+
+def suspended_organization(user: User, sandbox: Any) -> Organization:
+    Organization.objects.filter(pk=user.personal_organization.pk).update(suspended_at=timezone.now())
+    return Organization.objects.get(personal_for=user)
 
 
 def token(user: User, sandbox: Any) -> AccessToken:
@@ -104,6 +113,7 @@ def policy_form(user: User) -> dict[str, str]:
 
 
 _USER, _MACHINE, _APP, _BUILD = "accounts.user", "clouddev.machine", "deployments.deployment", "deployments.build"
+_ORGANIZATION = "accounts.organization"
 _TOKEN, _WEBHOOK, _POLICY = "accounts.accesstoken", "clouddev.webhooktoken", "clouddev.idlepolicy"
 ACTIONS: dict[tuple[str, str], Action] = {
     (_USER, "suspend_one"): Action(person),
@@ -118,6 +128,10 @@ ACTIONS: dict[tuple[str, str], Action] = {
     (_USER, "auth_user_password_change"): Action(person, _PASSWORDS, "{row}/password/", by_all=False),
     (_USER, "add"): Action(person, _NEW, "add/", by_all=False),
     (_USER, "change"): Action(person, {"is_staff": "on"}, "{row}/change/", by_all=False),
+    (_ORGANIZATION, "suspend_one"): Action(organization),
+    (_ORGANIZATION, "suspend_selected"): Action(organization),
+    (_ORGANIZATION, "restore_one"): Action(suspended_organization),
+    (_ORGANIZATION, "restore_selected"): Action(suspended_organization),
     (_TOKEN, "revoke_one"): Action(token),
     (_TOKEN, "revoke_selected"): Action(token),
     ("accounts.apikey", "revoke_one"): Action(api_key),

@@ -28,7 +28,9 @@ def test_it_says_what_went():
     out = StringIO()
     login("00000000", days=2)
     call_command("prune", stdout=out)
-    assert out.getvalue() == "Deleted 1 CLI logins, 0 access tokens, 0 API keys and 0 browser sessions.\n"
+    assert (
+        out.getvalue() == "Deleted 1 CLI logins, 0 access tokens, 0 API keys, 0 browser sessions and 0 invitations.\n"
+    )
 
 
 def test_logins_go_a_day_after_their_end():

@@ -13,6 +13,7 @@ from accounts.models.tokens import AccessToken
 from integrations.models import Connection
 from tests.accounts.keys import personal
 from tests.accounts.oauth.flows import make_client
+from tests.accounts.organization_builders import invite, make_organization
 from tests.clouddev.builders import make_machine, make_offer
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import token_of
@@ -40,6 +41,9 @@ def grow(person: User, rows: int) -> None:
     )
     _multiply(login_of_app, rows, ends_at=late, revoked_at=revoked)
     _grow_oauth(login_of_app, rows)
+    over = "now() + CASE WHEN n % 1000 = 0 THEN interval '-31 days' ELSE interval '-3 days' END"
+    made = invite(make_organization(person), "invited@example.com", by=person).invitation
+    _multiply(made, rows, digest="decode(md5(n::text), 'hex')", email="n || '@example.com'", expires_at=over)
 
     app = make_deployment(person, "shop")
     _multiply(app.fly_app, 2 * rows, key="'app-' || n")

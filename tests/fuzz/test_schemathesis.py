@@ -48,6 +48,7 @@ NOTHING_TO_GET_WRONG = {
     "GET /api/cloud-dev/offers",
     "GET /api/cloud-dev/offers/made",
     "POST /webhooks/nango",
+    "GET /api/invitations",
 }
 # Open to callers without a token.
 PUBLIC = ("GET /api/auth/cli", "POST /api/auth/cli", "GET /api/cloud-dev/revoked-tokens")
@@ -89,6 +90,22 @@ def test_the_document_describes_every_route_of_the_api():
         "POST /api/auth/cli/session",
         "GET /api/auth/cli/check",
         "POST /api/auth/logout",
+        "GET /api/orgs",
+        "POST /api/orgs",
+        "GET /api/orgs/{slug}",
+        "PATCH /api/orgs/{slug}",
+        "DELETE /api/orgs/{slug}",
+        "GET /api/orgs/{slug}/members",
+        "PATCH /api/orgs/{slug}/members/{user_id}",
+        "DELETE /api/orgs/{slug}/members/{user_id}",
+        "POST /api/orgs/{slug}/leave",
+        "POST /api/orgs/{slug}/transfer",
+        "GET /api/orgs/{slug}/invitations",
+        "POST /api/orgs/{slug}/invitations",
+        "DELETE /api/orgs/{slug}/invitations/{invitation_id}",
+        "GET /api/invitations",
+        "POST /api/invitations/{invitation_id}/accept",
+        "POST /api/invitations/{invitation_id}/decline",
         "GET /api/integrations",
         "GET /api/integrations/{integration_id}/connections",
         "GET /api/credentials/{integration_id}",
@@ -173,7 +190,9 @@ def test_every_answer_is_one_that_the_document_describes(headers_of, label, mode
         # Where the address holds an id, what can't be one is no address at all, whoever asks.
         nowhere = (
             {404}
-            if "_id}/" in f"{label}/" and "/{integration_id}" not in label and mode is GenerationMode.NEGATIVE
+            if ("_id}/" in f"{label}/" or "{slug}" in label)
+            and "/{integration_id}" not in label
+            and mode is GenerationMode.NEGATIVE
             else set()
         )
         assert statuses <= {401} | nowhere
