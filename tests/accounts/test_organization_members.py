@@ -1,11 +1,12 @@
 """Members of an organization: roles, removing, leaving, transferring; an owner always stays."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from accounts.models import AccessToken, AuditEvent, Invitation, Membership, User
+from accounts.models import AccessToken, AuditEvent, Invitation, Login, Membership, User
 from accounts.services import members, tokens
 from accounts.services.members import LastOwner
 from accounts.services.organizations import AdminsOnly, NoSuchOrganization, OwnersOnly
@@ -138,6 +139,11 @@ def test_who_is_no_member_any_more_has_nothing_of_it(alice, bob, alice_api, way)
     made = make_organization(alice, "team", admin=bob)
     described = AccessToken(client_name="crayon CLI")
     own, kept = token_of(bob), tokens.issue(user=bob, organization=made, client=described, now=timezone.now())
+    ends_at = timezone.now() + timedelta(days=1)
+    in_team, elsewhere = (
+        Login.objects.create(user=bob, organization=organization, created_at=timezone.now(), ends_at=ends_at)
+        for organization in (made, bob.personal_organization)
+    )
     invite(made, "somebody@example.com", by=bob)
     others = invite(made, "another@example.com", by=alice).invitation
     if way == "left":
@@ -148,6 +154,9 @@ def test_who_is_no_member_any_more_has_nothing_of_it(alice, bob, alice_api, way)
     assert APIClient(kept[1]).get("/api/orgs").status_code == 401
     assert APIClient(own).get("/api/orgs/team").status_code == 404
     assert list(Invitation.objects.waiting(timezone.now())) == [others]
+    assert list(Login.objects.alive()) == [elsewhere]
+    in_team.refresh_from_db()
+    assert in_team.revoked_for == "membership ended"
     event = AuditEvent.objects.get(action=f"organization.{way}")
     assert (event.target_id, event.organization_id) == (str(bob.pk), made.pk)
     # What they had does not come back with them.
