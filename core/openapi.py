@@ -133,16 +133,18 @@ def documented(  # noqa: PLR0913 - an operation has this many parts
     public: bool = False,
     enveloped: bool = True,
     status: int = 200,
+    operation_id: str | None = None,
 ) -> Callable[[View], View]:
     """Describe a view's method: what is in `data`, and which statuses it may answer; `status` is that of success.
 
-    `request` is the body's type, or one for each media type.
+    `request` is the body's type, or one for each media type. `operation_id` is for what would have the name of another.
     """
     name = f"{summary.title().replace(' ', '')}Answer"
     body = _Described(data, envelope=name if enveloped else "")
     statuses = sorted({*_ALWAYS, *(() if public else _WITH_TOKEN), *errors})
     answers = {code: OpenApiResponse(_Described(Error), description=_ERRORS[code]) for code in statuses}
     decorate: Callable[[View], View] = extend_schema(
+        operation_id=operation_id,
         summary=summary,
         tags=[tag],
         request=_of_request(request),

@@ -68,11 +68,11 @@ class OrganizationInvitationView(Endpoint):
 
     needs = {"DELETE": OWN_LOGIN}
 
-    @documented(summary="Withdraw an invitation", data=schemas.Withdrawn, tag=TAG, errors=[404], enveloped=False)
+    @documented(summary="Withdraw an invitation", data=schemas.Done, tag=TAG, errors=[404], enveloped=False)
     def delete(self, request: Request, slug: str, invitation_id: uuid.UUID) -> HttpResponse:
         """Take back an invitation that nobody has decided about; for owners and admins."""
         invitations.withdraw(slug=slug, invitation_id=invitation_id, person=caller_of(request), now=timezone.now())
-        return json_response(schemas.Withdrawn(status="withdrawn"))
+        return json_response(schemas.Done(status="withdrawn"))
 
 
 class InvitationsView(Endpoint):
@@ -105,9 +105,7 @@ class AcceptView(Endpoint):
     def post(self, request: Request, invitation_id: uuid.UUID) -> HttpResponse:
         """Become a member, as an invitation to the caller says."""
         member = invitations.accept(invitation_id=invitation_id, person=caller_of(request), now=timezone.now())
-        return json_response(
-            schemas.AcceptedInvitation(status="accepted", organization=member.organization.slug, role=member.role)
-        )
+        return json_response(schemas.AcceptedInvitation(organization=member.organization.slug, role=member.role))
 
 
 class DeclineView(Endpoint):
@@ -117,7 +115,7 @@ class DeclineView(Endpoint):
 
     @documented(
         summary="Decline an invitation",
-        data=schemas.DeclinedInvitation,
+        data=schemas.Done,
         tag=TAG,
         request=None,
         errors=[404],
@@ -126,7 +124,7 @@ class DeclineView(Endpoint):
     def post(self, request: Request, invitation_id: uuid.UUID) -> HttpResponse:
         """Refuse an invitation to the caller."""
         invitations.decline(invitation_id=invitation_id, person=caller_of(request), now=timezone.now())
-        return json_response(schemas.DeclinedInvitation(status="declined"))
+        return json_response(schemas.Done(status="declined"))
 
 
 def _invitation(invitation: Invitation) -> schemas.Invitation:

@@ -35,6 +35,7 @@ class OrganizationsView(Endpoint):
         tag=TAG,
         parameters=pagination.PARAMETERS,
         enveloped=False,
+        operation_id="api_orgs_list",
     )
     def get(self, request: Request) -> HttpResponse:
         """Give the organizations that the caller belongs to, by their slugs."""
@@ -86,11 +87,11 @@ class OrganizationView(Endpoint):
         renamed = organizations.rename(slug=slug, name=asked.name, person=caller_of(request))
         return json_response(_organization(renamed))
 
-    @documented(summary="Delete an organization", data=schemas.Deleted, tag=TAG, errors=[404, 409], enveloped=False)
+    @documented(summary="Delete an organization", data=schemas.Done, tag=TAG, errors=[404, 409], enveloped=False)
     def delete(self, request: Request, slug: str) -> HttpResponse:
         """Delete an organization that has nothing in it, for its owners. 409: something is in it."""
         organizations.delete(slug=slug, person=caller_of(request))
-        return json_response(schemas.Deleted(status="deleted"))
+        return json_response(schemas.Done(status="deleted"))
 
 
 class MembersView(Endpoint):
@@ -141,7 +142,7 @@ class MemberView(Endpoint):
 
     @documented(
         summary="Remove a member from an organization",
-        data=schemas.Removed,
+        data=schemas.Done,
         tag=TAG,
         errors=[404, 409],
         enveloped=False,
@@ -149,7 +150,7 @@ class MemberView(Endpoint):
     def delete(self, request: Request, slug: str, user_id: uuid.UUID) -> HttpResponse:
         """Take somebody's membership away, with their tokens for the organization; admins no owner's."""
         members.remove(slug=slug, user_id=user_id, person=caller_of(request), now=timezone.now())
-        return json_response(schemas.Removed(status="removed"))
+        return json_response(schemas.Done(status="removed"))
 
 
 class LeaveView(Endpoint):
@@ -158,12 +159,12 @@ class LeaveView(Endpoint):
     needs = {"POST": OWN_LOGIN}
 
     @documented(
-        summary="Leave an organization", data=schemas.Left, tag=TAG, request=None, errors=[404, 409], enveloped=False
+        summary="Leave an organization", data=schemas.Done, tag=TAG, request=None, errors=[404, 409], enveloped=False
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         """End the caller's own membership. 409: they are its last owner, or it is their personal one."""
         members.leave(slug=slug, person=caller_of(request), now=timezone.now())
-        return json_response(schemas.Left(status="left"))
+        return json_response(schemas.Done(status="left"))
 
 
 class TransferView(Endpoint):

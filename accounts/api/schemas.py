@@ -63,7 +63,7 @@ def _user_id(value: object) -> uuid.UUID:
 
 
 _NAME = words(most=255)
-_ROLE = one_of([str(role) for role in Role])
+_ROLE = Value(one_of([str(role) for role in Role]).read, {"type": "string", "pattern": f"^({'|'.join(Role)})$"})
 
 
 class NewOrganization(Request):
@@ -99,10 +99,10 @@ class RenamedOrganization(Request):
     name: Annotated[str, _NAME, AfterValidator(printable)]
 
 
-class Deleted(TypedDict):
-    """It is gone."""
+class Done(TypedDict):
+    """What has been done."""
 
-    status: Literal["deleted"]
+    status: Literal["deleted", "removed", "left", "withdrawn", "declined"]
 
 
 class OrganizationMember(TypedDict):
@@ -125,18 +125,6 @@ class NewOwner(Request):
     """Whose an organization is to be."""
 
     user_id: Annotated[uuid.UUID, Value(_user_id, {"type": "string", "format": "uuid"})]
-
-
-class Removed(TypedDict):
-    """They are no member any more."""
-
-    status: Literal["removed"]
-
-
-class Left(TypedDict):
-    """The caller is no member any more."""
-
-    status: Literal["left"]
 
 
 class NewInvitation(Request):
@@ -187,18 +175,5 @@ class ReceivedInvitation(TypedDict):
 class AcceptedInvitation(TypedDict):
     """What the caller is a member of now."""
 
-    status: Literal["accepted"]
     organization: str
     role: str
-
-
-class DeclinedInvitation(TypedDict):
-    """It can't be accepted any more."""
-
-    status: Literal["declined"]
-
-
-class Withdrawn(TypedDict):
-    """It can't be accepted any more."""
-
-    status: Literal["withdrawn"]
