@@ -197,7 +197,7 @@ class Endpoint(APIView):
         need = self.needs.get(method)
         if need is not None:
             need.require(cast("Asker", request.user))
-        elif hasattr(self, method.lower()):
+        elif method.lower() in self.http_method_names and hasattr(self, method.lower()):
             raise Forbidden
 
     def finalize_response(  # type: ignore[override]  # DRF's stubs want its own Response type
@@ -216,9 +216,8 @@ class Endpoint(APIView):
             response["Allow"] = ", ".join(self.allowed_methods)
         if isinstance(error, OutsideOfScope):
             challenge = self.get_authenticate_header(self.request) or "Bearer"
-            response["WWW-Authenticate"] = (
-                f'{challenge.partition(",")[0]}, error="insufficient_scope", scope="{error.scope}"'
-            )
+            told = f'error="insufficient_scope", scope="{error.scope}"'
+            response["WWW-Authenticate"] = challenge.replace('error="invalid_token"', told)
         return response
 
 

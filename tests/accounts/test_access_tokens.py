@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import bearer
 from accounts.bearer import caller_of
 from accounts.models import AccessToken, Membership
+from accounts.oauth import metadata
 from accounts.services import tokens, users
 from core.crypto import digest
 from tests.accounts.threads import at_once
@@ -19,8 +20,7 @@ pytestmark = pytest.mark.django_db
 PATH = "/api/auth/logout"
 MISSING = {"error": "Sign in first: send an access token as `Authorization: Bearer <token>`."}
 INVALID = {"error": "This access token is not valid or has expired. Run `crayon logout`, then `crayon login`."}
-CHALLENGE = 'Bearer realm="crayon"'
-CHALLENGE_AFTER_A_TOKEN = 'Bearer realm="crayon", error="invalid_token"'
+CHALLENGE, CHALLENGE_AFTER_A_TOKEN = metadata.challenge(), metadata.challenge(invalid=True)
 
 
 def at(moment):
