@@ -27,6 +27,7 @@ class AuditEventAdmin(OperatorAdmin):
         "action",
         "actor_id__exact",
         "target_id__exact",
+        "organization_id__exact",
         "request_id__exact",
         "address__startswith",
     )

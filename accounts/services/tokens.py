@@ -74,7 +74,7 @@ def revoke(*, token_id: uuid.UUID, user_id: uuid.UUID, by: audit.Actor, now: dat
     if token is None:
         raise NoSuchApp
     if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
-        audit.record("access_token.revoked", actor=by, target=token, organization_id=token.organization_id)
+        audit.record("access_token.revoked", actor=by, target=token)
     return token
 
 

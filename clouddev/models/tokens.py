@@ -31,6 +31,11 @@ class WebhookToken(models.Model):
     def __str__(self) -> str:
         return f"{self.machine} {str(self.jti)[:8]}"
 
+    @property
+    def organization_id(self) -> uuid.UUID:
+        """The machine's."""
+        return self.machine.organization_id
+
 
 class MachineToken(models.Model):
     """A dev-UI or MCP token, which works for a day, by its `jti`: kept so that it can end before."""

@@ -181,6 +181,5 @@ def _record(desired: DesiredState) -> None:
         _ACTIONS[Machine.Wanted(desired.wanted)],
         actor=desired.by,
         target=machine,
-        organization_id=machine.organization_id,
         details={"app": machine.app_name, "fly_app": machine.fly_app_id},
     )

@@ -30,7 +30,6 @@ def destroy(*, machine: Machine, actor: audit.Actor | None, claim: join.Claim | 
                 "machine.destroyed",
                 actor=actor,
                 target=machine,
-                organization_id=machine.organization_id,
                 details={"app": machine.app_name, "fly_app": machine.fly_app_id},
             )
         access_ended.end_offers(Q(machine=machine))

@@ -250,6 +250,6 @@ def _unused(machine: Machine, now: datetime) -> MachineQuerySet:
 def _record(action: str, machine: Machine, **details: str) -> None:
     """Add a row to the audit trail, by nobody: it was this server."""
     audit.record(
-        action, actor=None, target=machine, organization_id=machine.organization_id,
+        action, actor=None, target=machine,
         details={"app": machine.app_name, **details},
     )  # fmt: skip

@@ -147,7 +147,7 @@ def if_decided_by(actor: audit.Actor) -> Claim:
 def record(action: str, machine: Machine, actor: audit.Actor, **details: str) -> None:
     """Write down what became of a machine's members or offers."""
     audit.record(
-        action, actor=actor, target=machine, organization_id=machine.organization_id,
+        action, actor=actor, target=machine,
         details={"app": machine.app_name, **details},
     )  # fmt: skip
 

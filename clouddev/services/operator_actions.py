@@ -122,6 +122,6 @@ def _people_of(organization: Organization) -> set[uuid.UUID]:
 
 def _record(action: str, policy: IdlePolicy, by: User) -> None:
     audit.record(
-        action, actor=by, target=policy, organization_id=policy.organization_id,
+        action, actor=by, target=policy,
         details={name: getattr(policy, name) for name in _NUMBERS},
     )  # fmt: skip

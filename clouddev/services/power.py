@@ -56,7 +56,7 @@ def stop(*, machine: Machine, actor: audit.Actor, now: datetime, claim: Callable
 
 def _record_idle(machine: Machine) -> None:
     audit.record(
-        "machine.stopped_idle", actor=None, target=machine, organization_id=machine.organization_id,
+        "machine.stopped_idle", actor=None, target=machine,
         details={"app": machine.app_name, "fly_app": machine.fly_app_id},
     )  # fmt: skip
 

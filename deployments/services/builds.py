@@ -101,7 +101,6 @@ def redeploy(*, build: Build, actor: access.Doer, now: datetime) -> Build:
             "build.redeployed",
             actor=actor,
             target=again,
-            organization_id=app.organization_id,
             details={"app": app.app_name, "image_of": str(build.pk)},
         )
         queue.enqueue(again.pk)
@@ -145,7 +144,6 @@ def supersede(*, deployment: Deployment, actor: audit.Actor, now: datetime) -> N
                 "build.superseded",
                 actor=actor,
                 target=build,
-                organization_id=build.organization_id,
                 details={"app": deployment.app_name},
             )
             _remove_archive_after_commit(build.archive)

@@ -139,7 +139,6 @@ def _record(action: str, build_id: uuid.UUID, actor: audit.Actor | None) -> None
         action,
         actor=actor,
         target=build,
-        organization_id=build.organization_id,
         details={"app": build.deployment.app_name},
     )
     if build.is_over:

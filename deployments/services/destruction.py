@@ -84,7 +84,6 @@ def _recorded(wanted: DeploymentQuerySet, *, actor: Actor, claim: Callable[[], N
             "deployment.destroyed",
             actor=actor,
             target=deployment,
-            organization_id=deployment.organization_id,
             details={"app": deployment.app_name, "fly_app": deployment.fly_app_id},
         )
     for build_id in deployment.builds.filter(finished_at=None).values_list("pk", flat=True):

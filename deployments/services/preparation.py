@@ -106,7 +106,6 @@ def _begun_anew(deployment: Deployment, *, now: datetime) -> bool:
         "deployment.lost",
         actor=None,
         target=deployment,
-        organization_id=deployment.organization_id,
         details={"app": deployment.app_name, "fly_app": deployment.fly_app_id},
     )
     return True
@@ -175,7 +174,6 @@ def _intended(caller: Principal, app_name: str, *, now: datetime) -> Deployment:
         "deployment.prepared",
         actor=caller,
         target=deployment,
-        organization_id=caller.organization_id,
         details={"app": app_name, "fly_app": deployment.fly_app_id},
     )
     return deployment

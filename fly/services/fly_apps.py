@@ -100,7 +100,20 @@ def note_refusal(*, fly_app_id: str, reason: str) -> None:
     """Keep why Fly refuses the app for good, for operators, and say it in the audit trail when it is new."""
     said = reason or "Fly gave no reason."
     if FlyApp.objects.filter(pk=fly_app_id).exclude(refusal=said).update(refusal=said):
-        record("fly_app.refused", actor=None, target_type="FlyApp", target_id=fly_app_id, details={"reason": said})
+        record(
+            "fly_app.refused", actor=None, target_type="FlyApp", target_id=fly_app_id,
+            organization_id=organization_of(fly_app_id), details={"reason": said},
+        )  # fmt: skip
+
+
+def organization_of(fly_app_id: str) -> uuid.UUID | None:
+    """Whose the app is, by the row of any kind that points at it; None for one that nothing points at."""
+    for relation in FlyApp._meta.related_objects:  # noqa: SLF001 - Django documents it
+        users = relation.related_model._base_manager.filter(**{relation.field.name: fly_app_id})  # noqa: SLF001 - the same
+        found: uuid.UUID | None = users.values_list("organization_id", flat=True).first()
+        if found is not None:
+            return found
+    return None
 
 
 def remove(*, fly_app_id: str, now: datetime) -> None:

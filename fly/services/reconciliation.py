@@ -202,7 +202,10 @@ def _taken_for_removal(name: str) -> bool:
     found = _removable(FlyApp.objects.filter(pk=name)).exclude(state=State.DELETING)
     if not found.update(state=State.DELETING):
         return False
-    record("fly_app.removed", actor=None, target_type="FlyApp", target_id=name, details={"reason": "abandoned"})
+    record(
+        "fly_app.removed", actor=None, target_type="FlyApp", target_id=name,
+        organization_id=fly_apps.organization_of(name), details={"reason": "abandoned"},
+    )  # fmt: skip
     return True
 
 

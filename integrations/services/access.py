@@ -189,7 +189,6 @@ def event_of(row: Connection, *, found_by: FoundBy, actor: Actor | None) -> Part
     return {
         "actor": actor,
         "target": row,
-        "organization_id": row.organization_id,
         "details": {
             "integration_id": row.integration_id,
             "connection_id": row.connection_id,

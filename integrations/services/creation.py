@@ -177,6 +177,5 @@ def _finish(caller: Principal, attempt: _Attempt, *, replaced: bool, now: dateti
         "connection.replaced" if replaced else "connection.created",
         actor=caller,
         target=row,
-        organization_id=caller.organization_id,
         details={"integration_id": row.integration_id, "connection_id": row.connection_id},
     )

@@ -261,7 +261,7 @@ def test_a_page_of_many_members_asks_few_queries(operators, alice, django_assert
 
 def test_a_long_list_has_pages(operators):
     for number in range(55):
-        audit.record(f"test.number_{number}", actor=None)
+        audit.record(f"user.number_{number}", actor=None)
     assert len(operators.get("/admin/accounts/auditevent/").context["cl"].result_list) == 50
     assert len(operators.get("/admin/accounts/auditevent/?p=2").context["cl"].result_list) == 5
 

@@ -12,8 +12,13 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import cli_login, tokens, users
+from clouddev.models import IdlePolicy
 from tests.accounts.browsing import form_of
+from tests.clouddev.builders import make_machine, make_webhook_token
+from tests.clouddev.cron_jobs import make_job
 from tests.conftest import token_of
+from tests.deployments.builders import make_build, make_deployment
+from tests.operators import connection_of
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +75,54 @@ def test_what_cannot_be_written_down_is_not_done_to_a_person(alice, service, fie
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE accounts_auditevent DROP CONSTRAINT full_disk")
     assert User.objects.values().get() == before
+
+
+def rows_of(person):
+    """One of everything that belongs to an organization, by the word that its actions begin with."""
+    token_of(person)
+    shop, machine = make_deployment(person), make_machine(person)
+    return {
+        "access_token": AccessToken.objects.get(),
+        "build": make_build(shop),
+        "connection": connection_of(person),
+        "cron_job": make_job(machine),
+        "deployment": shop,
+        "idle_policy": IdlePolicy.objects.create(organization=person.personal_organization),
+        "machine": machine,
+        "organization": person.personal_organization,
+        "webhook_token": make_webhook_token(machine, person),
+    }
+
+
+def test_what_belongs_to_an_organization_is_told_with_it(alice, bob):
+    rows = rows_of(alice)
+    for word, row in rows.items():
+        audit.record(f"{word}.looked_at", actor=bob, target=row)
+    told = AuditEvent.objects.values_list("action", "organization_id")
+    assert set(told) == {(f"{word}.looked_at", alice.personal_organization.pk) for word in rows}
+
+
+@pytest.mark.parametrize("word", ["browser_session", "cli_login", "database", "fly_app", "operator", "user"])
+def test_people_and_what_is_nobodys_are_told_of_no_organization(alice, word):
+    audit.record(f"{word}.looked_at", actor=None, target=alice)
+    assert AuditEvent.objects.get().organization_id is None
+
+
+@pytest.mark.parametrize("word", ["access_token", "build", "connect_link", "machine", "something_new"])
+def test_what_belongs_to_an_organization_is_not_told_without_it(alice, word):
+    with pytest.raises(TypeError):
+        audit.record(f"{word}.looked_at", actor=alice, target_type="Anything", target_id="1")
+    with pytest.raises(TypeError):
+        audit.record_each(f"{word}.looked_at", [{"actor": alice, "target": alice}])
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_trail_of_one_organization_is_read_by_its_index(alice):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        of_one = AuditEvent.objects.filter(organization_id=alice.personal_organization.pk)
+        assert "audit_of_organization" in of_one[:20].explain()
+        assert "Sort" not in of_one[:20].explain()
 
 
 def test_a_row_outlives_its_person(event, alice):

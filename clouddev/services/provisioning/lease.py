@@ -114,6 +114,5 @@ class MachineLease(HeartbeatLease[Machine]):
                 action,
                 actor=self.row.owner,
                 target=self.row,
-                organization_id=self.row.organization_id,
                 details={"fly_app": self.row.fly_app_id, **({"error": values["error"]} if values.get("error") else {})},
             )

@@ -173,6 +173,5 @@ class BuildLease(HeartbeatLease[Build]):
             action,
             actor=self.row.pushed_by,
             target=self.row,
-            organization_id=self.row.organization_id,
             details={"app": self.row.deployment.app_name, **details},
         )
