@@ -11,8 +11,11 @@ from core.request_context import current_address, current_decision, current_requ
 
 _LABEL_LENGTH = 255
 _POLICIES_LENGTH = 300
-# What may be told of no organization: people, and what is at Fly or in the data database and nobody's any more.
-_OF_NO_ORGANIZATION = frozenset({"browser_session", "cli_login", "database", "fly_app", "operator", "user"})
+# What may be told of no organization: people, this server itself, and what is at Fly or in the data database and
+# nobody's any more.
+_OF_NO_ORGANIZATION = frozenset(
+    {"browser_session", "cli_login", "database", "fly_app", "operator", "signing_key", "user"}
+)
 
 
 class Actor(Protocol):

@@ -42,7 +42,9 @@ def person_with(machines: int) -> User:
     for number, fly_name in enumerate(fixtures.fly_names(machines)):
         machine = Machine(
             app_name=f"studio-{number}",
-            fly_app=FlyApp.objects.create(name=fly_name, network=fly_name, state=FlyApp.State.READY, created_at=now),
+            fly_app=FlyApp.objects.create(
+                name=fly_name, network=fly_name, state=FlyApp.State.READY, created_at=now, ready_at=now
+            ),
             owner=user,
             organization=organization,
             region="iad",
@@ -53,7 +55,7 @@ def person_with(machines: int) -> User:
             ready_at=now,
             last_active_at=later,
         )
-        machine.sealed_ssh_key = machine.seal("sealed_ssh_key", b"not a key")
+        machine.sealed_ssh_key = b"not a key"
         machine.save()
         Member.objects.create(
             machine=machine, user=user, role=Member.Role.OWNER, linux_user=machine.dev_user, created_at=now
@@ -95,7 +97,9 @@ Connection.objects.bulk_create(
     for key in (fixtures.FEW, fixtures.MANY)
     for number in range(fixtures.OWN_CONNECTIONS)
 )
-app = FlyApp.objects.create(name="crayon-bench", network="crayon-bench", state=FlyApp.State.READY, created_at=now)
+app = FlyApp.objects.create(
+    name="crayon-bench", network="crayon-bench", state=FlyApp.State.READY, created_at=now, ready_at=now
+)
 deployment = Deployment.objects.create(app_name=fixtures.APP, fly_app=app, state=Deployment.State.READY, **owned)
 build = Build.objects.create(
     deployment=deployment,
@@ -106,9 +110,9 @@ build = Build.objects.create(
     log_length=fixtures.LOG_CHARACTERS // len(_CHUNK) * len(_CHUNK),
     created_at=now,
     accepted_at=now,
+    released_at=now,
     finished_at=now,
 )
 BuildLogChunk.objects.bulk_create(
-    BuildLogChunk(build=build, start=start, text=_CHUNK, created_at=now)
-    for start in range(0, build.log_length, len(_CHUNK))
+    BuildLogChunk(build=build, start=start, text=_CHUNK) for start in range(0, build.log_length, len(_CHUNK))
 )

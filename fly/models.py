@@ -10,6 +10,8 @@ from django.db.models import Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
+from core.fields import ChoiceField
+
 # Whoever makes or deletes an app renews the claim before each question to Fly, which takes 5 seconds at the most;
 # one that didn't for so long is gone with its process.
 CLAIM_LASTS = timedelta(seconds=20)
@@ -42,7 +44,7 @@ class FlyApp(models.Model):
     network = models.CharField(max_length=63)
     # Sent when the app is made, so that asking twice makes one (Fly's `idempotency_key`).
     idempotency_key = models.UUIDField(default=uuid.uuid4, editable=False)
-    state = models.CharField(max_length=10, choices=State, default=State.INTENDED)
+    state = ChoiceField(max_length=10, choices=State, default=State.INTENDED)
     # Whose call is making or deleting it, and since when: its lease (core/leases.py).
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -67,6 +69,21 @@ class FlyApp(models.Model):
                 fields=["created_at"],
                 name="fly_app_unfinished",
                 condition=models.Q(state__in=["intended", "deleting"]),
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                name="fly_app_claimed_at",
+                condition=models.Q(claim=None, claimed_at=None)
+                | models.Q(claim__isnull=False, claimed_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="fly_app_ready_at",
+                condition=~models.Q(state="ready") | models.Q(ready_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="fly_app_gone_at",
+                condition=~models.Q(state="gone") | models.Q(gone_at__isnull=False),
             ),
         )
 
@@ -113,7 +130,7 @@ class Discrepancy(models.Model):
         EMPTY = "empty", "live without a machine"
         OTHER = "other", "another version than released"
 
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = ChoiceField(max_length=10, choices=Kind)
     fly_name = models.CharField("name at Fly", max_length=255)
     sentence = models.CharField(max_length=300)
     first_seen_at = models.DateTimeField()

@@ -9,6 +9,7 @@ from django.db import models
 
 from accounts.models import AccessToken, APIKey, Organization, User
 from core.database import fetch_row
+from core.fields import ChoiceField, SealedField
 from integrations.nango_ids import LONGEST_ID
 
 # Far longer than a request may last, and a change that Nango was sent may take to arrive there.
@@ -53,9 +54,7 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
 
     def free(self, *, now: datetime) -> "ConnectionQuerySet":
         """Those that no attempt to change them may still be under way for."""
-        return self.filter(
-            models.Q(claim=None) | models.Q(claimed_at=None) | models.Q(claimed_at__lt=now - CLAIM_LASTS)
-        )
+        return self.filter(models.Q(claim=None) | models.Q(claimed_at__lt=now - CLAIM_LASTS))
 
     def left_behind(self, *, now: datetime) -> "ConnectionQuerySet":
         """Half made or half deleted by somebody who must be gone by now, the longest waiting first."""
@@ -110,7 +109,7 @@ class Connection(models.Model):
     # A person goes after their connections, so that no credential of theirs is left at Nango.
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="connections")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="connections")
-    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    state = ChoiceField(max_length=10, choices=State, default=State.ACTIVE)
     # Which attempt is changing the connection at Nango, and since when. An attempt whose outcome is open
     # leaves its claim, and what it sent may still arrive: until then nobody else gets this address.
     claim = models.UUIDField(null=True, blank=True, editable=False)
@@ -137,6 +136,15 @@ class Connection(models.Model):
         ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(fields=["integration_id", "connection_id"], name="connection_has_one_owner"),
+            # A claim that is let go leaves its time.
+            models.CheckConstraint(
+                name="connection_claimed_at", condition=models.Q(claim=None) | models.Q(claimed_at__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="connection_deleting_since",
+                condition=models.Q(state="deleting", deleting_since__isnull=False)
+                | models.Q(~models.Q(state="deleting"), deleting_since=None, deleted_at=None),
+            ),
         )
         indexes = (
             models.Index(fields=["owner", "integration_id"]),
@@ -153,8 +161,8 @@ class Connection(models.Model):
 
     def is_overdue(self, *, now: datetime) -> bool:
         """Whether it should be deleted by now, and isn't."""
-        waits = self.state == self.State.DELETING and self.deleted_at is None
-        return waits and self.deleting_since is not None and self.deleting_since < now - DELETION_LASTS
+        waits_since = self.deleting_since if self.deleted_at is None else None
+        return waits_since is not None and waits_since < now - DELETION_LASTS
 
 
 class Tombstone(models.Model):
@@ -185,7 +193,7 @@ class ConnectLink(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
-    sealed_link = models.BinaryField(editable=False)
+    sealed_link = SealedField()
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     # The tool that asked: when its token or its key ends, so does the link. A tool may have neither here.

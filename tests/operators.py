@@ -67,6 +67,8 @@ def connection_of(user: User, integration_id: str = "salesforce", **fields: Any)
         "organization": users.ensure_personal_organization(user=user),
         "created_at": timezone.now(),
     }
+    if fields.get("state") == Connection.State.DELETING:
+        defaults["deleting_since"] = timezone.now()
     return Connection.objects.create(**{**defaults, **fields})
 
 
@@ -111,7 +113,8 @@ def fill(alice: User, bob: User) -> None:
     make_build(shop, state=Build.State.LIVE, log="Built.\n")
     queue.enqueue(make_build(shop, sealed_environment=b"visibly-fake-sealed-value").pk)
     make_discrepancy()
-    studio = make_machine(alice, "studio", sealed_environment=b"visibly-fake-sealed-values")
+    make_machine(alice, "attic", state=Machine.State.CREATING, sealed_environment=b"visibly-fake-sealed-values")
+    studio = make_machine(alice, "studio")
     add_member(studio, bob)
     make_webhook_token(studio, bob)
     make_run(make_job(studio, input={"secret": "visibly-fake-input"}))
@@ -162,10 +165,11 @@ def secrets_in_the_database() -> dict[str, str]:
     for invitation in Invitation.objects.all():
         found |= dict.fromkeys(spellings(bytes(invitation.digest)), "the digest of an invitation's link")
     for build in Build.objects.exclude(sealed_environment=None):
-        found |= dict.fromkeys(spellings(bytes(build.sealed_environment or b"")), "a sealed environment")
+        found |= dict.fromkeys(spellings(bytes(build.sealed_environment)), "a sealed environment")
     for machine in Machine.objects.all():
         found |= dict.fromkeys(spellings(bytes(machine.sealed_ssh_key)), "a sealed SSH key")
-        found |= dict.fromkeys(spellings(bytes(machine.sealed_environment or b"")), "a machine's sealed environment")
+        if machine.sealed_environment:
+            found |= dict.fromkeys(spellings(bytes(machine.sealed_environment)), "a machine's sealed environment")
     found |= {str(job.input["secret"]): "what a workflow is given" for job in CronJob.objects.all()}
     found |= {user.password: "a password's hash" for user in User.objects.all() if user.has_usable_password()}
     found |= {session.session_key: "a session key" for session in UserSession.objects.all()}

@@ -2,6 +2,7 @@
 
 import uuid
 
+import core.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -20,9 +21,9 @@ class Migration(migrations.Migration):
             name="SigningKey",
             fields=[
                 ("kid", models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
-                ("algorithm", models.CharField(choices=[("RS256", "Rs256"), ("EdDSA", "Eddsa")], max_length=10)),
+                ("algorithm", core.fields.ChoiceField(choices=[("RS256", "Rs256"), ("EdDSA", "Eddsa")], max_length=10)),
                 ("public_jwk", models.JSONField(editable=False)),
-                ("sealed_private_key", models.BinaryField(editable=False)),
+                ("sealed_private_key", core.fields.SealedField()),
                 ("created_at", models.DateTimeField()),
                 ("signs_from", models.DateTimeField(blank=True, null=True)),
                 ("ends_at", models.DateTimeField(blank=True, null=True)),

@@ -9,6 +9,7 @@ from django.db import models
 from accounts.key_format import SHOWN
 from accounts.models.organizations import Organization
 from accounts.models.users import User
+from core.fields import ChoiceField
 
 LONGEST_NAME = 100
 # An IPv6 network with its longest spelling.
@@ -46,7 +47,7 @@ class APIKey(models.Model):
         WORKER = "worker"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = ChoiceField(max_length=10, choices=Kind)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     start = models.CharField("begins with", max_length=SHOWN)
     name = models.CharField(max_length=LONGEST_NAME)

@@ -13,7 +13,7 @@ class AuditEvent(models.Model):
     action = models.CharField(max_length=60, db_index=True)
     actor_id = models.UUIDField(null=True, blank=True, db_index=True)
     actor_label = models.CharField(max_length=255, blank=True)
-    organization_id = models.UUIDField(null=True, blank=True, db_index=True)
+    organization_id = models.UUIDField(null=True, blank=True)
     target_type = models.CharField(max_length=60, blank=True)
     target_id = models.CharField(max_length=300, blank=True, db_index=True)
     target_label = models.CharField(max_length=300, blank=True)
@@ -27,7 +27,10 @@ class AuditEvent(models.Model):
         """Newest first."""
 
         ordering = ("-at", "-id")
-        indexes = (models.Index(fields=["-at", "-id"]),)
+        indexes = (
+            models.Index(fields=["-at", "-id"]),
+            models.Index(fields=["organization_id", "-at", "-id"], name="audit_of_organization"),
+        )
 
     def __str__(self) -> str:
         return f"{self.actor_label or 'somebody'}: {self.action}"

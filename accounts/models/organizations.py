@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models.users import Person, User
+from core.fields import ChoiceField
 
 LONGEST_SLUG = 100
 _SLUG = re.compile(r"\A[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -89,7 +90,7 @@ class Membership(models.Model):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    role = ChoiceField(max_length=10, choices=Role, default=Role.MEMBER)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = MembershipQuerySet.as_manager()
@@ -168,9 +169,9 @@ class Invitation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField()
-    role = models.CharField(max_length=10, choices=Role)
+    role = ChoiceField(max_length=10, choices=Role)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
-    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    state = ChoiceField(max_length=10, choices=State, default=State.WAITING)
     made_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="invitations_made")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from core.fields import ChoiceField, SealedField
+
 
 class SigningKey(models.Model):
     """A key of the ring: published from the start, signing from `signs_from`, gone at `ends_at`.
@@ -16,9 +18,9 @@ class SigningKey(models.Model):
         EDDSA = "EdDSA"
 
     kid = models.CharField(max_length=64, primary_key=True, editable=False)
-    algorithm = models.CharField(max_length=10, choices=Algorithm)
+    algorithm = ChoiceField(max_length=10, choices=Algorithm)
     public_jwk = models.JSONField(editable=False)
-    sealed_private_key = models.BinaryField(editable=False)
+    sealed_private_key = SealedField()
     created_at = models.DateTimeField()
     # None for the next key, which is only published yet.
     signs_from = models.DateTimeField(null=True, blank=True)

@@ -7,6 +7,7 @@ from django.db import models
 
 from accounts.models.organizations import Organization
 from accounts.models.users import User
+from core.fields import ChoiceField, SealedField
 
 
 class Client(models.Model):
@@ -88,14 +89,14 @@ class CLILogin(Client):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     code = models.CharField(max_length=8, unique=True, editable=False)
     secret_digest = models.BinaryField(max_length=32, editable=False)
-    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    state = ChoiceField(max_length=10, choices=State, default=State.PENDING)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="cli_logins")
     denial_told_at = models.DateTimeField(null=True, editable=False)
     token = models.ForeignKey(AccessToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    sealed_token = models.BinaryField(null=True, editable=False)
+    sealed_token = SealedField(null=True, has_key_elsewhere=True)
 
     class Meta:
         """Newest first; expiry is indexed for pruning."""
@@ -106,6 +107,17 @@ class CLILogin(Client):
             models.Index(fields=["expires_at"]),
             models.Index(
                 fields=["expires_at"], name="cli_login_sealed", condition=models.Q(sealed_token__isnull=False)
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                name="cli_login_decided_by_somebody",
+                condition=models.Q(state="pending", decided_at=None, decided_by=None)
+                | models.Q(~models.Q(state="pending"), decided_at__isnull=False, decided_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="cli_login_token_at_pick_up",
+                condition=models.Q(state="collected") | models.Q(token=None, sealed_token=None),
             ),
         )
 

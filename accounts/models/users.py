@@ -51,6 +51,11 @@ class User(AbstractUser):
         ordering = ("-date_joined", "-pk")
         verbose_name = "person"
         verbose_name_plural = "people"
+        constraints = (
+            models.CheckConstraint(
+                name="user_waits_outside", condition=models.Q(waitlisted_at=None) | models.Q(is_active=False)
+            ),
+        )
 
     def __str__(self) -> str:
         return self.display_name

@@ -28,8 +28,8 @@ from django.db import connection, transaction
 
 from accounts import audit
 from accounts.models.signing_keys import SigningKey
-from core.crypto import CannotOpen, keyring
 from core.errors import Conflict, Unavailable
+from core.fields import KeyLost, Sealed
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Key:
     algorithm: str
     jwk: dict[str, Any]
     public: PublicKey
-    sealed: bytes
+    sealed: Sealed
     signs_from: datetime | None
     ends_at: datetime | None
 
@@ -80,7 +80,7 @@ class Key:
 
     def private(self) -> PrivateKey:
         """The private half, opened once per process. Raises NoKey."""
-        return _opened(self.kid, self.sealed)
+        return _opened(self.sealed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,28 +178,6 @@ def prune(*, now: datetime) -> int:
     return SigningKey.objects.filter(ends_at__lte=now).delete()[0]
 
 
-def reseal() -> tuple[int, int, int]:
-    """Seal with the newest of ENCRYPTION_KEYS what an older one sealed.
-
-    Gives how many were sealed anew, were sealed with it already, and can't be opened.
-    """
-    resealed = current = unreadable = 0
-    for row in SigningKey.objects.order_by("pk"):
-        before = bytes(row.sealed_private_key)
-        if keyring().is_newest(before):
-            current += 1
-            continue
-        try:
-            plain = keyring().open(before, place=_place(row.kid))
-        except CannotOpen:
-            unreadable += 1
-            continue
-        sealed = keyring().seal(plain, place=_place(row.kid))
-        unchanged = SigningKey.objects.filter(pk=row.pk, sealed_private_key=before)
-        resealed += unchanged.update(sealed_private_key=sealed)
-    return resealed, current, unreadable
-
-
 def _read(now: datetime) -> Ring:
     found = _ring_of_rows(now)
     if found.published(now) and _is_whole(found, now):
@@ -230,7 +208,7 @@ def _key_of(row: SigningKey) -> Key:
         algorithm=row.algorithm,
         jwk=row.public_jwk,
         public=_parsed(orjson.dumps(row.public_jwk)),
-        sealed=bytes(row.sealed_private_key),
+        sealed=row.sealed_private_key,
         signs_from=row.signs_from,
         ends_at=row.ends_at,
     )
@@ -248,7 +226,7 @@ def _make(now: datetime, *, signs_from: datetime | None) -> None:
         kid=kid,
         algorithm=algorithm,
         public_jwk={**members, "kid": kid, "alg": algorithm, "use": "sig"},
-        sealed_private_key=keyring().seal(der, place=_place(kid)),
+        sealed_private_key=der,
         created_at=now,
         signs_from=signs_from,
     )
@@ -267,10 +245,6 @@ def _thumbprint(members: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _place(kid: str) -> str:
-    return f"accounts_signingkey.sealed_private_key:{kid}"
-
-
 @lru_cache(maxsize=16)
 def _parsed(jwk: bytes) -> PublicKey:
     members = orjson.loads(jwk)
@@ -280,10 +254,10 @@ def _parsed(jwk: bytes) -> PublicKey:
 
 
 @lru_cache(maxsize=16)
-def _opened(kid: str, sealed: bytes) -> PrivateKey:
+def _opened(sealed: Sealed) -> PrivateKey:
     try:
-        der = keyring().open(sealed, place=_place(kid))
-    except CannotOpen as error:
+        der = sealed.open()
+    except KeyLost as error:
         raise NoKey from error
     key = load_der_private_key(der, password=None)
     assert isinstance(key, RSAPrivateKey | Ed25519PrivateKey)  # noqa: S101 - we made it

@@ -19,9 +19,10 @@ from accounts import audit
 from accounts.models import CLILogin, User
 from accounts.models.tokens import Client
 from accounts.services import access, tokens, users
-from core.crypto import CannotOpen, derived_keyring, digest, random_hex
+from core.crypto import Keyring, derived_keyring, digest, random_hex
 from core.database import fetch_row
 from core.errors import Conflict, Forbidden, NotFound, Unavailable
+from core.fields import KeyLost, seal
 from core.network_limits import NetworkLimit, SharedLimit
 from core.rate_limits import RateLimit
 
@@ -202,7 +203,10 @@ def _collect(reference: CLILogin, secret: str, now: datetime) -> LoginStatus:
         return LoginStatus("approved", _make_token(login, login.decided_by, secret, now))
     if login.sealed_token is None or login.token is None or login.token.revoked_at is not None:
         return LoginStatus("expired")
-    return LoginStatus("approved", _open_token(login, secret))
+    try:
+        return LoginStatus("approved", login.sealed_token.open(_keyring_of(secret)).decode())
+    except KeyLost as error:
+        raise WrongSecret from error
 
 
 def _tell_denial(login_id: uuid.UUID, now: datetime) -> LoginStatus:
@@ -214,22 +218,14 @@ def _tell_denial(login_id: uuid.UUID, now: datetime) -> LoginStatus:
 def _make_token(login: CLILogin, user: User, secret: str, now: datetime) -> str:
     organization = users.ensure_personal_organization(user=user)
     row, plain = tokens.issue(user=user, organization=organization, client=login, now=now)
-    sealed = derived_keyring(secret, purpose=_PURPOSE).seal(plain.encode(), place=_place(login))
+    sealed = seal(login, "sealed_token", plain.encode(), ring=_keyring_of(secret))
     CLILogin.objects.filter(pk=login.pk).update(token=row, sealed_token=sealed)
-    audit.record("access_token.issued", actor=user, target=row, organization_id=organization.pk)
+    audit.record("access_token.issued", actor=user, target=row)
     return plain
 
 
-def _open_token(login: CLILogin, secret: str) -> str:
-    try:
-        sealed = bytes(login.sealed_token or b"")
-        return derived_keyring(secret, purpose=_PURPOSE).open(sealed, place=_place(login)).decode()
-    except CannotOpen as error:
-        raise WrongSecret from error
-
-
-def _place(login: CLILogin) -> str:
-    return f"accounts_clilogin.sealed_token:{login.pk}"
+def _keyring_of(secret: str) -> Keyring:
+    return derived_keyring(secret, purpose=_PURPOSE)
 
 
 def _count_wrong_poll(address: str) -> None:

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from core.fields import ChoiceField
+
 
 class MachineCount(models.Model):
     """How many machines were in a state on a day (UTC), as it was last counted that day."""
@@ -15,7 +17,7 @@ class MachineCount(models.Model):
         FAILED = "failed"
 
     day = models.DateField()
-    state = models.CharField(max_length=10, choices=State)
+    state = ChoiceField(max_length=10, choices=State)
     count = models.PositiveIntegerField()
 
     class Meta:

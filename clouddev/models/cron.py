@@ -8,6 +8,7 @@ from django.db import models
 from accounts.models import User
 from accounts.models.users import Person
 from clouddev.models.machines import Machine
+from core.fields import ChoiceField
 
 LONGEST_NAME = 200
 LONGEST_ERROR = 500
@@ -48,11 +49,23 @@ class CronJob(models.Model):
         """By name."""
 
         ordering = ("workflow_name", "pk")
-        constraints = (models.UniqueConstraint(fields=["machine", "workflow_name"], name="cron_job_once_per_workflow"),)
+        constraints = (
+            models.UniqueConstraint(fields=["machine", "workflow_name"], name="cron_job_once_per_workflow"),
+            models.CheckConstraint(
+                name="cron_job_paused_for_a_reason",
+                condition=models.Q(paused_at=None, paused_reason="")
+                | models.Q(~models.Q(paused_reason=""), paused_at__isnull=False),
+            ),
+        )
         indexes = (models.Index(fields=["next_run_at"], name="cron_job_due", condition=models.Q(paused_at=None)),)
 
     def __str__(self) -> str:
         return f"{self.workflow_name} on {self.machine}"
+
+    @property
+    def organization_id(self) -> uuid.UUID:
+        """The machine's."""
+        return self.machine.organization_id
 
 
 class CronRunQuerySet(models.QuerySet["CronRun"]):
@@ -84,7 +97,7 @@ class CronRun(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.ForeignKey(CronJob, on_delete=models.CASCADE, related_name="runs")
-    state = models.CharField(max_length=10, choices=State, default=State.STARTING)
+    state = ChoiceField(max_length=10, choices=State, default=State.STARTING)
     # The time of the schedule; when it really began is `started_at`.
     due_at = models.DateTimeField()
     run_id = models.CharField("id on the workspace", max_length=200, blank=True)
@@ -105,7 +118,19 @@ class CronRun(models.Model):
         """Newest first."""
 
         ordering = ("-due_at", "-pk")
-        constraints = (models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["job", "due_at"], name="cron_run_once"),
+            models.CheckConstraint(
+                name="cron_run_over_has_its_end",
+                condition=models.Q(state__in=["starting", "running"], finished_at=None)
+                | models.Q(state__in=["succeeded", "failed"], finished_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="cron_run_running_was_sent",
+                condition=~models.Q(state__in=["running", "succeeded"])
+                | models.Q(~models.Q(run_id=""), sent_at__isnull=False),
+            ),
+        )
         indexes = (
             models.Index(fields=["next_step_at"], name="cron_run_unfinished", condition=models.Q(finished_at=None)),
             models.Index(fields=["finished_at"], name="cron_run_finished"),

@@ -3,6 +3,7 @@
 from django.db import models
 
 from accounts.models import Organization
+from core.fields import ChoiceField
 
 
 class IdlePolicy(models.Model):
@@ -18,7 +19,7 @@ class IdlePolicy(models.Model):
     stop_after_minutes = models.PositiveIntegerField("stop after minutes without activity", null=True, blank=True)
     warn_after_days = models.PositiveIntegerField("warn after days without activity", null=True, blank=True)
     days_to_react = models.PositiveIntegerField("days between the warning and what follows", default=7)
-    then = models.CharField("and then", max_length=10, choices=Action, default=Action.STOP)
+    then = ChoiceField("and then", max_length=10, choices=Action, default=Action.STOP)
     # Who was warned under other rules has the days to react from then on.
     changed_at = models.DateTimeField(auto_now=True)
 

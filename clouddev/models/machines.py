@@ -1,6 +1,5 @@
 """Workspaces and who may use them."""
 
-import logging
 import uuid
 
 from django.db import models
@@ -9,17 +8,15 @@ from django.db.models.functions import Lower
 from accounts.models import Organization, User
 from accounts.models.users import Person
 from clouddev.names import LONGEST_APP_NAME
-from core.crypto import CannotOpen, keyring
-from core.errors import Unavailable
+from core import fields
+from core.fields import ChoiceField, SealedField
 from core.leases import Leased, expired
 from fly.models import FlyApp, url_of
-
-logger = logging.getLogger(__name__)
 
 LONGEST_SENTENCE = 500
 
 
-class KeyLost(Unavailable):
+class KeyLost(fields.KeyLost):
     """503: what is sealed in a machine's row can't be opened, because the key is not configured any more."""
 
     default = (
@@ -83,14 +80,14 @@ class Machine(Leased):
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="machines")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="machines")
     region = models.CharField(max_length=10)
-    state = models.CharField(max_length=10, choices=State, default=State.CREATING)
+    state = ChoiceField(max_length=10, choices=State, default=State.CREATING)
     error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     # Whose home the machine has: the Linux user of whoever made it, also after a transfer.
     dev_user = models.CharField(max_length=32)
     ssh_public_key = models.TextField(editable=False)
-    sealed_ssh_key = models.BinaryField(editable=False)
+    sealed_ssh_key = SealedField(lost=KeyLost)
     # What the caller wants set, until the machine is made; after a failure for another try, until the time beside it.
-    sealed_environment = models.BinaryField(null=True, editable=False)
+    sealed_environment = SealedField(null=True, lost=KeyLost)
     variables_kept_until = models.DateTimeField(null=True, blank=True, editable=False)
     # Whether there was anything to set. One that had nothing can be made again when that is erased.
     had_variables = models.BooleanField(db_default=True, editable=False)
@@ -110,12 +107,12 @@ class Machine(Leased):
     fly_state = models.CharField(max_length=30, blank=True)
     # How it was last asked to be while ready, and by whom; no person is this server. Until Fly has done it, or it has
     # turned out impossible, `wanted_at` says since when. Why it was impossible is in `error`.
-    wanted = models.CharField(max_length=10, choices=Wanted, blank=True)
+    wanted = ChoiceField(max_length=10, choices=Wanted, blank=True)
     wanted_at = models.DateTimeField(null=True, blank=True)
     wanted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     # The last desired state that a caller was told is going to be reached, until it is. It counts again when a later
     # one fails.
-    promised = models.CharField(max_length=10, choices=Wanted, blank=True, db_default="", editable=False)
+    promised = ChoiceField(max_length=10, choices=Wanted, blank=True, db_default="", editable=False)
     promised_at = models.DateTimeField(null=True, blank=True, editable=False)
     promised_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
@@ -135,7 +132,30 @@ class Machine(Leased):
 
         verbose_name = "workspace"
         ordering = ("-created_at", "-pk")
-        constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="machine_called_once_per_owner"),)
+        constraints = (
+            models.UniqueConstraint("owner", Lower("app_name"), name="machine_called_once_per_owner"),
+            models.CheckConstraint(
+                name="machine_ready_at",
+                condition=~models.Q(state="ready") | models.Q(ready_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="machine_ready_is_left_alone",
+                condition=~models.Q(state__in=["ready", "failed"]) | models.Q(heartbeat_at=None),
+            ),
+            # Variables are kept for its making, and after a failure for another one.
+            models.CheckConstraint(
+                name="machine_variables_for_its_making",
+                condition=models.Q(state="creating", variables_kept_until=None)
+                | models.Q(state__in=["undoing", "failed"])
+                | models.Q(sealed_environment=None, variables_kept_until=None),
+            ),
+            models.CheckConstraint(
+                name="machine_wanted_somehow", condition=models.Q(wanted_at=None) | ~models.Q(wanted="")
+            ),
+            models.CheckConstraint(
+                name="machine_promised_somehow", condition=models.Q(promised_at=None) | ~models.Q(promised="")
+            ),
+        )
         indexes = (
             models.Index(
                 fields=["heartbeat_at"],
@@ -158,21 +178,6 @@ class Machine(Leased):
         """Where its apps answer."""
         return url_of(self.fly_app_id)
 
-    def seal(self, column: str, plain: bytes) -> bytes:
-        """Encrypt something for a column of this row."""
-        return keyring().seal(plain, place=self._place(column))
-
-    def unseal(self, column: str) -> bytes:
-        """Decrypt a column of this row. Raises KeyLost."""
-        try:
-            return keyring().open(bytes(getattr(self, column)), place=self._place(column))
-        except CannotOpen as error:
-            logger.error("machine %s: %s can't be opened: see ENCRYPTION_KEYS", self.pk, column)  # noqa: TRY400
-            raise KeyLost from error
-
-    def _place(self, column: str) -> str:
-        return f"clouddev_machine.{column}:{self.pk}"
-
 
 class Member(models.Model):
     """Somebody who may use a machine; owners also decide about it."""
@@ -185,7 +190,7 @@ class Member(models.Model):
 
     machine = models.ForeignKey(Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="machine_memberships")
-    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    role = ChoiceField(max_length=10, choices=Role, default=Role.MEMBER)
     linux_user = models.CharField(max_length=32)
     created_at = models.DateTimeField()
 

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef
 from accounts.models import User
 from accounts.models.users import Person
 from clouddev.models.machines import Machine, Member
+from core.fields import ChoiceField
 
 
 class OfferQuerySet(models.QuerySet["Offer"]):
@@ -49,9 +50,9 @@ class Offer(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     machine = models.ForeignKey(Machine, verbose_name="workspace", on_delete=models.CASCADE, related_name="offers")
     recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="offers_received")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = ChoiceField(max_length=10, choices=Kind)
     # What the recipient would be; an owner, where it is to be theirs.
-    role = models.CharField(max_length=10, choices=Member.Role)
+    role = ChoiceField(max_length=10, choices=Member.Role)
     made_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="offers_made")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
@@ -64,6 +65,9 @@ class Offer(models.Model):
         ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(fields=["machine", "recipient", "kind"], name="offered_once_to_each_person"),
+            models.CheckConstraint(
+                name="offer_transfer_is_to_an_owner", condition=models.Q(kind="member") | models.Q(role="owner")
+            ),
         )
 
     def __str__(self) -> str:

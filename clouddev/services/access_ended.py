@@ -85,7 +85,7 @@ def _revoke_webhook_tokens(which: Q, *, by: audit.Actor | None, now: datetime) -
     audit.record_each(
         "webhook_token.revoked",
         [
-            {"actor": by, "target": token, "organization_id": token.machine.organization_id,
+            {"actor": by, "target": token,
              "details": {"app": token.machine.app_name}}
             for token in tokens
         ],

@@ -59,7 +59,7 @@ def begin(*, machine: Machine, region: str, brings_database: bool, actor: audit.
     machine.attempts_before, machine.heartbeat_at = machine.attempt, None
     machine.dev_user = linux_user_of(machine.owner_id)
     machine.ssh_public_key = pair.public
-    machine.sealed_ssh_key = machine.seal("sealed_ssh_key", pair.private.encode())
+    machine.sealed_ssh_key = pair.private.encode()
     machine.variables_kept_until = None
     machine.secrets_version, machine.ready_at = None, None
     machine.database_schema = "" if brings_database else database_name_of(machine.fly_app_id)
@@ -70,7 +70,6 @@ def begin(*, machine: Machine, region: str, brings_database: bool, actor: audit.
         "machine.create_requested",
         actor=actor,
         target=machine,
-        organization_id=machine.organization_id,
         details={"app": machine.app_name, "fly_app": machine.fly_app_id, "region": machine.region},
     )
     queue.enqueue(machine.pk)

@@ -55,7 +55,7 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
         require_open(machine)
     elif not own and (shared := _shared(caller, app_name)) is not None:
         message = _SHARED.format(name=shared.app_name, owner=shared.owner.get_short_name())
-        private_key = shared.unseal("sealed_ssh_key").decode()
+        private_key = shared.sealed_ssh_key.open().decode()
         record_fetched("ssh_key.fetched", shared, caller)
         return Created(shared, private_key, message)
     is_made = machine is not None and machine.state != State.FAILED
@@ -65,7 +65,7 @@ def create(  # noqa: PLR0913 - what is wanted has this many parts
         machine = _intended(caller, app_name, environment, region, machine, now=now)
     if machine.state in {State.DESTROYING, State.UNDOING}:
         raise admission.BeingRemoved
-    private_key = machine.unseal("sealed_ssh_key").decode()
+    private_key = machine.sealed_ssh_key.open().decode()
     if is_made:
         # Whoever asks for a machine that is there is given its key, as by `ssh-key`.
         record_fetched("ssh_key.fetched", machine, caller)
@@ -101,7 +101,7 @@ def _intended(  # noqa: PLR0913 - the same
     quotas.require_room_in_organization(organization_id=machine.organization_id)
     # What the platform sets by itself, such as PORT, is not the caller's to say, nor what root's shells would obey.
     variables = dict(without_start(split(environment, build_prefixes=()).secrets))
-    machine.sealed_environment = machine.seal("sealed_environment", orjson.dumps(variables))
+    machine.sealed_environment = orjson.dumps(variables)
     machine.had_variables = bool(variables)
     brings_database = bool(environment.get("DATABASE_URL"))
     admission.begin(machine=machine, region=region, brings_database=brings_database, actor=caller, now=now)

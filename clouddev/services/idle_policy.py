@@ -107,7 +107,6 @@ def keep_alive(*, machine: Machine, until: datetime | None, actor: audit.Actor, 
             "machine.kept_alive" if until else "machine.let_go",
             actor=actor,
             target=machine,
-            organization_id=machine.organization_id,
             details={"app": machine.app_name, "until": until.isoformat() if until else None},
         )
 

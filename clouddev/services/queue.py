@@ -87,7 +87,6 @@ def _end(machine: Machine, now: datetime) -> bool:
             "machine.failed",
             actor=None,
             target=machine,
-            organization_id=machine.organization_id,
             details={"fly_app": machine.fly_app_id, "error": NO_WORKER},
         )
         enqueue(machine.pk)

@@ -68,7 +68,7 @@ def ssh_access(*, machine: Machine, now: datetime, actor: audit.Actor | None = N
     """The machine's key, with an audit row; all members come in as the one user whose home it has. Raises NotReady."""
     require_there(machine)
     _note_use(machine, now)
-    private_key = machine.unseal("sealed_ssh_key").decode()
+    private_key = machine.sealed_ssh_key.open().decode()
     record_fetched("ssh_key.fetched", machine, actor)
     return SSHAccess(linux_user=machine.dev_user, host=_host(machine), private_key=private_key)
 
@@ -109,7 +109,7 @@ def issue_webhook_token(
             machine=machine, made_by_id=person.id, created_at=now, expires_at=now + lifetime
         )
         audit.record(
-            "webhook_token.issued", actor=actor, target=row, organization_id=machine.organization_id,
+            "webhook_token.issued", actor=actor, target=row,
             details={"app": machine.app_name, "expires_in": expires_in},
         )  # fmt: skip
     token = signer.sign(
@@ -140,7 +140,8 @@ def revoke_webhook_token(*, jti: uuid.UUID, actor: audit.Actor, now: datetime) -
     with transaction.atomic():
         if not WebhookToken.objects.filter(pk=jti, revoked_at=None, expires_at__gt=now).update(revoked_at=now):
             raise AlreadyRevoked
-        audit.record("webhook_token.revoked", actor=actor, target_type="WebhookToken", target_id=str(jti))
+        token = WebhookToken.objects.select_related("machine").get(pk=jti)
+        audit.record("webhook_token.revoked", actor=actor, target=token, details={"app": token.machine.app_name})
 
 
 def revoked_tokens(*, fly_name: str, address: str, now: datetime) -> list[uuid.UUID]:
@@ -163,9 +164,7 @@ def forget_over(*, now: datetime) -> int:
 
 def record_fetched(action: str, machine: Machine, actor: audit.Actor | None) -> None:
     """Write down that somebody was given what opens the machine."""
-    audit.record(
-        action, actor=actor, target=machine, organization_id=machine.organization_id, details={"app": machine.app_name}
-    )
+    audit.record(action, actor=actor, target=machine, details={"app": machine.app_name})
 
 
 def _for_a_day(  # noqa: PLR0913 - a token says this much

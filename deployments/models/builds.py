@@ -6,6 +6,7 @@ from django.db import models
 
 from accounts.models import Organization, User
 from accounts.models.users import Person
+from core.fields import ChoiceField, SealedField
 from core.leases import Leased, expired
 from deployments.models.deployments import Deployment
 
@@ -79,7 +80,7 @@ class Build(Leased):
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="builds")
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="builds")
     pushed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="builds")
-    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    state = ChoiceField(max_length=12, choices=State, default=State.QUEUED)
     commit = models.CharField(max_length=100, blank=True)
     error = models.CharField(max_length=LONGEST_SENTENCE, blank=True)
     # The archive's name in the storage, until the build is over.
@@ -91,7 +92,7 @@ class Build(Leased):
     # Where the app listens inside its machine; known once the archive was looked into.
     internal_port = models.PositiveIntegerField(null=True, blank=True)
     # What a browser's bundle may see of the environment, sealed, until the build is over. All else is at Fly only.
-    sealed_environment = models.BinaryField(null=True, editable=False)
+    sealed_environment = SealedField(null=True)
     # Fly's count of changes of the app's secrets: a machine that knows an older one must not start.
     secrets_version = models.BigIntegerField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -117,6 +118,27 @@ class Build(Leased):
                 fields=["deployment"],
                 condition=models.Q(state__in=["building", "released"], finished_at=None),
                 name="build_one_running_per_deployment",
+            ),
+            # One that is released is over when it is known whether it answers.
+            models.CheckConstraint(
+                name="build_over_has_its_end",
+                condition=models.Q(state__in=["queued", "building"], finished_at=None)
+                | models.Q(state="released")
+                | models.Q(state__in=["live", "failed", "canceled", "interrupted"], finished_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="build_running_is_heard_of",
+                condition=~models.Q(state__in=["building", "released"], finished_at=None)
+                | models.Q(accepted_at__isnull=False, heartbeat_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="build_released_at",
+                condition=models.Q(~models.Q(state__in=["released", "live"]), image="")
+                | models.Q(released_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="build_over_keeps_no_variables",
+                condition=models.Q(finished_at=None) | models.Q(sealed_environment=None),
             ),
         )
         indexes = (
@@ -152,11 +174,6 @@ class Build(Leased):
         """Whether nothing more happens to it."""
         return self.finished_at is not None
 
-    @property
-    def seal_place(self) -> str:
-        """Where the sealed environment lies, for `core.crypto`."""
-        return f"deployments_build.sealed_environment:{self.pk}"
-
 
 class BuildLogChunk(models.Model):
     """A piece of a build's log, some lines long. `start` is the number of characters before it."""
@@ -164,7 +181,6 @@ class BuildLogChunk(models.Model):
     build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="log_chunks")
     start = models.PositiveIntegerField()
     text = models.TextField()
-    created_at = models.DateTimeField()
 
     class Meta:
         """In the order they were written."""

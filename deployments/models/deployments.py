@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
 from accounts.models.users import Person
+from core.fields import ChoiceField
 from fly.models import FlyApp, url_of
 from fly.names import LONGEST_APP_NAME
 
@@ -40,7 +41,7 @@ class Deployment(models.Model):
     # What its owner calls it, as `names.app_label` leaves it; matched without regard to case.
     app_name = models.CharField(max_length=LONGEST_APP_NAME)
     fly_app = models.OneToOneField(FlyApp, on_delete=models.PROTECT, related_name="deployment")
-    state = models.CharField(max_length=10, choices=State, default=State.PREPARING)
+    state = ChoiceField(max_length=10, choices=State, default=State.PREPARING)
     # Whether a push has set CRAYON_SERVER_URL, so that the app is not told ours.
     has_own_server_url = models.BooleanField(default=False, db_default=False, editable=False)
     # How Fly's list of machines had the app's machine when it was last read: its own word, or GONE for none.
@@ -54,7 +55,11 @@ class Deployment(models.Model):
         """By name."""
 
         ordering = ("app_name", "pk")
-        constraints = (models.UniqueConstraint("owner", Lower("app_name"), name="deployment_called_once_per_owner"),)
+        constraints = (
+            models.UniqueConstraint("owner", Lower("app_name"), name="deployment_called_once_per_owner"),
+            # What its builds refer to: their organization is its own.
+            models.UniqueConstraint(fields=["id", "organization"], name="deployment_of_organization"),
+        )
         indexes = (
             models.Index(fields=["created_at"], name="deployment_unfinished", condition=~models.Q(state="ready")),
         )

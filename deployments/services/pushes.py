@@ -22,8 +22,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.principals import Principal
 from accounts.services import access
-from core.crypto import keyring
 from core.errors import ApplicationError, Conflict, Unavailable
+from core.fields import Sealed, seal
 from core.rate_limits import RateLimit
 from deployments.fly_toml import SERVER_URL
 from deployments.models import Build, BuildLogChunk, Deployment
@@ -224,16 +224,16 @@ def _accept(caller: Principal, build: Build, environment: Environment, *, warnin
             raise PushCanceled if canceled else TookTooLong
         if warning:
             text = f"{warning}\n"
-            BuildLogChunk.objects.create(build=build, start=0, text=text, created_at=now)
+            BuildLogChunk.objects.create(build=build, start=0, text=text)
             Build.objects.filter(pk=build.pk).update(log_length=len(text))
         _record("build.pushed", build, caller, commit=build.commit, bytes=build.archive_bytes)
         queue.enqueue(build.pk)
 
 
-def _sealed(build: Build, environment: Environment) -> bytes | None:
+def _sealed(build: Build, environment: Environment) -> Sealed | None:
     """What the build has to know, for nobody else's eyes; None for nothing."""
     known = {**environment.build_time, **({"PORT": environment.port} if environment.port else {})}
-    return keyring().seal(orjson.dumps(known), place=build.seal_place) if known else None
+    return seal(build, "sealed_environment", orjson.dumps(known)) if known else None
 
 
 def _give_up(build: Build, sentence: str) -> None:
@@ -272,6 +272,5 @@ def _record(action: str, build: Build, actor: audit.Actor | None, **details: str
         action,
         actor=actor,
         target=build,
-        organization_id=build.organization_id,
         details={"app": build.deployment.app_name, **details},
     )

@@ -51,7 +51,6 @@ def _end(build_id: uuid.UUID, now: datetime) -> bool:
             "build.interrupted",
             actor=build.pushed_by,
             target=build,
-            organization_id=build.organization_id,
             details={"app": build.deployment.app_name, "error": NO_WORKER},
         )
     return True

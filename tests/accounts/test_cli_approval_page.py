@@ -7,7 +7,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AccessToken, AuditEvent, CLILogin
+from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services import cli_login
 from tests.accounts.browsing import form_of, text_of
 
@@ -165,7 +165,8 @@ def test_an_expired_code_looks_like_an_unknown_one(alices, started, state):
     code, _ = started()
     unknown = look(alices, "00000000")
     fields = form_of(look(alices, code), PATH)
-    CLILogin.objects.update(state=state)
+    if state != "pending":
+        CLILogin.objects.update(state=state, decided_at=timezone.now(), decided_by=User.objects.first())
     with time_machine.travel(timezone.now() + timedelta(minutes=5), tick=False):
         page = look(alices, code)
         answer = alices.client.post(PATH, {**fields, "decision": "approve"})

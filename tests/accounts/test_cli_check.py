@@ -301,7 +301,11 @@ def test_a_sealed_token_opens_in_its_own_row_only(nobody_api, approved, started,
     code, secret = started()
     mine = CLILogin.objects.get(code=code)
     CLILogin.objects.filter(pk=mine.pk).update(
-        state=CLILogin.State.COLLECTED, decided_by=alice, token=stolen.token, sealed_token=stolen.sealed_token
+        state=CLILogin.State.COLLECTED,
+        decided_at=timezone.now(),
+        decided_by=alice,
+        token=stolen.token,
+        sealed_token=stolen.sealed_token,
     )
     answer = check(nobody_api, code, secret)
     assert (answer.status_code, "token" in answer.content.decode()) == (403, False)

@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import CLILogin
+from core.fields import Sealed
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/auth/cli/session"
@@ -114,11 +115,12 @@ def test_the_limit_holds_when_requests_come_at_once(nobody_api):
     assert sorted(statuses) == [200] * 30 + [429] * 10
 
 
-def test_starting_a_login_erases_the_sealed_tokens_of_those_that_are_over(nobody_api):
+def test_starting_a_login_erases_the_sealed_tokens_of_those_that_are_over(nobody_api, alice):
     over = timezone.now() - timedelta(seconds=1)
     CLILogin.objects.create(
-        code="00000000", secret_digest=b"d" * 32, created_at=over, expires_at=over, sealed_token=b"sealed"
-    )
+        code="00000000", secret_digest=b"d" * 32, created_at=over, expires_at=over, sealed_token=Sealed(b"sealed"),
+        state=CLILogin.State.COLLECTED, decided_at=over, decided_by=alice,
+    )  # fmt: skip
     nobody_api.post(PATH)
     assert CLILogin.objects.get(code="00000000").sealed_token is None
 

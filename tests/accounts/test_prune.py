@@ -10,8 +10,9 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from accounts import tasks
-from accounts.models import AccessToken, AuditEvent, CLILogin
+from accounts.models import AccessToken, AuditEvent, CLILogin, User
 from accounts.services.pruning import prune
+from core.fields import Sealed
 from tests.conftest import token_of
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +20,16 @@ pytestmark = pytest.mark.django_db
 
 def login(code, **ended):
     expires_at = timezone.now() - timedelta(**ended)
+    person, _ = User.objects.get_or_create(username="alice")
     CLILogin.objects.create(
-        code=code, secret_digest=b"d" * 32, created_at=expires_at, expires_at=expires_at, sealed_token=b"sealed"
+        code=code,
+        secret_digest=b"d" * 32,
+        sealed_token=Sealed(b"sealed"),
+        state=CLILogin.State.COLLECTED,
+        created_at=expires_at,
+        decided_at=expires_at,
+        decided_by=person,
+        expires_at=expires_at,
     )
 
 

@@ -36,7 +36,14 @@ def make_machine(
     app_state = _APP_STATES.get(State(state), FlyApp.State.READY)
     defaults: dict[str, Any] = {
         "app_name": app_name,
-        "fly_app": FlyApp.objects.create(name=name, network=f"{name}-net", state=app_state, created_at=at),
+        "fly_app": FlyApp.objects.create(
+            name=name,
+            network=f"{name}-net",
+            state=app_state,
+            created_at=at,
+            ready_at=at,
+            gone_at=at if app_state == FlyApp.State.GONE else None,
+        ),
         "owner": owner,
         "organization": owner.personal_organization,
         "region": "iad",
@@ -50,7 +57,7 @@ def make_machine(
         defaults |= {"ready_at": at + timedelta(seconds=40), "last_active_at": at, "secrets_version": 1}
         defaults |= {"cpus": 6, "memory_mb": 3072}
     machine = Machine(**{**defaults, **fields})
-    machine.sealed_ssh_key = machine.seal("sealed_ssh_key", PAIR.private.encode())
+    machine.sealed_ssh_key = PAIR.private.encode()
     machine.save()
     add_member(machine, owner, Role.OWNER, created_at=at)
     if sandbox is not None:
@@ -62,7 +69,7 @@ def make_failed(owner: User, app_name: str = "studio", *, kept_for: timedelta | 
     """One that could not be made a moment ago; its variables are kept for another try, for an hour unless told."""
     defaults = {"error": "Fly has no room.", "had_variables": True, "attempt": 1}
     machine = make_machine(owner, app_name, state=State.FAILED, **{**defaults, **fields})
-    machine.sealed_environment = machine.seal("sealed_environment", b'{"A": "not-a-secret"}')
+    machine.sealed_environment = b'{"A": "not-a-secret"}'
     machine.variables_kept_until = timezone.now() + (timedelta(hours=1) if kept_for is None else kept_for)
     machine.save()
     return machine

@@ -11,6 +11,7 @@ from clouddev.services import cron
 from clouddev.services.cron.queue import CARRY_ON
 from tests.sandbox_process import SandboxProcess
 
+State = CronRun.State
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 START = "POST /apps/*/dev/api/workflows/*/start"
 
@@ -25,13 +26,20 @@ def make_job(machine: Machine, workflow_name: str = "nightly", *, by: User | Non
         "created_at": NOON - timedelta(days=1),
         "updated_at": NOON - timedelta(days=1),
     }
+    if fields.get("paused_at"):
+        defaults["paused_reason"] = "Paused by a member."
     by = by or machine.owner
     return CronJob.objects.create(machine=machine, created_by=by, workflow_name=workflow_name, **{**defaults, **fields})
 
 
 def make_run(job: CronJob, due_at: datetime = NOON, **fields: Any) -> CronRun:
     """A run that nobody is at."""
-    defaults = {"started_at": due_at, "next_step_at": due_at}
+    state = fields.get("state", State.STARTING)
+    defaults: dict[str, Any] = {"started_at": due_at, "next_step_at": due_at}
+    if state in {State.RUNNING, State.SUCCEEDED}:
+        defaults |= {"run_id": "run-1", "sent_at": due_at}
+    if state in {State.SUCCEEDED, State.FAILED}:
+        defaults["finished_at"] = due_at
     return CronRun.objects.create(job=job, due_at=due_at, **{**defaults, **fields})
 
 

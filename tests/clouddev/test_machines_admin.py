@@ -92,7 +92,7 @@ def test_machines_are_found_by_name_person_and_name_at_fly(browser, alice, bob, 
 
 
 def test_a_machines_page_shows_members_and_tokens_and_nothing_sealed(browser, alice, bob):
-    machine = make_machine(alice, "studio", sealed_environment=b"visibly-fake-sealed")
+    machine = make_machine(alice, "studio", state=State.CREATING, sealed_environment=b"visibly-fake-sealed")
     add_member(machine, bob)
     token = make_webhook_token(machine, bob)
     html = browser.get(f"{MACHINES}{machine.pk}/change/").content.decode()

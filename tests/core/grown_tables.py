@@ -33,7 +33,9 @@ def grow(person: User, rows: int) -> None:
         AccessToken.objects.get(), rows, digest="decode(md5(n::text), 'hex')", expires_at=late, revoked_at=revoked
     )
     _multiply(personal(person).row, rows, digest="decode(md5('key' || n), 'hex')", expires_at=late, revoked_at=revoked)
-    login = CLILogin.objects.create(code="zz", secret_digest=b"", created_at=at, expires_at=at, state="collected")
+    login = CLILogin.objects.create(
+        code="zz", secret_digest=b"", created_at=at, expires_at=at, state="collected", decided_at=at, decided_by=person
+    )
     over = "now() - CASE WHEN n % 1000 = 0 THEN interval '2 days' ELSE interval '1 hour' END"
     _multiply(login, rows, code="to_hex(n)", expires_at=over)
     login_of_app = Login.objects.create(
@@ -52,9 +54,10 @@ def grow(person: User, rows: int) -> None:
     _multiply(build, rows, created_at=_OLD, accepted_at=_OLD, finished_at=_OLD, archive="''",
               state="(ARRAY['live', 'live', 'failed', 'released'])[1 + n % 4]")  # fmt: skip
     machine = make_machine(person)
-    _multiply(machine, rows, fly_app_id="'app-' || rows + n", app_name="'machine-' || n")
+    numbered = "md5('machine-' || n)::uuid"
+    _multiply(machine, rows, key=numbered, fly_app_id="'app-' || rows + n", app_name="'machine-' || n")
     over = "now() + CASE WHEN n % 1000 = 0 THEN interval '-1 hour' ELSE interval '9 days' END"
-    _multiply(make_offer(machine, person), rows, kind="left(md5(n::text), 10)", expires_at=over)
+    _multiply(make_offer(machine, person), rows, machine_id=numbered, expires_at=over)
     job = make_job(machine, next_run_at=timezone.now() + timedelta(hours=1))
     _multiply(job, rows, workflow_name="'job-' || n")
     run = make_run(job, at, state="succeeded", finished_at=at)

@@ -60,7 +60,7 @@ def append_log(build: Build, text: str, *, chunk: int = 64_000) -> None:
     """Add to the build's log, in chunks of so many characters."""
     for begin in range(0, len(text), chunk):
         piece = text[begin : begin + chunk]
-        BuildLogChunk.objects.create(build=build, start=build.log_length, text=piece, created_at=timezone.now())
+        BuildLogChunk.objects.create(build=build, start=build.log_length, text=piece)
         build.log_length += len(piece)
     build.save(update_fields=["log_length"])
 

@@ -79,13 +79,15 @@ def event(person: User | None = None, **fields: Any) -> dict[str, Any]:
 
 
 def own(person: User, connection_id: str, integration: str = "acme", **fields: Any) -> Connection:
-    """A recorded connection of the person's."""
+    """A recorded connection of the person's; one that is being deleted is so since now."""
+    now = timezone.now()
+    since = {"deleting_since": now} if fields.get("state") == Connection.State.DELETING else {}
     return Connection.objects.create(
         integration_id=integration,
         connection_id=connection_id,
         owner=person,
         organization=person.personal_organization,
-        **{"created_at": timezone.now(), **fields},
+        **{"created_at": now, **since, **fields},
     )
 
 

@@ -176,9 +176,7 @@ def pause(*, job: CronJob, reason: str, now: datetime) -> None:
 def record(action: str, job: CronJob, actor: audit.Actor | None, **details: str) -> None:
     """Add a row to the audit trail; no actor is this server itself."""
     about = {"app": job.machine.app_name, "workflow": job.workflow_name, "schedule": job.cron_expression}
-    audit.record(
-        action, actor=actor, target=job, organization_id=job.machine.organization_id, details={**about, **details}
-    )
+    audit.record(action, actor=actor, target=job, details={**about, **details})
 
 
 def _job(person: Person, job_id: uuid.UUID) -> CronJob:

@@ -181,7 +181,7 @@ def _set_secrets(lease: MachineLease, fly: Fly) -> None:
     A worker that died before this was recorded is followed by one that makes a new password.
     """
     machine = lease.row
-    values = orjson.loads(machine.unseal("sealed_environment")) if machine.sealed_environment else {}
+    values = orjson.loads(machine.sealed_environment.open()) if machine.sealed_environment else {}
     if machine.database_schema:
         lease.note_step("Setting up the database…")
         made = lease.retry(lambda: DataDatabase.from_settings().provision(database_name_of(machine.fly_app_id)))

@@ -4,7 +4,6 @@ import time
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from deployments.models import Build, BuildLogChunk
 from deployments.services.building.lease import BuildLease
@@ -68,5 +67,5 @@ def _append(lease: BuildLease, text: str) -> None:
     with transaction.atomic():
         lease.update_now(log_length=F("log_length") + len(text))
         end = Build.objects.values_list("log_length", flat=True).get(pk=build.pk)
-        BuildLogChunk.objects.create(build=build, start=end - len(text), text=text, created_at=timezone.now())
+        BuildLogChunk.objects.create(build=build, start=end - len(text), text=text)
     build.log_length = end

@@ -17,7 +17,6 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
-from core.crypto import keyring
 from core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamTimeout
 from core.leases import DATABASE_AWAY, HandedOver, LeaseLost
 from deployments import archives, fly_toml, ports
@@ -194,7 +193,7 @@ def _bundle_variables(build: Build) -> dict[str, str]:
     """What the build may know of the variables that were pushed: those for a browser's bundle, and PORT."""
     if not build.sealed_environment:
         return {}
-    values = orjson.loads(keyring().open(bytes(build.sealed_environment), place=build.seal_place))
+    values = orjson.loads(build.sealed_environment.open())
     return {str(name): str(value) for name, value in values.items()}
 
 

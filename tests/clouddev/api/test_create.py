@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 def wanted(machine):
     """What the worker is going to set of what the caller wants."""
-    return orjson.loads(machine.unseal("sealed_environment"))
+    return orjson.loads(machine.sealed_environment.open())
 
 
 @pytest.mark.parametrize(("body", "sentence"), BAD_NAMES)
@@ -90,7 +90,7 @@ def test_without_a_data_database_the_caller_has_to_bring_one(alice_api, sandbox,
 def test_address_name_and_key_are_answered_at_once_and_fly_is_not_asked(alice_api, alice, sandbox, tmp_path):
     answer = alice_api.post(PATH, STUDIO)
     machine = Machine.objects.get()
-    key = machine.unseal("sealed_ssh_key").decode()
+    key = machine.sealed_ssh_key.open().decode()
     told = {"appUrl": machine.url, "flyAppName": machine.fly_app_id, "sshPrivateKey": key}
     assert said(answer) == (200, {"data": told})
     assert answer["Cache-Control"] == "no-store"
@@ -219,9 +219,7 @@ def test_after_a_failure_it_is_tried_anew_under_another_name_with_other_keys(ali
     assert machine.fly_app_id != failed.fly_app_id
     assert machine.ssh_public_key != failed.ssh_public_key
     assert answer["flyAppName"] == machine.fly_app_id
-    assert (
-        answer["sshPrivateKey"] == machine.unseal("sealed_ssh_key").decode() != failed.unseal("sealed_ssh_key").decode()
-    )
+    assert answer["sshPrivateKey"] == machine.sealed_ssh_key.open().decode() != failed.sealed_ssh_key.open().decode()
     assert machine.database_schema == database_name_of(machine.fly_app_id)
     assert wanted(machine) == {"A": "b"}
     assert jobs_of(machine) == 1

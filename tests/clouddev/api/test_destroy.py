@@ -40,7 +40,8 @@ def test_to_members_and_strangers_there_is_nothing_to_destroy(bob_api, charlie_a
 
 @pytest.mark.parametrize("state", [State.CREATING, State.READY, State.UNDOING, State.FAILED])
 def test_an_owner_has_it_destroyed_whatever_state_it_is_in(alice_api, alice, state):
-    machine = make_machine(alice, "studio", state=state, error="No room.", sealed_environment=b"sealed")
+    variables = {} if state == State.READY else {"sealed_environment": b"sealed"}
+    machine = make_machine(alice, "studio", state=state, error="No room.", **variables)
     assert said(alice_api.post(PATH, STUDIO)) == DESTROYED
     machine.refresh_from_db()
     assert (machine.state, machine.step, machine.error) == (State.DESTROYING, "Waiting for a worker…", "")

@@ -299,7 +299,7 @@ def test_a_machine_that_waits_to_be_made_where_no_worker_is_ends(alice_api, alic
     assert heard == ([ended] if left else [waits, ended])
     assert data_of(alice_api) == ended
     machine.refresh_from_db()
-    assert (machine.state, machine.sealed_environment, jobs_of(machine)) == (State.UNDOING, b"x", 1)
+    assert (machine.state, machine.sealed_environment.open(), jobs_of(machine)) == (State.UNDOING, b"x", 1)
     assert AuditEvent.objects.filter(action="machine.failed", details__error=NO_WORKER).count() == 1
 
 

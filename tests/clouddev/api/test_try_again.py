@@ -61,7 +61,7 @@ def test_it_is_begun_anew_with_its_variables_under_another_name_with_other_keys(
     assert said(answer) == begun(machine)
     assert (machine.pk, machine.state, machine.error) == (failed.pk, State.CREATING, "")
     assert (machine.step, machine.attempts_before, machine.heartbeat_at) == ("Waiting for a worker…", 1, None)
-    assert machine.unseal("sealed_environment") == b'{"A": "not-a-secret"}'
+    assert machine.sealed_environment.open() == b'{"A": "not-a-secret"}'
     assert machine.variables_kept_until is None
     assert machine.fly_app_id != failed.fly_app_id
     assert machine.fly_app.state == FlyApp.State.INTENDED
@@ -112,7 +112,7 @@ def test_creating_one_notes_whether_it_has_variables(alice_api, sandbox, given):
 
 @pytest.mark.parametrize("state", [State.UNDOING, State.DESTROYING])
 def test_what_is_left_of_it_has_to_be_gone_first(alice_api, failed, sandbox, state):
-    Machine.objects.update(state=state)
+    Machine.objects.update(state=state, **kept_env.ERASED)
     sentence = "The workspace of this name is being removed. Please try again in a minute."
     assert said(alice_api.post(PATH, STUDIO)) == (409, {"error": sentence})
     assert jobs_of(failed) == 0
@@ -120,7 +120,7 @@ def test_what_is_left_of_it_has_to_be_gone_first(alice_api, failed, sandbox, sta
 
 @pytest.mark.parametrize("state", [State.CREATING, State.READY])
 def test_one_that_is_being_made_or_is_there_is_left_as_it_is(alice_api, failed, sandbox, state):
-    Machine.objects.update(state=state)
+    Machine.objects.update(state=state, ready_at=timezone.now(), **kept_env.ERASED)
     assert said(alice_api.post(PATH, STUDIO)) == begun(failed, anew=False)
     assert jobs_of(failed) == 0
     assert not AuditEvent.objects.filter(action="machine.create_requested").exists()
@@ -203,7 +203,7 @@ def test_destroying_it_erases_what_was_kept(alice_api, alice, failed, sandbox):
 def test_erasing_what_is_over_leaves_the_rest(alice, failed):
     over = make_failed(alice, "over", kept_for=timedelta(0))
     making = make_failed(alice, "making", kept_for=timedelta(0))
-    Machine.objects.filter(pk=making.pk).update(state=State.CREATING)
+    Machine.objects.filter(pk=making.pk).update(state=State.CREATING, variables_kept_until=None)
     assert kept_env.forget_over(now=timezone.now()) == 1
     assert set(Machine.objects.filter(sealed_environment=None)) == {over}
 

@@ -2,9 +2,11 @@
 
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
 
 from accounts.models import AuditEvent
 from clouddev.models import Machine
+from clouddev.services import kept_env
 from tests.accounts.browsing import text_of
 from tests.clouddev.builders import add_member, make_failed, make_machine
 from tests.clouddev.pages.workspaces import LIST, page_of, press
@@ -97,7 +99,7 @@ def test_one_that_failed_a_moment_ago_can_be_tried_again_by_whoever_decides(
 def test_a_second_try_says_how_it_is(alices, alice, sandbox, state, sentence):
     machine = make_failed(alice)
     page = alices.get(page_of(machine))
-    Machine.objects.update(state=state)
+    Machine.objects.update(state=state, ready_at=timezone.now(), **kept_env.ERASED)
     alices.press(page, f"{page_of(machine)}try-again")
     assert sentence in text_of(alices.get(page_of(machine)))
     assert not AuditEvent.objects.filter(action="machine.create_requested").exists()

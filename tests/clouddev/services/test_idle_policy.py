@@ -113,7 +113,7 @@ def test_one_whose_cron_job_runs_is_left_alone_until_the_run_is_over(alice, sand
     run = make_run(make_job(machine), now - HOUR)
     idle_policy.look(now=now)
     assert state_at_fly(sandbox, machine) == "started"
-    run.finished_at = now
+    run.state, run.finished_at = "failed", now
     run.save()
     idle_policy.look(now=now)
     assert state_at_fly(sandbox, machine) != "started"

@@ -132,8 +132,8 @@ def test_a_build_that_waits_behind_a_released_one_is_canceled(alice_api, shop):
 @pytest.mark.parametrize(
     ("values", "answer"),
     [
-        ({"state": State.RELEASED}, RELEASED),
-        ({"state": State.LIVE, "finished_at": timezone.now()}, OVER),
+        ({"state": State.RELEASED, "released_at": timezone.now()}, RELEASED),
+        ({"state": State.LIVE, "released_at": timezone.now(), "finished_at": timezone.now()}, OVER),
         ({"state": State.FAILED, "finished_at": timezone.now()}, OVER),
     ],
     ids=["released", "live", "failed"],

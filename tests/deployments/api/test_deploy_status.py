@@ -193,7 +193,7 @@ def test_a_build_that_waits_where_no_worker_is_ends(alice_api, alice, shop, hear
     build.refresh_from_db()
     assert (build.state, build.error, build.sealed_environment) == ("interrupted", NO_WORKER, None)
     # Whoever asks for that one ends it.
-    assert Build.objects.filter(pk=beside.pk, state=State.QUEUED, sealed_environment=b"sealed").exists()
+    assert Build.objects.get(pk=beside.pk, state=State.QUEUED).sealed_environment.open() == b"sealed"
     event = AuditEvent.objects.get(action="build.interrupted")
     assert (event.actor_id, event.details) == (alice.pk, {"app": "shop", "error": NO_WORKER})
 

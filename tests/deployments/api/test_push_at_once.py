@@ -90,7 +90,7 @@ def test_secrets_that_a_refused_push_has_set_count_for_the_next_one(alice_api, s
     refused = Build.objects.exclude(pk=older.pk).get()
     assert refused.secrets_version == sandbox.state()["fly"]["apps"][shop.fly_app_id]["secrets_version"]
 
-    running.update(state=State.LIVE, finished_at=timezone.now())
+    running.update(state=State.FAILED, finished_at=timezone.now())
     body = body_of()
     del body["envVars"]
     assert alice_api.post(PATH, body).status_code == 200

@@ -112,7 +112,9 @@ def test_the_same_holds_for_a_redeployment(
 
 def test_a_canceled_redeployment_of_what_runs_anyway_is_canceled(alice: User, first: Build) -> None:
     again = builds.redeploy(build=first, actor=alice, now=timezone.now())
-    Build.objects.filter(pk=again.pk).update(state=State.BUILDING, cancel_requested_at=timezone.now(), attempt=1)
+    Build.objects.filter(pk=again.pk).update(
+        state=State.BUILDING, cancel_requested_at=timezone.now(), attempt=1, heartbeat_at=timezone.now()
+    )
     let_another_worker_take(again)
     assert Build.objects.get(pk=again.pk).state == State.CANCELED
 
@@ -129,7 +131,9 @@ def test_it_is_asked_by_the_next_worker_when_the_first_has_died(
     build = work.push(alice, archive_of("two"))
     (machine,) = machines(sandbox)
     set_image(first.deployment, machine, f"registry.fly.io/{first.deployment.fly_app_id}:build-{build.pk.hex}")
-    Build.objects.filter(pk=build.pk).update(state=State.BUILDING, cancel_requested_at=timezone.now(), attempt=1)
+    Build.objects.filter(pk=build.pk).update(
+        state=State.BUILDING, cancel_requested_at=timezone.now(), attempt=1, heartbeat_at=timezone.now()
+    )
     let_another_worker_take(build)
     assert Build.objects.get(pk=build.pk).state == State.LIVE
 

@@ -28,7 +28,7 @@ def build_of(deployment, **fields):
     return Build.objects.create(
         deployment=deployment,
         organization=deployment.organization,
-        **{"created_at": now, "accepted_at": now, **fields},
+        **{"created_at": now, "accepted_at": now, "heartbeat_at": now, "released_at": now, **fields},
     )
 
 
@@ -42,7 +42,7 @@ def finish(deployment):
 
 def test_its_owner_removes_an_app_with_all_it_has(alice, shop, sandbox):
     build = build_of(shop, state=Build.State.LIVE, finished_at=timezone.now())
-    BuildLogChunk.objects.create(build=build, start=0, text="hello", created_at=timezone.now())
+    BuildLogChunk.objects.create(build=build, start=0, text="hello")
 
     assert destroy(alice) is True
 

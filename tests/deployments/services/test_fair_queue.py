@@ -60,7 +60,7 @@ def running(owner: User, number: int) -> Build:
 
 
 def end(build: Build) -> None:
-    Build.objects.filter(pk=build.pk).update(state=State.LIVE, finished_at=timezone.now())
+    Build.objects.filter(pk=build.pk).update(state=State.FAILED, finished_at=timezone.now())
 
 
 def test_two_long_builds_of_one_organization_leave_a_slot_to_others(alice: User, charlie: User, settings: Any) -> None:
@@ -212,7 +212,9 @@ def test_whose_turn_it_is_is_found_without_reading_what_is_over(alice: User) -> 
     deployment = make_deployment(alice, "long-lived")
     over = {"deployment": deployment, "organization": alice.personal_organization, "state": State.LIVE}
     Build.objects.bulk_create(
-        Build(**over, created_at=at, accepted_at=at, started_at=at + timedelta(seconds=n), finished_at=at)
+        Build(
+            **over, created_at=at, accepted_at=at, started_at=at + timedelta(seconds=n), released_at=at, finished_at=at
+        )
         for n in range(1000)
     )
     waiting(alice, 1)

@@ -133,7 +133,7 @@ def test_the_machine_that_a_failed_first_build_left_is_no_stranger(alice, shop):
 
 
 def test_an_app_of_which_no_build_was_released_needs_no_machine(shop):
-    Build.objects.update(state=State.FAILED, released_at=None)
+    Build.objects.update(state=State.FAILED, released_at=None, image="")
     delete_machines(shop)
 
     assert reconcile() == {"seen": 1}

@@ -225,7 +225,7 @@ def test_an_app_that_fly_has_lost_is_made_again_under_its_address(alice_api, san
     sandbox.remove_fly_app(app.pk)
     age(app, minutes=6)
     other = fly_apps.intend(now=timezone.now())
-    FlyApp.objects.filter(pk=other.pk).update(state=FlyApp.State.READY)
+    FlyApp.objects.filter(pk=other.pk).update(state=FlyApp.State.READY, ready_at=timezone.now())
 
     assert prepare(alice_api).json() == url
 

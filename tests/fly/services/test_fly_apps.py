@@ -224,7 +224,7 @@ def test_a_name_that_somebody_else_has_is_given_up(intended, sandbox, owner):
     assert kinds_at_fly(sandbox, intended.name) == []
     # Another one that is ready is no answer for this one.
     other = fly_apps.intend(now=timezone.now())
-    FlyApp.objects.filter(pk=other.pk).update(state=State.READY)
+    FlyApp.objects.filter(pk=other.pk).update(state=State.READY, ready_at=timezone.now())
     with pytest.raises(fly_apps.NoLongerOurs):
         ensure(intended)
     remove(intended)

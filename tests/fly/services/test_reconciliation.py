@@ -223,7 +223,7 @@ def test_an_app_that_was_made_after_its_deletion_is_deleted_again(sandbox):
 def test_an_app_that_fly_denied_when_it_was_deleted_goes_though_a_failed_machine_points_at_it(alice, sandbox, fault):
     """For up to a minute Fly may not see everywhere what was just made."""
     row = make_machine(alice, state=Machine.State.FAILED).fly_app
-    FlyApp.objects.update(state=State.READY)
+    FlyApp.objects.update(state=State.READY, ready_at=timezone.now())
     sandbox.add_fly_app(row.name, network=row.network)
     sandbox.faults(target="fly", match="DELETE /v1/apps", status=404)
     fly_apps.remove(fly_app_id=row.pk, now=timezone.now())
