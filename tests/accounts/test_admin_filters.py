@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.db import models
 from django.urls import reverse
 
-from accounts.models import AccessToken, CLILogin, User
+from accounts.models import AccessToken, APIKey, CLILogin, User
 from clouddev.models import Machine
 from deployments.models import Build
 from tests.operators import browser_of, log_a_tool_in, make_operator
@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 SECRETS = {
     User: ("password",),
     AccessToken: ("digest",),
+    APIKey: ("digest",),
     CLILogin: ("code", "secret_digest", "sealed_token"),
     Build: ("sealed_environment",),
     Machine: ("sealed_environment", "sealed_ssh_key"),
