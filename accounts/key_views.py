@@ -16,6 +16,7 @@ from accounts.current_user import person_of
 from accounts.models import APIKey, User
 from accounts.principals import SCOPES
 from accounts.services import api_keys
+from accounts.services.organizations import NoSuchOrganization
 from core.errors import Malformed
 from core.next_url import posted_from
 from core.schemas import validated
@@ -53,7 +54,7 @@ def make(request: HttpRequest) -> HttpResponse:
     slug = form.get("organization", "")
     chosen = [place.organization_id for place in api_keys.places_of(user_id=user.pk) if place.organization.slug == slug]
     if not chosen:
-        raise api_keys.NoSuchOrganization
+        raise NoSuchOrganization
     wanted = api_keys.WantedKey(
         name=asked.name, days=asked.expires_in_days, scopes=asked.scopes, networks=asked.networks
     )
@@ -104,7 +105,7 @@ def _page(request: HttpRequest, user: User, made: api_keys.MadeKey | None = None
     context = {
         "made": made,
         "own": [_shown(key, now) for key in api_keys.of_person(user_id=user.pk)],
-        "of_workers": [_shown(key, now) for key in api_keys.of_workers(organizations=managed)],
+        "of_workers": [_shown(key, now) for key in api_keys.of_workers(of=managed)],
         "organizations": [place.organization for place in places],
         "managed": managed,
         "scopes": [(scope, meaning, scope in _TICKED) for scope, meaning in SCOPES.items()],

@@ -11,10 +11,11 @@ from django.db.models import Q
 from accounts import audit, key_format
 from accounts.models import APIKey, Membership, Organization
 from accounts.models.api_keys import APIKeyQuerySet
-from accounts.services import access
+from accounts.services import access, key_mail, organizations
 from accounts.services.access_ended import Ended, Why, part
+from accounts.services.organizations import NoSuchOrganization
 from core.crypto import digest
-from core.errors import Conflict, Forbidden, NotFound
+from core.errors import Conflict, NotFound
 from core.rate_limits import RateLimit
 
 DEFAULT_DAYS = 90
@@ -30,18 +31,6 @@ class NoSuchKey(NotFound):
     """404: there is no such key, or it isn't the asker's to decide about."""
 
     default = "This API key is not there any more."
-
-
-class NoSuchOrganization(NotFound):
-    """404: no organization has that name, or the asker doesn't belong to it."""
-
-    default = "There is no such organization, or you don't belong to it."
-
-
-class AdminsOnly(Forbidden):
-    """403: what is the organization's is for those who manage it."""
-
-    default = "Only owners and admins of this organization may make keys for its workers. Ask one of them."
 
 
 class TooManyKeys(Conflict):
@@ -87,7 +76,7 @@ def make(*, by: access.Doer, organization_id: uuid.UUID, wanted: WantedKey, now:
     Raises AccessEnded, NoSuchOrganization, TooManyKeys, or TooManyRequests after 30 within an hour.
     """
     MADE.spend(str(by.id))
-    return issue(by=by, organization_id=organization_id, wanted=wanted, now=now)
+    return _told(issue(by=by, organization_id=organization_id, wanted=wanted, now=now), by)
 
 
 @transaction.atomic
@@ -108,10 +97,10 @@ def issue(*, by: access.Doer, organization_id: uuid.UUID, wanted: WantedKey, now
 def make_for_worker(*, by: access.Doer, slug: str, wanted: WantedKey, now: datetime) -> MadeKey:
     """A key for a worker of an organization that `by` manages. It may do nothing at this server's own routes.
 
-    Raises AccessEnded, NoSuchOrganization, AdminsOnly, TooManyKeys or TooManyRequests.
+    Raises AccessEnded, NoSuchOrganization, AdminsOnly, OrganizationSuspended, TooManyKeys or TooManyRequests.
     """
     MADE.spend(str(by.id))
-    return _issue_for_worker(by, slug, wanted, now)
+    return _told(_issue_for_worker(by, slug, wanted, now), by)
 
 
 @transaction.atomic
@@ -119,12 +108,7 @@ def _issue_for_worker(by: access.Doer, slug: str, wanted: WantedKey, now: dateti
     if "\0" in slug:
         raise NoSuchOrganization
     # Held, so that of two admins at once neither goes past the number.
-    organization = Organization.objects.select_for_update(no_key=True).filter(slug=slug, suspended_at=None).first()
-    access.hold(by)
-    if organization is None:
-        raise NoSuchOrganization
-    if _require_member(by.id, organization.pk) not in _DECIDING:
-        raise AdminsOnly
+    organization = organizations.hold(slug=slug, person=by, least=Membership.Role.ADMIN).organization
     if organization.api_keys.of_workers().working(now=now).count() >= WORKERS_PER_ORGANIZATION:
         raise TooManyKeys(f"This organization has {WORKERS_PER_ORGANIZATION} worker keys that work. Revoke one first.")
     made = _made(
@@ -157,9 +141,9 @@ def managed(places: Iterable[Membership]) -> list[Organization]:
     return [place.organization for place in places if place.role in _DECIDING]
 
 
-def of_workers(*, organizations: Iterable[Organization]) -> list[APIKey]:
+def of_workers(*, of: Iterable[Organization]) -> list[APIKey]:
     """The keys of these organizations' workers that nobody has revoked, newest first."""
-    keys = APIKey.objects.of_workers().filter(organization__in=list(organizations), revoked_at=None)
+    keys = APIKey.objects.of_workers().filter(organization__in=list(of), revoked_at=None)
     return list(keys.select_related("organization", "made_by", "replaced_by"))
 
 
@@ -190,7 +174,7 @@ def rotate(*, key_id: uuid.UUID, by: access.Doer, overlap: timedelta, now: datet
     Raises AccessEnded, NoSuchKey, NoSuchOrganization, KeyIsOver or AlreadyRotated, or TooManyRequests.
     """
     MADE.spend(str(by.id))
-    return _rotate(key_id, by, overlap, now)
+    return _told(_rotate(key_id, by, overlap, now), by)
 
 
 @transaction.atomic
@@ -222,6 +206,12 @@ def _rotate(key_id: uuid.UUID, by: access.Doer, overlap: timedelta, now: datetim
         f"{_subject(key)}.rotated", actor=by, target=made.row, organization_id=key.organization_id,
         details={"replaces": str(key.pk), "the old one ends": ends_at.isoformat()},
     )  # fmt: skip
+    return made
+
+
+def _told(made: MadeKey, by: access.Doer) -> MadeKey:
+    """The key, once its maker was told of it."""
+    key_mail.tell(key=made.row, by=by)
     return made
 
 

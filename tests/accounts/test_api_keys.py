@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import key_format
 from accounts.models import APIKey, AuditEvent, Membership, Organization
-from accounts.services import api_keys, users
+from accounts.services import api_keys, organizations, users
 from accounts.services.access import AccessEnded
 from core.crypto import digest
 from tests.accounts.keys import of_worker, personal
@@ -254,16 +254,17 @@ def test_those_who_manage_an_organization_make_keys_of_its_workers(shared, bob, 
 
 def test_members_make_none_and_strangers_find_no_such_organization(shared, bob_api, charlie_api):
     answer = bob_api.post(TOKENS, {"displayName": "x"})
-    assert (answer.status_code, answer.json()) == (403, {"error": str(api_keys.AdminsOnly.default)})
+    assert (answer.status_code, answer.json()) == (403, {"error": str(organizations.AdminsOnly.default)})
     for path in (TOKENS, "/api/orgs/none/worker-tokens", "/api/orgs/%00/worker-tokens"):
         answer = charlie_api.post(path, {"displayName": "x"})
-        assert (answer.status_code, answer.json()) == (404, {"error": str(api_keys.NoSuchOrganization.default)})
+        assert (answer.status_code, answer.json()) == (404, {"error": str(organizations.NoSuchOrganization.default)})
     assert not APIKey.objects.exists()
 
 
 def test_a_suspended_organization_gets_none(shared, alice_api):
     Organization.objects.filter(pk=shared.pk).update(suspended_at=timezone.now())
-    assert alice_api.post(TOKENS, {"displayName": "x"}).status_code == 404
+    answer = alice_api.post(TOKENS, {"displayName": "x"})
+    assert (answer.status_code, answer.json()) == (403, {"error": str(organizations.OrganizationSuspended.default)})
 
 
 def test_a_workers_key_outlives_whoever_made_it_and_admins_end_it(shared, alice_api, bob, nobody_api):
