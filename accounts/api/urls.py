@@ -11,7 +11,7 @@ urlpatterns = [
     path("validate-key", keys.ValidateView.as_view(), name="validate-key"),
 ]
 
-_ORG = "orgs/<slug:slug>"
+_ORG = "orgs/<str:slug>"
 organization_patterns = [
     path("orgs", organizations.OrganizationsView.as_view(), name="api-organizations"),
     path(_ORG, organizations.OrganizationView.as_view(), name="api-organization"),

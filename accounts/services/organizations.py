@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.models import Membership, Organization
-from accounts.models.organizations import MembershipQuerySet, Role
+from accounts.models.organizations import MembershipQuerySet, Role, is_slug
 from accounts.models.users import Person
 from accounts.principals import Principal
 from accounts.services import access
@@ -105,7 +105,8 @@ def list_memberships(*, person: Person, after: str = "", limit: int) -> list[Mem
 
 def membership_in(*, slug: str, person: Person) -> Membership:
     """The person's membership of this organization, with the organization. Raises NoSuchOrganization."""
-    own = _reached_by(person).select_related("organization").filter(organization__slug=slug).first()
+    same = _reached_by(person).select_related("organization").filter(organization__slug=slug)
+    own = same.first() if is_slug(slug) else None
     if own is None:
         raise NoSuchOrganization
     return own
@@ -124,7 +125,7 @@ def hold(*, slug: str, person: Doer, least: Role, even_suspended: bool = False, 
     """
     same = Organization.objects.for_member(person).filter(slug=slug)
     # Keys of what is being added to it are held against a deletion, and against nothing else.
-    if not same.select_for_update(no_key=not to_delete).values_list("pk", flat=True):
+    if not is_slug(slug) or not same.select_for_update(no_key=not to_delete).values_list("pk", flat=True):
         raise NoSuchOrganization
     access.hold(person)
     own = membership_in(slug=slug, person=person)

@@ -36,26 +36,26 @@ ORGANIZATION_CALLS: dict[str, list[Call]] = {
         Call("GET", "/api/orgs", with_token(alice=200, others=200)),
         Call("POST", "/api/orgs", with_token(alice=201, others=201), body={"name": "New team", "slug": "new-team"}),
     ],
-    "api/orgs/<slug:slug>": [
+    "api/orgs/<str:slug>": [
         _for_members("GET", "", alice=200, member=200, key=404),
         _for_members("PATCH", "", body={"name": "Another name"}, alice=200, member=403, key=404),
         _for_members("DELETE", "", alice=200, member=403),
     ],
-    "api/orgs/<slug:slug>/members": [_for_members("GET", "/members", alice=200, member=200, key=404)],
-    "api/orgs/<slug:slug>/members/<uuid:user_id>": [
+    "api/orgs/<str:slug>/members": [_for_members("GET", "/members", alice=200, member=200, key=404)],
+    "api/orgs/<str:slug>/members/<uuid:user_id>": [
         _for_members("PATCH", _MEMBER, body={"role": "admin"}, alice=200, member=403),
         # The member leaves by it.
         _for_members("DELETE", _MEMBER, alice=200, member=200),
     ],
-    "api/orgs/<slug:slug>/leave": [_for_members("POST", "/leave", alice=409, member=200)],
-    "api/orgs/<slug:slug>/transfer": [
+    "api/orgs/<str:slug>/leave": [_for_members("POST", "/leave", alice=409, member=200)],
+    "api/orgs/<str:slug>/transfer": [
         _for_members("POST", "/transfer", body={"userId": "{member_id}"}, alice=200, member=403)
     ],
-    "api/orgs/<slug:slug>/invitations": [
+    "api/orgs/<str:slug>/invitations": [
         _for_members("GET", "/invitations", alice=200, member=403, key=404),
         _for_members("POST", "/invitations", body={"email": "somebody@example.com"}, alice=201, member=403),
     ],
-    "api/orgs/<slug:slug>/invitations/<uuid:invitation_id>": [
+    "api/orgs/<str:slug>/invitations/<uuid:invitation_id>": [
         _for_members("DELETE", _INVITATION, alice=200, member=403)
     ],
     "api/invitations": [Call("GET", "/api/invitations", with_token(alice=200, others=200))],

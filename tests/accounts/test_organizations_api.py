@@ -148,6 +148,12 @@ def test_to_strangers_it_looks_absent(alice, charlie_api, path):
     assert told(strange) == told(absent) == ABSENT
 
 
+@pytest.mark.parametrize("slug", ["Team", "te%00am", "t%2Fm", "%F0%9F%98%80", "x" * 300])
+def test_what_can_not_be_a_slug_is_absent_too(alice_api, slug):
+    assert told(alice_api.get(f"/api/orgs/{slug}"))[0] == 404
+    assert told(alice_api.post(f"/api/orgs/{slug}/leave"))[0] == 404
+
+
 def test_the_list_has_all_of_ones_own_and_no_others(alice, bob, bob_api):
     make_organization(alice, "team", admin=bob)
     make_organization(alice, "secret")
