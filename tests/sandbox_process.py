@@ -183,6 +183,18 @@ class SandboxProcess:
         path = f"/nango/connections/{quote(integration, safe='')}/{quote(connection_id, safe='')}"
         self.control("POST", path, change)
 
+    def github_person(self, login: str, /, **change: object) -> dict[str, Any]:
+        """Change a person at GitHub: login (renames), emails, orgs, public_orgs; gives them."""
+        return dict(self.control("POST", f"/github/people/{quote(login, safe='')}", change))
+
+    def github_organization(self, login: str, /, **change: object) -> dict[str, Any]:
+        """Change an organization at GitHub: members (logins of all), id, is_gone, moved_to; gives it."""
+        return dict(self.control("POST", f"/github/organizations/{quote(login, safe='')}", change))
+
+    def github_org_token(self, **change: object) -> None:
+        """Change the server's own token at GitHub: scopes, revoked."""
+        self.control("POST", "/github/org-token", change)
+
     def send_webhook(self, **webhook: object) -> dict[str, Any]:
         """Send a webhook now and give what the receiver answered."""
         return dict(self.control("POST", "/nango/webhooks", webhook))

@@ -29,6 +29,8 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/_sandbox/nango/webhooks", webhooks.send_webhook)
     router.add_delete("/_sandbox/nango/webhooks", webhooks.clear_webhooks)
     router.add_post("/_sandbox/github/people/{login}", github.change_person)
+    router.add_post("/_sandbox/github/organizations/{login}", github.change_organization)
+    router.add_post("/_sandbox/github/org-token", github.change_org_token)
     router.add_delete("/_sandbox/github/tokens", github.revoke_tokens)
     router.add_get("/_sandbox/fly/settings", fly.show_settings)
     router.add_post("/_sandbox/fly/settings", fly.change_settings)

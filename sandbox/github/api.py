@@ -4,7 +4,6 @@ Source: https://docs.github.com/rest/users/users, /rest/users/emails, /rest/orgs
 """
 
 import base64
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from sandbox.answers import json_answer
-from sandbox.github.state import Person, Token
+from sandbox.github.state import Organization, Person, Token
 from sandbox.world import WORLD
 
 _DOCS = "https://docs.github.com/rest"
@@ -27,7 +26,7 @@ def not_found() -> web.Response:
     return json_answer(body, status=404)
 
 
-def _for_person(answer: Callable[[web.Request, Person, Token], web.Response]) -> Handler:
+def with_token(answer: Callable[[web.Request, Person, Token], web.Response]) -> Handler:
     """Let a request through only with a token that GitHub gave out."""
 
     async def handler(request: web.Request) -> web.Response:
@@ -35,7 +34,7 @@ def _for_person(answer: Callable[[web.Request, Person, Token], web.Response]) ->
             text = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
             return web.Response(text=text, status=403)
         github = request.app[WORLD].github
-        token = github.tokens.get(_sent_token(request))
+        token = github.token(_sent_token(request))
         if token is None:
             anonymous = "Authorization" not in request.headers
             message = "Requires authentication" if anonymous else "Bad credentials"
@@ -94,11 +93,16 @@ def _orgs(request: web.Request, person: Person, token: Token) -> web.Response:
     if not {"user", "read:org", "write:org", "admin:org"} & set(token.scopes):
         return json_answer([])
     web_host = f"{request.url.origin()}/github"
-    return json_answer([_org(login, web_host=web_host) for login in person.orgs])
+    github = request.app[WORLD].github
+    # A page, as with every list.
+    size = int(request.query.get("per_page", "30"))
+    first = (int(request.query.get("page", "1")) - 1) * size
+    shown = person.orgs[first : first + size]
+    return json_answer([_org(github.organization(login), web_host=web_host) for login in shown])
 
 
-def _org(login: str, *, web_host: str) -> dict[str, object]:
-    number = int.from_bytes(hashlib.sha256(login.lower().encode()).digest()[:3], "big")
+def _org(organization: Organization, *, web_host: str) -> dict[str, object]:
+    login, number = organization.login, organization.id
     return {
         "login": login,
         "id": number,
@@ -126,6 +130,6 @@ def _usual_headers(token: Token) -> dict[str, str]:
     }
 
 
-user = _for_person(_user)
-emails = _for_person(_emails)
-orgs = _for_person(_orgs)
+user = with_token(_user)
+emails = with_token(_emails)
+orgs = with_token(_orgs)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from sandbox.answers import html_answer
-from sandbox.github import api, oauth
+from sandbox.github import api, oauth, organizations
 from sandbox.pages import message_page
 
 
@@ -17,6 +17,9 @@ def add_routes(app: web.Application) -> None:
         router.add_get(f"{prefix}/user", api.user)
         router.add_get(f"{prefix}/user/emails", api.emails)
         router.add_get(f"{prefix}/user/orgs", api.orgs)
+        router.add_get(f"{prefix}/orgs/{{org}}", organizations.about)
+        router.add_get(f"{prefix}/orgs/{{org}}/members", organizations.members)
+        router.add_get(f"{prefix}/orgs/{{org}}/members/{{login}}", organizations.member)
 
 
 def unmatched(path: str) -> web.Response:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 CLIENT_ID = "sandbox-github-client"
 CLIENT_SECRET = "sandbox-github-secret"
 TEAM = "crayon-team"
+# The server's own token, of an account that belongs to the team.
+ORG_TOKEN = "sandbox-github-org-token"
+BOT = "crayon-bot"
 
 # Letters, digits and single hyphens, not at either end, at most 39 characters. A company that manages its people's
 # accounts (Enterprise Managed Users) has its short name, of letters and digits, at the end of each: name_company.
@@ -38,6 +41,18 @@ class Person:
     emails: list[Email]
     orgs: list[str] = field(default_factory=list)
     created_at: str = "2020-01-01T00:00:00Z"
+    # Of `orgs` those that everybody sees the person in; the others show it to their members only.
+    public_orgs: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Organization:
+    """An organization. One that `moved_to` another name leads there from its old one until somebody takes that."""
+
+    login: str
+    id: int
+    is_gone: bool = False
+    moved_to: str = ""
 
 
 @dataclass
@@ -69,12 +84,16 @@ class GitHub:
     people: dict[str, Person] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    organizations: dict[str, Organization] = field(default_factory=dict)
+    # The server's own, which is not among those that signing in gave out; None once it is revoked.
+    org_token: Token | None = field(default_factory=lambda: Token(ORG_TOKEN, BOT, ("read:org",)))
 
     def __post_init__(self) -> None:
-        """Start with the three who are always there."""
-        for number, login in enumerate(("alice", "bob", "charlie"), start=1001):
+        """Start with the three who are always there, and the account of the server's own token."""
+        for number, login in enumerate(("alice", "bob", "charlie", BOT), start=1001):
             self.people[login] = _new_person(login, number=number)
-        for login in ("alice", "bob"):
+        self.organization(TEAM)
+        for login in ("alice", "bob", BOT):
             self.people[login].orgs.append(TEAM)
         self.people["charlie"].email = None
         self.people["charlie"].emails[0].visibility = "private"
@@ -85,6 +104,26 @@ class GitHub:
         if key not in self.people:
             self.people[key] = _new_person(login, number=_stable_id(key))
         return self.people[key]
+
+    def token(self, text: str) -> Token | None:
+        """Find a token that is good."""
+        if self.org_token is not None and text == self.org_token.token:
+            return self.org_token
+        return self.tokens.get(text)
+
+    def organization(self, login: str) -> Organization:
+        """Find an organization by login, whatever its case; a new one is made on first use."""
+        key = login.lower()
+        if key not in self.organizations:
+            number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:3], "big")
+            self.organizations[key] = Organization(login=login, id=number)
+        return self.organizations[key]
+
+    def members_of(self, organization: Organization) -> list[Person]:
+        """Give everybody who belongs to it, by id."""
+        name = organization.login.lower()
+        found = [person for person in self.people.values() if name in [each.lower() for each in person.orgs]]
+        return sorted(found, key=lambda person: person.id)
 
     def rename(self, person: Person, login: str) -> None:
         """Give a person another login; the id stays, and tokens and codes go on."""
@@ -111,6 +150,8 @@ class GitHub:
                 code.code: {**asdict(code), "expires_at": code.expires_at.isoformat()} for code in self.codes.values()
             },
             "tokens": {token.token: asdict(token) for token in self.tokens.values()},
+            "org_token": self.org_token and asdict(self.org_token),
+            "organizations": {each.login: asdict(each) for each in self.organizations.values()},
         }
 
 

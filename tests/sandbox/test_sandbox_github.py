@@ -163,3 +163,47 @@ def test_revoked_tokens_are_bad_credentials(sandbox_process: SandboxProcess, git
     token = github.token_for("alice")
     sandbox_process.control("DELETE", "/github/tokens")
     assert github.api("/user", token).status == 401
+
+
+ORG_TOKEN = "sandbox-github-org-token"
+
+
+def test_its_own_token_sees_all_members_of_an_organization_and_a_strangers_the_public_ones(
+    sandbox_process: SandboxProcess, github: GitHubClient
+) -> None:
+    sandbox_process.github_person("bob", public_orgs=["crayon-team"])
+    stranger = github.token_for("charlie", scope="read:org")
+    shown = [github.api("/orgs/crayon-team/members", token).json for token in (ORG_TOKEN, stranger)]
+    assert [[member["login"] for member in each] for each in shown] == [["alice", "bob", "crayon-bot"], ["bob"]]
+    about = [github.api(f"/orgs/crayon-team/members/{login}", ORG_TOKEN).status for login in ("alice", "charlie")]
+    assert about == [204, 404]
+    answer = github.api("/orgs/crayon-team/members/alice", stranger)
+    assert (answer.status, answer.headers["Location"].endswith("/public_members/alice")) == (302, True)
+
+
+def test_a_token_without_the_scope_is_shown_public_members_only(
+    sandbox_process: SandboxProcess, github: GitHubClient
+) -> None:
+    sandbox_process.github_org_token(scopes=[])
+    assert github.api("/orgs/crayon-team/members", ORG_TOKEN).json == []
+    sandbox_process.github_org_token(revoked=True)
+    assert github.api("/orgs/crayon-team/members", ORG_TOKEN).status == 401
+
+
+def test_members_come_by_pages(sandbox_process: SandboxProcess, github: GitHubClient) -> None:
+    sandbox_process.github_organization("crayon-team", members=[f"m-{n}" for n in range(120)] + ["crayon-bot"])
+    first = github.api("/orgs/crayon-team/members?per_page=100", ORG_TOKEN)
+    second = github.api("/orgs/crayon-team/members?per_page=100&page=2", ORG_TOKEN)
+    assert [len(each.json) for each in (first, second)] == [100, 21]
+    assert 'page=2>; rel="next"' in first.headers["Link"]
+    assert "Link" not in second.headers
+
+
+def test_an_organization_may_be_gone_or_have_another_name(
+    sandbox_process: SandboxProcess, github: GitHubClient
+) -> None:
+    sandbox_process.github_organization("crayon-team", moved_to="crayons")
+    moved = github.api("/orgs/crayon-team/members", ORG_TOKEN)
+    assert (moved.status, "/organizations/" in moved.headers["Location"]) == (301, True)
+    sandbox_process.github_organization("crayon-team", moved_to="", is_gone=True)
+    assert [github.api(path, ORG_TOKEN).status for path in ("/orgs/crayon-team", "/orgs/nobodys")] == [404, 404]
