@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from accounts.services import users
+from accounts.services import leavers, signup_policy, users
+from accounts.services.signup_policy import Account, Fit, Policy
 from core.error_pages import error_response
-from core.errors import ApplicationError, Conflict, Malformed, Unavailable, UpstreamFailed, UpstreamTimeout
+from core.errors import ApplicationError, Conflict, Forbidden, Malformed, Unavailable, UpstreamFailed, UpstreamTimeout
 from core.http_client import ServiceTimeout
 from core.next_url import sign_in_address
 from core.request_context import client_address, own_path
@@ -89,6 +90,15 @@ class SignInCanceled(Malformed):
     default = "You canceled the sign-in at GitHub. Nothing was changed."
 
 
+class OrganizationsHidden(Forbidden):
+    """403: whether the person still belongs here can't be seen."""
+
+    default = (
+        "GitHub does not show all of your organizations. Sign in to your organization's single sign-on at GitHub, or "
+        "allow this application there, and try again."
+    )
+
+
 class SignInTwice(Conflict):
     """409: two first sign-ins of one person at once."""
 
@@ -120,7 +130,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Whether the policy lets this new person in (a waiting list lets everybody join it)."""
-        if settings.SIGNUP_POLICY != "allowlist" or _is_on_the_list(sociallogin):
+        policy = signup_policy.current()
+        if policy.fit(_account(policy, sociallogin)) == Fit.FITS:
             return True
         raise ImmediateHttpResponse(render(request, "accounts/not_on_the_list.html", status=403))
 
@@ -154,17 +165,29 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             with transaction.atomic():
                 super().save_user(request, sociallogin, form)
                 users.ensure_personal_organization(user=user)
+                _pin(sociallogin)
                 audit.record("user.signed_up", actor=user, target=user)
         except IntegrityError as error:
             raise ImmediateHttpResponse(not_signed_in(request, SignInTwice())) from error
         return user
 
-    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:  # noqa: ARG002 - allauth's
-        """Follow a known person's changes at GitHub."""
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Follow a known person's changes at GitHub, and ask the sign-up policy about them again."""
         if not sociallogin.is_existing:
             return
+        user: User = sociallogin.user
         login, email = str(sociallogin.account.extra_data["login"]), _email(sociallogin)
-        users.follow_github(user=sociallogin.user, login=login, email=email or sociallogin.user.email)
+        users.follow_github(user=user, login=login, email=email or user.email)
+        account = _account(signup_policy.current(), sociallogin)
+        fit = leavers.at_sign_in(user=user, account=account, now=timezone.now())
+        if fit == Fit.UNKNOWN:
+            raise ImmediateHttpResponse(not_signed_in(request, OrganizationsHidden()))
+        if fit == Fit.OUT:
+            raise ImmediateHttpResponse(
+                render(request, "accounts/not_on_the_list.html", {"was_here": True}, status=403)
+            )
+        # Whoever is in again is so in an epoch of their own.
+        user.refresh_from_db(fields=["is_active", "access_epoch", "cache_epoch"])
 
     def on_authentication_error(
         self,
@@ -224,12 +247,27 @@ def _email(sociallogin: SocialLogin) -> str:
     return str(addresses[0])[:_LONGEST_EMAIL] if addresses else ""
 
 
-def _is_on_the_list(sociallogin: SocialLogin) -> bool:
-    login = str(sociallogin.account.extra_data["login"]).lower()
-    domain = _email(sociallogin).rpartition("@")[2].lower()
-    organizations = sociallogin.account.extra_data.get("organizations", [])
-    return (
-        login in settings.SIGNUP_ALLOWED_LOGINS
-        or (bool(domain) and domain in settings.SIGNUP_ALLOWED_EMAIL_DOMAINS)
-        or any(name in settings.SIGNUP_ALLOWED_ORGANIZATIONS for name in organizations)
+def _account(policy: Policy, sociallogin: SocialLogin) -> Account:
+    """What GitHub has just said of the person, for the sign-up policy."""
+    profile = sociallogin.account.extra_data
+    is_member = any(
+        policy.is_listed_organization(login=each["login"], github_id=each["id"])
+        for each in profile.get("organizations", [])
+    )
+    is_known = is_member or profile.get("organizations_are_all", False)
+    return Account(
+        github_id=int(sociallogin.account.uid),
+        login=str(profile["login"]),
+        email=_email(sociallogin),
+        is_member=is_member if is_known else None,
+    )
+
+
+def _pin(sociallogin: SocialLogin) -> None:
+    """Remember whose the listed names are by which a new person came in."""
+    policy, profile = signup_policy.current(), sociallogin.account.extra_data
+    signup_policy.pin(
+        policy,
+        logins=[(str(profile["login"]), int(sociallogin.account.uid))],
+        organizations=[(each["login"], each["id"]) for each in profile.get("organizations", [])],
     )

@@ -72,6 +72,21 @@ def github_is_configured(app_configs: object, **_kwargs: Any) -> list[CheckMessa
 
 
 @register(Tags.security, deploy=True)
+def members_can_be_asked_for(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+    """Without a token of the server's own, who leaves a listed organization is noticed when they sign in again."""
+    if settings.SIGNUP_POLICY != "allowlist" or not settings.SIGNUP_ALLOWED_ORGANIZATIONS or settings.GITHUB_ORG_TOKEN:
+        return []
+    return [
+        Warning(
+            "SIGNUP_ALLOWED_ORGANIZATIONS is set and GITHUB_ORG_TOKEN is not: somebody who leaves such an "
+            "organization keeps their access until they sign in the next time.",
+            hint="Give it a token of an account in these organizations, with read:org or “Members: read”.",
+            id="crayon.W013",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
 def clients_have_addresses_of_their_own(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
     """Behind a proxy that is not known as one, all clients share its address, and with it their limits."""
     if not settings.IS_SECURE or settings.CLIENT_ADDRESS_HEADER or settings.TRUSTED_PROXY_COUNT:

@@ -2,18 +2,20 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef, Q
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
 
-from accounts.models import AccessToken, AuditEvent, CLILogin, User
+from accounts.models import AccessToken, AuditEvent, CLILogin, Departure, ProviderLook, User
+from accounts.services.provider_looks import SIGN_UP_POLICY
 from core.dashboard import CHART_DAYS, Bars, Chart, Figure, chart_days, counts_by_day, midnight, stacked_bars
 
 State = CLILogin.State
 
 
 def figures(*, now: datetime) -> list[Figure]:
-    """People, who waits, tokens in use, and today's CLI logins: three queries."""
+    """People, who waits, who left, tokens in use, and today's CLI logins: four queries at most."""
     return [*_people(now), _tokens(now), _logins(now)]
 
 
@@ -44,6 +46,7 @@ def _people(now: datetime) -> list[Figure]:
         new=Count("pk", filter=Q(date_joined__gte=now - timedelta(days=7))),
         waiting=Count("pk", filter=Q(is_active=False, waitlisted_at__isnull=False)),
         suspended=Count("pk", filter=Q(is_active=False, waitlisted_at=None)),
+        out=Count("pk", filter=Q(is_active=False) & Q(Exists(Departure.objects.open().filter(user=OuterRef("pk"))))),
     )
     people = reverse("admin:accounts_user_changelist")
     return [
@@ -62,6 +65,27 @@ def _people(now: datetime) -> list[Figure]:
             icon="hourglass_top",
             tone="warning" if counts["waiting"] else "",
         ),
+        *_leavers(counts["out"]),
+    ]
+
+
+def _leavers(out: int) -> list[Figure]:
+    """Who is out for not fitting the sign-up policy; in red while they go unnoticed. Nothing where there is neither."""
+    is_a_list = settings.SIGNUP_POLICY == "allowlist"
+    failing = [look for look in ProviderLook.objects.all() if look.failures] if is_a_list else []
+    if not out and not failing:
+        return []
+    is_loud = any(look.is_blind or look.name == SIGN_UP_POLICY for look in failing)
+    note = f"not looked for: {failing[0].name} fails" if failing else "out for not fitting the sign-up policy"
+    return [
+        Figure(
+            title="Leavers",
+            value=out,
+            note=note,
+            path=f"{reverse('admin:accounts_departure_changelist')}?outcome__exact=out",
+            icon="door_open",
+            tone="danger" if is_loud else "warning" if failing else "",
+        )
     ]
 
 

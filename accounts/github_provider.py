@@ -4,6 +4,7 @@ https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,9 @@ _OK = 200
 # For all calls of one sign-in together.
 _SECONDS = 10.0
 _LONGEST_ANSWER_BYTES = 1 << 20
+_PAGE = 100
+_MOST_PAGES = 10
+_SCOPES_THAT_SHOW = frozenset({"user", "read:org", "write:org", "admin:org"})
 _TOKEN_PATH = "/login/oauth/access_token"  # noqa: S105 - a path
 # The application may not do this, or there is no such path or application: a wrong address or a rule at GitHub.
 _LASTING = frozenset({403, 404})
@@ -106,7 +110,7 @@ class GitHubAdapter(GitHubOAuth2Adapter):  # type: ignore[misc]  # allauth is un
         profile = _profile(_ask(api, "GET", "/user"))
         profile["emails"] = _verified_primary(_ask(api, "GET", "/user/emails"))
         if settings.SIGNUP_ALLOWED_ORGANIZATIONS:
-            profile["organizations"] = _logins(_ask(api, "GET", "/user/orgs", query=[("per_page", "100")]))
+            profile |= _organizations(api)
         return self.get_provider().sociallogin_from_response(request, profile)
 
 
@@ -135,6 +139,11 @@ def _no_token(name: object) -> Exception:
 
 def _ask(service: Service, method: str, path: str, **parts: Any) -> object:
     """The answer's JSON. Raises ProviderException, which allauth expects, for all that goes wrong."""
+    return _answer(service, method, path, **parts)[0]
+
+
+def _answer(service: Service, method: str, path: str, **parts: Any) -> tuple[object, Mapping[str, str]]:
+    """The same with the answer's headers."""
     try:
         answer = service.call(method, path, **parts)
     except (ServiceFailed, ServiceTimeout) as error:
@@ -146,7 +155,7 @@ def _ask(service: Service, method: str, path: str, **parts: Any) -> object:
     body = answer.json()
     if body is None:
         raise ProviderException("GitHub's answer is not JSON")
-    return body
+    return body, answer.headers
 
 
 def _is_over_its_limit(answer: Response) -> bool:
@@ -185,9 +194,32 @@ def _verified_primary(answer: object) -> list[dict[str, Any]]:
     ][:1]
 
 
-def _logins(answer: object) -> list[str]:
-    entries = answer if isinstance(answer, list) else []
-    return [str(entry["login"]).lower() for entry in entries if isinstance(entry, dict) and entry.get("login")]
+def _organizations(api: Service) -> dict[str, Any]:
+    """The organizations that GitHub shows of the person, and whether these are all of theirs.
+
+    It leaves out those behind a single sign-on that the person has no session with, and, for a token without the scope,
+    those whose membership is concealed.
+    """
+    found: list[dict[str, Any]] = []
+    for page in range(1, _MOST_PAGES + 1):
+        query = [("per_page", str(_PAGE)), ("page", str(page))]
+        answer, headers = _answer(api, "GET", "/user/orgs", query=query)
+        entries = answer if isinstance(answer, list) else None
+        found += [_organization(entry) for entry in entries or () if _is_organization(entry)]
+        if entries is None or len(entries) < _PAGE:
+            scopes = set(headers.get("x-oauth-scopes", "").replace(",", " ").split())
+            is_shown = "x-oauth-scopes" not in headers or bool(scopes & _SCOPES_THAT_SHOW)
+            is_whole = entries is not None and is_shown and "x-github-sso" not in headers
+            return {"organizations": found, "organizations_are_all": is_whole}
+    return {"organizations": found, "organizations_are_all": False}
+
+
+def _organization(entry: Any) -> dict[str, Any]:
+    return {"login": entry["login"].lower(), "id": entry["id"]}
+
+
+def _is_organization(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("login"), str) and isinstance(entry.get("id"), int)
 
 
 @login_not_required

@@ -12,4 +12,9 @@ class CloudDevConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and the parts of others' services."""
         from clouddev import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from clouddev.services import access_ended, explained, organization_contents  # noqa: F401, PLC0415 - the same
+        from clouddev.services import (  # noqa: PLC0415 - the same
+            access_ended,  # noqa: F401
+            explained,  # noqa: F401
+            leavers,  # noqa: F401
+            organization_contents,  # noqa: F401
+        )

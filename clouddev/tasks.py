@@ -13,6 +13,7 @@ from clouddev.services import (
     fly_states,
     idle_policy,
     kept_env,
+    leavers,
     offers,
     power,
     provisioning,
@@ -103,3 +104,10 @@ def note_states(timestamp: int) -> None:  # noqa: ARG001 - the same
     """Write down how Fly says machines are."""
     fly_states.note_states()
     filters.count_states(now=timezone.now())
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="clouddev.stop_leavers", queue=SHORT, queueing_lock="clouddev.stop_leavers")
+def stop_leavers(timestamp: int) -> None:  # noqa: ARG001 - the same
+    """Stop machines that run although everybody who could use them has left."""
+    outlast_restarts(lambda: leavers.stop_again(now=timezone.now()))

@@ -49,6 +49,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("People", "group", "accounts_user_changelist"),
                     _item("Organizations", "domain", "accounts_organization_changelist"),
+                    _item("Leavers", "door_open", "accounts_departure_changelist"),
                     _item("Invitations", "mail", "accounts_invitation_changelist"),
                 ],
             },

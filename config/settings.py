@@ -212,6 +212,9 @@ SIGNUP_POLICY = env.choice("SIGNUP_POLICY", "open", ["open", "allowlist", "waitl
 SIGNUP_ALLOWED_LOGINS = [login.lower() for login in env.words("SIGNUP_ALLOWED_LOGINS")]
 SIGNUP_ALLOWED_ORGANIZATIONS = [name.lower() for name in env.words("SIGNUP_ALLOWED_ORGANIZATIONS")]
 SIGNUP_ALLOWED_EMAIL_DOMAINS = [name.lower() for name in env.words("SIGNUP_ALLOWED_EMAIL_DOMAINS")]
+# The server's own token at GitHub, which sees who belongs to those organizations.
+GITHUB_ORG_TOKEN = env.secret("GITHUB_ORG_TOKEN", "")
+LEAVERS_KEEP_CONNECTIONS_HOURS = env.integer("LEAVERS_KEEP_CONNECTIONS_HOURS", 0, at_most=720)
 ACCESS_TOKEN_DAYS = env.integer("ACCESS_TOKEN_DAYS", 90, at_least=1, at_most=3650)
 REGISTRATION = env.flag("REGISTRATION", default=SIGNUP_POLICY == "open")
 VALIDATE_KEY_PER_MINUTE = env.integer("VALIDATE_KEY_PER_MINUTE", 6000, at_least=1)

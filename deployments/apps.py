@@ -14,6 +14,7 @@ class DeploymentsConfig(AppConfig):
         from deployments.services import (  # noqa: PLC0415 - the same
             cancellation,  # noqa: F401
             explained,  # noqa: F401
+            leavers,  # noqa: F401
             organization_contents,  # noqa: F401
             reconciliation,  # noqa: F401
         )

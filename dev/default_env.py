@@ -25,6 +25,7 @@ _SERVICES = (
         "GITHUB_API_URL": "{sandbox}/github/api",
         "GITHUB_CLIENT_ID": "sandbox-github-client",
         "GITHUB_CLIENT_SECRET": "sandbox-github-secret",
+        "GITHUB_ORG_TOKEN": "sandbox-github-org-token",
     },
     {
         "NANGO_SERVER_URL": "{sandbox}/nango",

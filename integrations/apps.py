@@ -11,4 +11,9 @@ class IntegrationsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the system checks, and the parts of others' services."""
         from integrations import checks  # noqa: F401, PLC0415 - registering needs the app registry
-        from integrations.services import connect_links, explained, organization_contents  # noqa: F401, PLC0415 - the same
+        from integrations.services import (  # noqa: PLC0415 - the same
+            connect_links,  # noqa: F401
+            explained,  # noqa: F401
+            leavers,  # noqa: F401
+            organization_contents,  # noqa: F401
+        )

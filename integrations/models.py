@@ -59,7 +59,9 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
     def left_behind(self, *, now: datetime) -> "ConnectionQuerySet":
         """Half made or half deleted by somebody who must be gone by now, the longest waiting first."""
         claims = models.Q(state=Connection.State.CLAIMING, claimed_at__lt=now - CLAIM_LASTS)
-        deletions = models.Q(state=Connection.State.DELETING)
+        # Those of somebody who has left may be kept for a while.
+        due = models.Q(deleting_since=None) | models.Q(deleting_since__lte=now)
+        deletions = models.Q(state=Connection.State.DELETING) & due
         return self.filter(claims | deletions).free(now=now).order_by("claimed_at", "created_at", "pk")
 
     def overdue(self, *, now: datetime) -> "ConnectionQuerySet":
@@ -114,8 +116,9 @@ class Connection(models.Model):
     # leaves its claim, and what it sent may still arrive: until then nobody else gets this address.
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # When its owner asked to delete it, and since when it is gone at Nango and written down: what an earlier
-    # attempt sent may arrive even then, so a row that is `deleted_at` keeps its address for a while.
+    # When its owner asked to delete it, or from when on it is to be because they have left; and since when it is gone
+    # at Nango and written down. What an earlier attempt sent may arrive even then, so a row that is `deleted_at` keeps
+    # its address for a while.
     deleting_since = models.DateTimeField("to be deleted since", null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     # How often finishing it failed, and until when that isn't tried again.

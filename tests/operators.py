@@ -8,7 +8,7 @@ from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AccessToken, APIKey, CLILogin, Invitation, User
+from accounts.models import AccessToken, APIKey, CLILogin, Departure, Invitation, User
 from accounts.services import users
 from clouddev.models import CronJob, IdlePolicy, Machine
 from deployments.models import Build
@@ -29,6 +29,7 @@ LISTS = (
     "/admin/accounts/invitation/",
     "/admin/accounts/accesstoken/",
     "/admin/accounts/clilogin/",
+    "/admin/accounts/departure/",
     "/admin/accounts/auditevent/",
     "/admin/clouddev/machine/",
     "/admin/clouddev/webhooktoken/",
@@ -70,6 +71,12 @@ def connection_of(user: User, integration_id: str = "salesforce", **fields: Any)
     if fields.get("state") == Connection.State.DELETING:
         defaults["deleting_since"] = timezone.now()
     return Connection.objects.create(**{**defaults, **fields})
+
+
+def make_departure(user: User, **fields: Any) -> Departure:
+    """The row of somebody who no longer fits the sign-up policy; shutting them out is another matter."""
+    defaults: dict[str, Any] = {"reason": "Their login is not listed.", "found_by": "look", "left_at": timezone.now()}
+    return Departure.objects.create(user=user, **{**defaults, **fields})
 
 
 def make_use(user: User, **fields: Any) -> CredentialUse:
@@ -119,6 +126,7 @@ def fill(alice: User, bob: User) -> None:
     make_webhook_token(studio, bob)
     make_run(make_job(studio, input={"secret": "visibly-fake-input"}))
     make_use(alice)
+    make_departure(make_person("leaver", is_active=False), ended={"browser sessions": 1})
     IdlePolicy.objects.create(organization=alice.personal_organization, stop_after_minutes=30)
 
 

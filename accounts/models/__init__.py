@@ -3,6 +3,7 @@
 from accounts.models.api_keys import APIKey
 from accounts.models.audit import AuditEvent
 from accounts.models.issuers import IssuerOrganization, IssuerPerson
+from accounts.models.leavers import Departure, ListedName, ProviderLook
 from accounts.models.logins import Login
 from accounts.models.oauth import AuthorizationCode, Consent, OAuthClient, RefreshToken
 from accounts.models.organizations import Invitation, Membership, Organization
@@ -17,13 +18,16 @@ __all__ = [
     "AuthorizationCode",
     "CLILogin",
     "Consent",
+    "Departure",
     "Invitation",
     "IssuerOrganization",
     "IssuerPerson",
+    "ListedName",
     "Login",
     "Membership",
     "OAuthClient",
     "Organization",
+    "ProviderLook",
     "RefreshToken",
     "SigningKey",
     "User",

@@ -28,12 +28,17 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Whose access has ended, why, and by whom; `by` is None when this server ends it."""
+    """Whose access has ended, why, and by whom; `by` is None when this server ends it.
+
+    Who `has_left` no longer fits the sign-up policy: beside what ends for everybody who is suspended, what they have
+    elsewhere ends too.
+    """
 
     user: User
     why: Why
     by: audit.Actor | None
     now: datetime
+    has_left: bool = False
 
 
 Part = Callable[[Ended], int]
@@ -56,9 +61,9 @@ def names() -> list[str]:
 
 
 @transaction.atomic
-def end(*, user: User, why: Why, by: audit.Actor | None, now: datetime) -> dict[str, int]:
+def end(*, user: User, why: Why, by: audit.Actor | None, now: datetime, has_left: bool = False) -> dict[str, int]:
     """End all that the person was given; tells of each part how much ended."""
-    ended = Ended(user=user, why=why, by=by, now=now)
+    ended = Ended(user=user, why=why, by=by, now=now, has_left=has_left)
     return {name: end_it(ended) for name, end_it in _parts.items()}
 
 

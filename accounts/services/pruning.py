@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q
 
-from accounts.models import AccessToken, APIKey, AuthorizationCode, CLILogin, Login, RefreshToken
+from accounts.models import AccessToken, APIKey, AuthorizationCode, CLILogin, Departure, Login, RefreshToken
 from accounts.oauth import keys
 from accounts.services import cli_login, invitations
 from core.database import delete_in_batches
@@ -15,6 +15,7 @@ from core.database import delete_in_batches
 # Operators may still want to see a failed login of this morning, or a token revoked last week.
 _LOGINS_STAY = timedelta(days=1)
 _TOKENS_STAY = timedelta(days=30)
+_DEPARTURES_STAY = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Pruned:
 def prune(*, now: datetime) -> Pruned:
     """Delete CLI logins a day after their end, tokens, keys and invitations a month after theirs, and what is over.
 
-    That is expired browser sessions, logins whose tokens others verify, and signing keys.
+    That is expired browser sessions, logins whose tokens others verify, signing keys, and leavers.
     """
     over = Q(ends_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
     ended = Q(expires_at__lt=now - _TOKENS_STAY) | Q(revoked_at__lt=now - _TOKENS_STAY)
@@ -45,6 +46,9 @@ def prune(*, now: datetime) -> Pruned:
     delete_in_batches(RefreshToken.objects.filter(expires_at__lt=now - _LOGINS_STAY))
     delete_in_batches(Login.objects.filter(over))
     keys.prune(now=now)
+    # Those that were called wrong are what spares their people.
+    closed = Departure.objects.filter(closed_at__lt=now - _DEPARTURES_STAY)
+    delete_in_batches(closed.exclude(outcome=Departure.Outcome.MISTAKE))
     return Pruned(
         logins=delete_in_batches(CLILogin.objects.filter(expires_at__lt=now - _LOGINS_STAY)),
         tokens=delete_in_batches(AccessToken.objects.filter(ended)),

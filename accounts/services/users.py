@@ -7,8 +7,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Membership, Organization, User
-from accounts.services import access_ended
+from accounts.models import Departure, Membership, Organization, User
+from accounts.services import access_ended, departures
 from accounts.services.access_ended import Why
 from core.crypto import random_hex
 
@@ -52,20 +52,32 @@ def follow_github(*, user: User, login: str, email: str) -> None:
 
 
 @transaction.atomic
-def suspend(*, user: User, by: audit.Actor | None) -> bool:
-    """Shut the person out at once, everywhere; False when they already were."""
-    if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+def suspend(*, user: User, by: User | None) -> bool:
+    """Shut the person out at once, everywhere; False when they already were.
+
+    Who is out for not fitting the sign-up policy is out for this as well from now on, and so doesn't come back by
+    fitting again.
+    """
+    now = timezone.now()
+    if User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+        access_ended.end(user=user, why=Why.SUSPENDED, by=by, now=now)
+    elif not departures.close(user=user, outcome=Departure.Outcome.SUSPENDED, by=by, now=now):
         return False
-    access_ended.end(user=user, why=Why.SUSPENDED, by=by, now=timezone.now())
     audit.record("user.suspended", actor=by, target=user)
     return True
 
 
 @transaction.atomic
-def restore(*, user: User, by: audit.Actor | None) -> bool:
-    """Let a suspended person in again; their tokens work again unless they were revoked."""
+def restore(
+    *, user: User, by: User | None, outcome: str = Departure.Outcome.RESTORED, now: datetime | None = None
+) -> bool:
+    """Let a suspended person in again; their tokens work again unless they were revoked.
+
+    Where they were out for not fitting the sign-up policy, `outcome` says what became of that.
+    """
     if not User.objects.filter(pk=user.pk, is_active=False, waitlisted_at=None).update(is_active=True):
         return False
+    departures.close(user=user, outcome=outcome, by=by, now=now or timezone.now())
     audit.record("user.restored", actor=by, target=user)
     return True
 

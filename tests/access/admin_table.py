@@ -7,6 +7,7 @@ TABLES = {
     "accounts/apikey": ("revoke_one",),
     "accounts/auditevent": (),
     "accounts/clilogin": (),
+    "accounts/departure": ("restore_one", "wrong_one", "ask_again_one"),
     "accounts/invitation": (),
     "accounts/organization": ("suspend_one", "restore_one"),
     "accounts/user": ("approve_one", "suspend_one", "restore_one", "revoke_one"),

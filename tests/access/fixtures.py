@@ -10,7 +10,18 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.bearer import caller_of
-from accounts.models import AccessToken, APIKey, AuditEvent, CLILogin, Invitation, Login, Membership, Organization, User
+from accounts.models import (
+    AccessToken,
+    APIKey,
+    AuditEvent,
+    CLILogin,
+    Departure,
+    Invitation,
+    Login,
+    Membership,
+    Organization,
+    User,
+)
 from accounts.services import cli_login
 from clouddev.models import CronJob, CronRun, IdlePolicy, Machine, WebhookToken
 from deployments.models import Build, Deployment
@@ -26,13 +37,14 @@ from tests.clouddev.builders import add_member, make_machine, make_offer, make_w
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment, make_discrepancy
-from tests.operators import make_use
+from tests.operators import make_departure, make_use
 
 _ROWS: dict[str, Any] = {
     "accounts/accesstoken": AccessToken,
     "accounts/apikey": APIKey,
     "accounts/auditevent": AuditEvent,
     "accounts/clilogin": CLILogin,
+    "accounts/departure": Departure,
     "accounts/invitation": Invitation,
     "accounts/organization": Organization,
     "accounts/user": User,
@@ -96,6 +108,7 @@ class Scene:
         add_to(self.organization, verified(self.member))
         asked = invite(self.organization, "invited@example.com", by=self.alice)
         received = invite(make_organization(self.alice, "other-team"), self.member.email, by=self.alice)
+        make_departure(make_person("leaver", is_active=False))
         self.words = {
             "{login}": str(login.pk),
             "{connection}": connection_id,

@@ -17,13 +17,13 @@ from django.utils import timezone
 from accounts.bearer import InvalidToken, Suspended
 from accounts.models import AccessToken, AuditEvent, CLILogin, Invitation, IssuerPerson, Login, User
 from accounts.oauth import access_tokens
-from accounts.services import access_ended, cli_login, users
+from accounts.services import access_ended, cli_login, departures, users
 from accounts.services.access import AccessEnded, hold
 from clouddev.models import CronJob, Machine, MachineToken, Member, WebhookToken
 from clouddev.services import members, offers, power, tokens
 from clouddev.services.access import NoSuchMachine
 from deployments.models import Build
-from integrations.models import ConnectLink
+from integrations.models import Connection, ConnectLink
 from tests.accounts.keys import personal
 from tests.accounts.organization_builders import invite, make_organization
 from tests.accounts.threads import at_once
@@ -96,6 +96,11 @@ class Bob:
         make_offer(self.machine, self.to, made_by=bob)
         make_offer(self.machine, bob, "transfer")
         invite(make_organization(alice, admin=bob), "invited@example.com", by=bob)
+        self.alone = make_machine(bob, "alone", fly_state="started")
+        self.connection = Connection.objects.create(
+            integration_id="acme", connection_id="bobs", owner=bob, organization=bob.personal_organization,
+            created_at=NOW,
+        )  # fmt: skip
 
     def revoked(self) -> set[Any]:
         return set(tokens.revoked_tokens(fly_name=self.machine.fly_app_id, address="127.0.0.1", now=timezone.now()))
@@ -127,6 +132,8 @@ class Bob:
             "invitations to organizations they made": Invitation.objects.waiting(timezone.now()).exists(),
             "offers of workspaces they made": bool(offers.received(person=self.to, now=timezone.now())),
             "offers of workspaces to them": bool(offers.received(person=self.bob, now=timezone.now())),
+            "connections": Connection.objects.filter(pk=self.connection.pk, state="active").exists(),
+            "workspaces that run": Machine.objects.filter(pk=self.alone.pk).exclude(wanted="stopped").exists(),
         }
 
     def jwt_works(self) -> bool:
@@ -149,6 +156,12 @@ def _suspend(bob: Bob) -> None:
     browser_of(make_operator()).post(f"/admin/accounts/user/{bob.bob.pk}/suspend_one/", PRESSED)
 
 
+def _no_longer_fit(bob: Bob) -> None:
+    assert departures.depart(
+        user_id=bob.bob.pk, reason="Their login is not listed.", found_by="look", seen_at=None, now=timezone.now()
+    )
+
+
 def _sign_out(bob: Bob) -> None:
     bob.browser.post("/account/revoke-all")
 
@@ -158,8 +171,10 @@ def _sign_out_by_operator(bob: Bob) -> None:
 
 
 def _delete(bob: Bob) -> None:
-    # A person goes after their workspaces.
+    # A person goes after their workspaces and connections.
     bob.failed.delete()
+    bob.alone.delete()
+    bob.connection.delete()
     User.objects.get(pk=bob.bob.pk).delete()
 
 
@@ -174,6 +189,7 @@ def _leave(bob: Bob) -> None:
 
 WAYS: dict[str, tuple[str, Callable[[Bob], None]]] = {
     "suspended": ("suspended", _suspend),
+    "no longer fits": ("no longer fits the sign-up policy", _no_longer_fit),
     "signed out everywhere": ("signed out everywhere", _sign_out),
     "signed out by an operator": ("signed out everywhere", _sign_out_by_operator),
     "deleted": ("deleted", _delete),

@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.test import RequestFactory
 from django.utils import timezone
 
-from accounts.models import AccessToken, APIKey, Organization, User
+from accounts.models import AccessToken, APIKey, Departure, Organization, User
 from accounts.services import operators
 from accounts.services.operator_power import SuperusersOnly, has_power
 from clouddev.models import IdlePolicy
@@ -24,7 +24,7 @@ from tests.accounts.threads import at_once
 from tests.clouddev.builders import add_member, make_machine, make_webhook_token
 from tests.conftest import make_person, token_of
 from tests.deployments.builders import make_build, make_deployment
-from tests.operators import PASSWORD, browser_of, make_operator
+from tests.operators import PASSWORD, browser_of, make_departure, make_operator
 
 pytestmark = pytest.mark.django_db
 _ORDINARY = {"changelist", "history", "add", "change", "delete"}
@@ -66,6 +66,15 @@ def organization(user: User, sandbox: Any) -> Organization:
 def suspended_organization(user: User, sandbox: Any) -> Organization:
     Organization.objects.filter(pk=user.personal_organization.pk).update(suspended_at=timezone.now())
     return Organization.objects.get(personal_for=user)
+
+
+def leaver(user: User, sandbox: Any) -> Departure:
+    suspended(user, sandbox)
+    return make_departure(user)
+
+
+def spared(user: User, sandbox: Any) -> Departure:
+    return make_departure(person(user, sandbox), outcome="mistake")
 
 
 def token(user: User, sandbox: Any) -> AccessToken:
@@ -114,6 +123,7 @@ def policy_form(user: User) -> dict[str, str]:
 
 _USER, _MACHINE, _APP, _BUILD = "accounts.user", "clouddev.machine", "deployments.deployment", "deployments.build"
 _ORGANIZATION = "accounts.organization"
+_LEAVER = "accounts.departure"
 _TOKEN, _WEBHOOK, _POLICY = "accounts.accesstoken", "clouddev.webhooktoken", "clouddev.idlepolicy"
 ACTIONS: dict[tuple[str, str], Action] = {
     (_USER, "suspend_one"): Action(person),
@@ -132,6 +142,10 @@ ACTIONS: dict[tuple[str, str], Action] = {
     (_ORGANIZATION, "suspend_selected"): Action(organization),
     (_ORGANIZATION, "restore_one"): Action(suspended_organization),
     (_ORGANIZATION, "restore_selected"): Action(suspended_organization),
+    (_LEAVER, "restore_one"): Action(leaver),
+    (_LEAVER, "restore_selected"): Action(leaver),
+    (_LEAVER, "wrong_one"): Action(leaver),
+    (_LEAVER, "ask_again_one"): Action(spared),
     (_TOKEN, "revoke_one"): Action(token),
     (_TOKEN, "revoke_selected"): Action(token),
     ("accounts.apikey", "revoke_one"): Action(api_key),

@@ -22,6 +22,7 @@ from tests.operators import (
     every_page,
     fill,
     log_a_tool_in,
+    make_departure,
     make_operator,
     secrets_in_the_database,
 )
@@ -91,6 +92,7 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "accounts.AccessToken",
         "accounts.APIKey",
         "accounts.CLILogin",
+        "accounts.Departure",
         "accounts.AuditEvent",
         "clouddev.CronJob",
         "clouddev.CronRun",
@@ -232,6 +234,7 @@ def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, al
     queue.enqueue(make_build(make_deployment(alice)).pk)
     make_discrepancy()
     make_everything_of_a_machine(alice)
+    make_departure(alice)
     operators.get(path)
     with CaptureQueriesContext(connection) as few:
         operators.get(path)
@@ -243,6 +246,7 @@ def test_a_page_asks_as_few_queries_for_many_rows_as_for_few(operators, path, al
         queue.enqueue(make_build(make_deployment(person)).pk)
         make_discrepancy(f"crayon-{number:016x}")
         make_everything_of_a_machine(person)
+        make_departure(person)
     with CaptureQueriesContext(connection) as many:
         operators.get(path)
     assert len(many) == len(few)

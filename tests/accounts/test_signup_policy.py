@@ -104,13 +104,13 @@ def test_another_address_may_not(github, browser, allowlist, emails):
     assert_refused(browser.sign_in("alice"), browser)
 
 
-def test_who_is_here_already_stays_when_the_list_changes(github, browser, allowlist):
+def test_who_is_here_already_is_asked_about_again_when_the_list_changes(github, browser, allowlist):
     allowlist.SIGNUP_POLICY = "open"
     browser.sign_in("alice")
     allowlist.SIGNUP_POLICY = "allowlist"
-    again = Browser()
-    again.sign_in("alice")
-    assert again.is_signed_in
+    page = Browser().sign_in("alice")
+    assert (page.status_code, "You are no longer on this server's list" in text_of(page)) == (403, True)
+    assert not browser.is_signed_in
 
 
 def test_on_a_waiting_list_people_wait_until_an_operator_lets_them_in(github, browser, settings, bob):

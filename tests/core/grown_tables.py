@@ -18,6 +18,7 @@ from tests.clouddev.builders import make_machine, make_offer
 from tests.clouddev.cron_jobs import make_job, make_run
 from tests.conftest import token_of
 from tests.deployments.builders import make_build, make_deployment
+from tests.operators import make_departure
 
 _OLD = "now() - n * interval '91 days' / rows"
 
@@ -46,6 +47,8 @@ def grow(person: User, rows: int) -> None:
     over = "now() + CASE WHEN n % 1000 = 0 THEN interval '-31 days' ELSE interval '-3 days' END"
     made = invite(make_organization(person), "invited@example.com", by=person).invitation
     _multiply(made, rows, digest="decode(md5(n::text), 'hex')", email="n || '@example.com'", expires_at=over)
+    over = "now() - CASE WHEN n % 1000 = 0 THEN interval '366 days' ELSE interval '1 day' END"
+    _multiply(make_departure(person, outcome="back", closed_at=at), rows, key="-n", closed_at=over)
 
     app = make_deployment(person, "shop")
     _multiply(app.fly_app, 2 * rows, key="'app-' || n")

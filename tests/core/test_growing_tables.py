@@ -15,7 +15,7 @@ from procrastinate.contrib.django import app
 
 from accounts.models import User
 from accounts.services import cli_login, pruning
-from clouddev.services import cron, desired_state, idle_policy, kept_env, offers, provisioning
+from clouddev.services import cron, desired_state, idle_policy, kept_env, leavers, offers, provisioning
 from core import database
 from deployments.services import building
 from integrations.services import use_log
@@ -39,11 +39,13 @@ _DO: dict[str, Callable[[], object]] = {
     "integrations.forget_links": lambda: forget_old(now=timezone.now()),
     "integrations.prune_use_log": lambda: use_log.prune(now=timezone.now()),
     "clouddev.forget_variables": lambda: kept_env.forget_over(now=timezone.now()),
+    "clouddev.stop_leavers": lambda: leavers.stop_again(now=timezone.now()),
     "clouddev.look_for_idle": lambda: idle_policy.look(now=timezone.now()),
 }
 # These compare all that is here with all that is elsewhere, or count it, and read it from end to end for that. Of
 # what only ever grows, which is what is over, they read nothing.
 _COMPARE = {
+    "accounts.look_for_leavers",
     "clouddev.note_states",
     "clouddev.reconcile",
     "deployments.machine_states",
@@ -104,6 +106,7 @@ _GROW = {
     "accounts_accesstoken", "accounts_apikey", "accounts_clilogin", "accounts_invitation",
     "accounts_authorizationcode", "accounts_login",
     "accounts_refreshtoken",
+    "accounts_departure",
     "clouddev_cronjob", "clouddev_cronrun", "clouddev_machine",
     "clouddev_offer", "deployments_build", "deployments_deployment", "fly_flyapp", "integrations_connection",
     *_COMPARED_BY_NIGHT,
