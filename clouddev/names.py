@@ -4,20 +4,6 @@ import re
 import secrets
 import uuid
 
-from fly.names import LONGEST_APP_NAME, is_same_label, slug_of
-
-__all__ = [
-    "LONGEST_APP_NAME",
-    "database_name_of",
-    "fly_name_of",
-    "is_database_name",
-    "is_fly_name",
-    "is_same_label",
-    "linux_user_of",
-    "new_fly_name",
-    "slug_of",
-]
-
 _FLY_PREFIX = "crayon-dev-"
 _FLY_NAME = re.compile(r"crayon-dev-[0-9a-f]{8}\Z")
 _FLY_RANDOM_BYTES = 4

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_safe
 from accounts.current_user import person_of
 from accounts.models import User
 from clouddev.models import Machine, Member, Offer
-from clouddev.names import is_same_label
 from clouddev.services import destruction, idle_policy, members, offers, power, queries, retry, tokens
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.display import display_of
@@ -26,6 +25,7 @@ from core.database import undone
 from core.error_pages import error_response
 from core.errors import ApplicationError, Forbidden, Malformed
 from core.next_url import posted_from
+from fly.names import is_same_label
 
 _KEPT_FOR = {1: "1 hour", 8: "8 hours", 24: "1 day", 72: "3 days", 168: "7 days"}
 

@@ -34,12 +34,6 @@ _TRIES = 7
 LONGEST_STEP = 500
 
 
-__all__ = [
-    "DATABASE_AWAY", "LONGEST_STEP", "TAKEOVER_AFTER", "HandedOver", "HeartbeatLease", "Lease", "LeaseLost", "Leased",
-    "Result", "expired",
-]  # fmt: skip
-
-
 class LeaseLost(Exception):
     """The row is another's by now, or may soon be since the database can't be reached."""
 

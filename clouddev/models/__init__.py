@@ -1,9 +1,8 @@
 """Machines, their members and offers, the tokens given out for them, and what they run at set times."""
 
-from clouddev.models.counters import MachineCount
 from clouddev.models.cron import CronJob, CronRun
 from clouddev.models.idle_policies import IdlePolicy
-from clouddev.models.machines import Machine, Member
+from clouddev.models.machines import Machine, MachineCount, Member
 from clouddev.models.offers import Offer
 from clouddev.models.tokens import MachineToken, WebhookToken
 

@@ -1,4 +1,4 @@
-"""Workspaces and who may use them."""
+"""Workspaces, who may use them, and how many of them there were on each day."""
 
 import uuid
 
@@ -7,11 +7,11 @@ from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
 from accounts.models.users import Person
-from clouddev.names import LONGEST_APP_NAME
 from core import fields
 from core.fields import ChoiceField, SealedField
 from core.leases import Leased, expired
 from fly.models import FlyApp, url_of
+from fly.names import LONGEST_APP_NAME
 
 LONGEST_SENTENCE = 500
 
@@ -202,3 +202,28 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
+
+
+class MachineCount(models.Model):
+    """How many machines were in a state on a day (UTC), as it was last counted that day."""
+
+    class State(models.TextChoices):
+        """What all machines are one of."""
+
+        RUNNING = "running"
+        STOPPED = "stopped"
+        CHANGING = "changing"
+        FAILED = "failed"
+
+    day = models.DateField()
+    state = ChoiceField(max_length=10, choices=State)
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-day", "state")
+        constraints = (models.UniqueConstraint(fields=["day", "state"], name="machine_count_once_per_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.count} {self.state}"

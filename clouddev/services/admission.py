@@ -11,11 +11,12 @@ from accounts.models import Organization, User
 from clouddev import regions, ssh_keys
 from clouddev.machine_tokens import Signer
 from clouddev.models import Machine
-from clouddev.names import database_name_of, linux_user_of, new_fly_name, slug_of
+from clouddev.names import database_name_of, linux_user_of, new_fly_name
 from clouddev.services import queue
 from core.errors import Conflict, Malformed
 from core.rate_limits import RateLimit
 from fly.clients.machines_api import Fly
+from fly.names import slug_of
 from fly.services import fly_apps
 
 CREATIONS = RateLimit("machine-creations", "30/minute")

@@ -19,12 +19,13 @@ from clouddev import regions
 from clouddev.clients.data_database import DataDatabase
 from clouddev.machine_tokens import Signer
 from clouddev.models import Machine
-from clouddev.names import database_name_of, slug_of
+from clouddev.names import database_name_of
 from clouddev.services import kept_env, queue
 from clouddev.services.provisioning import machine_config
 from clouddev.services.provisioning.lease import MachineLease, take
+from core.database import DATABASE_AWAY
 from core.errors import ApplicationError, Unavailable
-from core.leases import DATABASE_AWAY, HandedOver, LeaseLost
+from core.leases import HandedOver, LeaseLost
 from fly.clients.machines_api import (
     AddressKind,
     Fly,
@@ -37,6 +38,7 @@ from fly.clients.machines_api import (
     Volume,
 )
 from fly.clients.machines_api import Machine as FlyMachine
+from fly.names import slug_of
 from fly.services import fly_apps
 
 logger = logging.getLogger(__name__)

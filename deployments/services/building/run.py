@@ -17,8 +17,9 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
+from core.database import DATABASE_AWAY
 from core.errors import ApplicationError, Unavailable, UpstreamFailed, UpstreamTimeout
-from core.leases import DATABASE_AWAY, HandedOver, LeaseLost
+from core.leases import HandedOver, LeaseLost
 from deployments import archives, fly_toml, ports
 from deployments.archives import Contents
 from deployments.models import Build, Deployment
