@@ -51,6 +51,8 @@ UNFOLD: dict[str, Any] = {
                     _item("Organizations", "domain", "accounts_organization_changelist"),
                     _item("Leavers", "door_open", "accounts_departure_changelist"),
                     _item("Invitations", "mail", "accounts_invitation_changelist"),
+                    _item("People elsewhere", "travel_explore", "accounts_issuerperson_changelist"),
+                    _item("Organizations elsewhere", "domain_verification", "accounts_issuerorganization_changelist"),
                 ],
             },
             {

@@ -10,6 +10,8 @@ TABLES = {
     "accounts/departure": ("restore_one", "wrong_one", "ask_again_one"),
     "accounts/invitation": (),
     "accounts/organization": ("suspend_one", "restore_one"),
+    "accounts/issuerorganization": (),
+    "accounts/issuerperson": (),
     "accounts/user": ("approve_one", "suspend_one", "restore_one", "revoke_one"),
     "clouddev/cronjob": (),
     "clouddev/cronrun": (),

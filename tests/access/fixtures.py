@@ -17,6 +17,8 @@ from accounts.models import (
     CLILogin,
     Departure,
     Invitation,
+    IssuerOrganization,
+    IssuerPerson,
     Login,
     Membership,
     Organization,
@@ -46,6 +48,8 @@ _ROWS: dict[str, Any] = {
     "accounts/clilogin": CLILogin,
     "accounts/departure": Departure,
     "accounts/invitation": Invitation,
+    "accounts/issuerorganization": IssuerOrganization,
+    "accounts/issuerperson": IssuerPerson,
     "accounts/organization": Organization,
     "accounts/user": User,
     "clouddev/cronjob": CronJob,
@@ -85,6 +89,7 @@ class Scene:
         )
         StrangeConnection.objects.create(reason="connection_id", first_seen_at=timezone.now(), seen_at=timezone.now())
         AuditEvent.objects.create(at=timezone.now(), action="user.signed_up")
+        self._know_from_elsewhere()
         self.app = make_deployment(self.alice, "shop")
         self.build = make_build(self.app)
         queue.enqueue(self.build.pk)
@@ -134,6 +139,13 @@ class Scene:
             "{received}": str(received.invitation.pk),
             "{github}": f"{settings.GITHUB_URL}/login/oauth/authorize",
         }
+
+    def _know_from_elsewhere(self) -> None:
+        """alice as an issuer knows her, and an organization of its."""
+        issuer, now = "https://app.example.com", timezone.now()
+        IssuerPerson.objects.create(issuer=issuer, subject="alice-there", user=self.alice, created_at=now, seen_at=now)
+        acme = Organization.objects.create(name="Acme", slug="acme")
+        IssuerOrganization.objects.create(issuer=issuer, organization=acme, created_at=now)
 
     def _link(self) -> str:
         now = timezone.now()

@@ -91,6 +91,8 @@ def test_only_tables_whose_pages_are_ours_are_registered():
         "accounts.Organization",
         "accounts.AccessToken",
         "accounts.APIKey",
+        "accounts.IssuerOrganization",
+        "accounts.IssuerPerson",
         "accounts.CLILogin",
         "accounts.Departure",
         "accounts.AuditEvent",
