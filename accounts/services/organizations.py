@@ -2,15 +2,18 @@
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Membership, Organization
+from accounts.models import Membership, Organization, User
 from accounts.models.organizations import MembershipQuerySet, Role, is_slug
 from accounts.models.users import Person
-from accounts.principals import Principal
+from accounts.principals import Principal, Proof
 from accounts.services import access
 from accounts.services.access import Doer
+from accounts.services.configured_organizations import bind
 from accounts.services.organization_contents import what_is_in
+from accounts.trusted_issuers import issuer_name
 from core.errors import Conflict, Forbidden, Malformed, NotFound
 from core.rate_limits import RateLimit
 
@@ -71,6 +74,7 @@ class NotEmpty(Conflict):
 def create(*, name: str, slug: str, tier: str = "", region: str = "", person: Doer) -> Organization:
     """Make an organization whose owner the person is.
 
+    Tokens of the trusted issuer may act in one that a superuser or somebody of the issuer's makes.
     Raises NotOffered, TooManyOrganizations, Malformed for a tier that can't be chosen, SlugTaken, TooManyRequests and
     AccessEnded.
     """
@@ -82,6 +86,7 @@ def create(*, name: str, slug: str, tier: str = "", region: str = "", person: Do
     organization = Organization(
         name=name, slug=slug, tier=tier or settings.ORGANIZATION_TIERS[0], region=region, made_by_id=person.id
     )
+    issuer = issuer_name()
     try:
         with transaction.atomic():
             # Behind the person's lock: of several at once no more come through than they may have.
@@ -90,11 +95,20 @@ def create(*, name: str, slug: str, tier: str = "", region: str = "", person: Do
             organization.save(force_insert=True)
             Membership.objects.create(organization=organization, user_id=person.id, role=Role.OWNER)
             record("organization.created", organization, person)
+            if issuer and _speaks_for_issuer(person):
+                bind(organization=organization, issuer=issuer, now=timezone.now())
     except IntegrityError as error:
         if Organization.objects.filter(slug=slug).exists():
             raise SlugTaken from error
         raise
     return organization
+
+
+def _speaks_for_issuer(person: Doer) -> bool:
+    """Whether this is somebody of the trusted issuer's, or a superuser, who may say whose tokens count."""
+    if getattr(person, "proof", None) == Proof.FOREIGN_JWT:
+        return True
+    return User.objects.filter(pk=person.id, is_active=True, is_superuser=True).exists()
 
 
 def list_memberships(*, person: Person, after: str = "", limit: int) -> list[Membership]:

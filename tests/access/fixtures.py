@@ -144,7 +144,7 @@ class Scene:
         """alice as an issuer knows her, and an organization of its."""
         issuer, now = "https://app.example.com", timezone.now()
         IssuerPerson.objects.create(issuer=issuer, subject="alice-there", user=self.alice, created_at=now, seen_at=now)
-        acme = Organization.objects.create(name="Acme", slug="acme")
+        acme = Organization.objects.create(name="Acme", slug="acme-elsewhere")
         IssuerOrganization.objects.create(issuer=issuer, organization=acme, created_at=now)
 
     def _link(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accounts.models import Organization, User
+from accounts.models import IssuerOrganization, Organization, User
 from accounts.services import users
 from config.config_sections import HTTPEndpoints
 from tests.accounts.issuer import PERSONAL, WORKER, answer
@@ -113,3 +113,27 @@ def test_known_people_cost_one_query_and_what_the_route_needs(issuer, acme, djan
     own = 2
     with django_assert_num_queries(own):
         get(token)
+
+
+def make(credential, slug="new"):
+    return APIClient(credential).post("/api/orgs", {"name": "New", "slug": slug}).status_code
+
+
+def test_an_organization_that_the_issuers_people_or_a_superuser_make_takes_its_tokens(issuer, acme, alice):
+    asked = issuer.token(org={"slug": "new", "role": "member"})
+    assert make(issuer.token(org={"slug": "acme", "role": "admin"})) == 201
+    assert get(asked).status_code == 200
+    Organization.objects.filter(slug="new").delete()
+    assert make(token_of(alice)) == 201
+    assert told(get(asked)) == (403, {"error": "unknown_organization", "message": "Unknown organization: new"})
+    Organization.objects.filter(slug="new").delete()
+    User.objects.filter(pk=alice.pk).update(is_superuser=True)
+    assert make(token_of(alice)) == 201
+    assert get(asked).status_code == 200
+
+
+def test_without_a_trusted_issuer_no_organization_is_anybodys_else(alice, settings):
+    assert settings.TRUSTED_TOKENS is None
+    User.objects.filter(pk=alice.pk).update(is_superuser=True)
+    assert make(token_of(alice)) == 201
+    assert not IssuerOrganization.objects.exists()
