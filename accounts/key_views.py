@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.api import key_schemas
-from accounts.current_user import person_of
+from accounts.current_user import organization_of, person_of
 from accounts.models import APIKey, User
 from accounts.principals import SCOPES
 from accounts.services import api_keys
@@ -108,6 +108,7 @@ def _page(request: HttpRequest, user: User, made: api_keys.MadeKey | None = None
         "of_workers": [_shown(key, now) for key in api_keys.of_workers(of=managed)],
         "organizations": [place.organization for place in places],
         "managed": managed,
+        "active": organization_of(request),
         "scopes": [(scope, meaning, scope in _TICKED) for scope, meaning in SCOPES.items()],
         "days": _DAYS,
         "default_days": api_keys.DEFAULT_DAYS,

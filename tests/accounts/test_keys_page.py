@@ -6,6 +6,7 @@ from django.utils import timezone
 from accounts.models import APIKey, AuditEvent, Membership, Organization
 from accounts.services import api_keys
 from tests.accounts.keys import of_worker, personal
+from tests.accounts.organization_builders import make_organization
 from tests.conftest import APIClient
 
 pytestmark = pytest.mark.django_db
@@ -82,8 +83,17 @@ def test_more_keys_are_no_more_queries(alice, page, django_assert_num_queries):
         made = personal(alice)
         page.post(f"{PATH}/{made.row.pk}/rotate")
         of_worker(alice)
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(11):
             page.get(PATH)
+
+
+def test_the_organization_that_one_works_in_is_chosen(alice, page):
+    make_organization(alice, "team")
+    assert '<option value="alice" selected>' in text(page.get(PATH))
+    page.post("/organizations/team/switch")
+    shown = text(page.get(PATH))
+    assert shown.count('<option value="team" selected>') == 2
+    assert f'href="{PATH}#workers"' in text(page.get("/organizations/team/"))
 
 
 def test_names_are_shown_as_text(alice, page):
