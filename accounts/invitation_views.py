@@ -13,10 +13,12 @@ from accounts.current_user import person_of, work_in
 from accounts.email_addresses import hinted
 from accounts.services import invitations
 from accounts.services.verified_email import verified_email
+from core.actions import requires
 from core.error_pages import error_response
 from core.next_url import posted_from
 
 
+@requires("invitations.view")
 @never_cache
 @require_safe
 def invitation(request: HttpRequest) -> HttpResponse:
@@ -33,6 +35,7 @@ def invitation(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/invitation.html", context)
 
 
+@requires("invitations.answer")
 @posted_from("organizations")
 def accept(request: HttpRequest, invitation_id: uuid.UUID) -> HttpResponse:
     """Become a member, and work in the organization from now on."""
@@ -43,6 +46,7 @@ def accept(request: HttpRequest, invitation_id: uuid.UUID) -> HttpResponse:
     return redirect("organization", member.organization.slug)
 
 
+@requires("invitations.answer")
 @posted_from("organizations")
 def decline(request: HttpRequest, invitation_id: uuid.UUID) -> HttpResponse:
     """Refuse an invitation."""

@@ -17,6 +17,7 @@ from accounts.models import APIKey, User
 from accounts.principals import SCOPES
 from accounts.services import api_keys
 from accounts.services.organizations import NoSuchOrganization
+from core.actions import requires
 from core.errors import Malformed
 from core.next_url import posted_from
 from core.schemas import validated
@@ -27,6 +28,7 @@ _HOURS = ((24, "a day"), (1, "an hour"), (0, "not at all"))
 _SEPARATORS = re.compile(r"[\s,]+")
 
 
+@requires("keys.view")
 @never_cache
 @require_safe
 def keys(request: HttpRequest) -> HttpResponse:
@@ -34,6 +36,7 @@ def keys(request: HttpRequest) -> HttpResponse:
     return _page(request, person_of(request))
 
 
+@requires("keys.create")
 @never_cache
 @posted_from("account-keys")
 def make(request: HttpRequest) -> HttpResponse:
@@ -62,6 +65,7 @@ def make(request: HttpRequest) -> HttpResponse:
     return _page(request, user, made)
 
 
+@requires("orgs.manage-keys")
 @never_cache
 @posted_from("account-keys")
 def make_for_worker(request: HttpRequest) -> HttpResponse:
@@ -80,6 +84,7 @@ def make_for_worker(request: HttpRequest) -> HttpResponse:
     return _page(request, user, made)
 
 
+@requires("keys.create")
 @never_cache
 @posted_from("account-keys")
 def rotate(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
@@ -90,6 +95,7 @@ def rotate(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
     return _page(request, user, made)
 
 
+@requires("keys.revoke")
 @posted_from("account-keys")
 def revoke(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
     """Revoke a key."""

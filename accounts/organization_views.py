@@ -22,6 +22,7 @@ from accounts.models.organizations import Role
 from accounts.services import invitations, members, organizations
 from accounts.services.organization_contents import what_is_in
 from accounts.services.verified_email import verified_email
+from core.actions import requires
 from core.errors import ApplicationError, Forbidden, Malformed, NotFound
 from core.next_url import posted_from
 from core.schemas import validated
@@ -34,6 +35,8 @@ _LONGEST_NUMBER = 19
 @method_decorator(never_cache, name="dispatch")
 class OrganizationsView(View):
     """GET and POST /organizations/: what the person belongs to, and making another one."""
+
+    required_action = {"GET": "orgs.view", "POST": "orgs.create"}
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The person's organizations, by slug, and what they are invited to."""
@@ -67,6 +70,7 @@ class OrganizationsView(View):
         return render(request, "accounts/organizations.html", context, status=status)
 
 
+@requires("orgs.view")
 @never_cache
 @require_safe
 def organization(request: HttpRequest, slug: str) -> HttpResponse:
@@ -74,6 +78,7 @@ def organization(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, organizations.membership_in(slug=slug, person=person_of(request)))
 
 
+@requires("orgs.view")
 @posted_from("organizations")
 def switch(request: HttpRequest, slug: str) -> HttpResponse:
     """Work in this organization of the person's from now on, in this browser."""
@@ -85,6 +90,7 @@ def switch(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("organizations")
 
 
+@requires("orgs.update")
 @posted_from("organization", "slug")
 def rename(request: HttpRequest, slug: str) -> HttpResponse:
     """Give an organization of one's own another name."""
@@ -96,6 +102,7 @@ def rename(request: HttpRequest, slug: str) -> HttpResponse:
     return _change(request, slug, do)
 
 
+@requires("orgs.manage-members")
 @posted_from("organization", "slug")
 def change_role(request: HttpRequest, slug: str, user_id: uuid.UUID) -> HttpResponse:
     """Make a member an owner, an admin or a member."""
@@ -108,6 +115,7 @@ def change_role(request: HttpRequest, slug: str, user_id: uuid.UUID) -> HttpResp
     return _change(request, slug, do)
 
 
+@requires("orgs.manage-members")
 @posted_from("organization", "slug")
 def remove(request: HttpRequest, slug: str, user_id: uuid.UUID) -> HttpResponse:
     """Take somebody's membership away."""
@@ -119,6 +127,7 @@ def remove(request: HttpRequest, slug: str, user_id: uuid.UUID) -> HttpResponse:
     return _change(request, slug, do)
 
 
+@requires("orgs.leave")
 @posted_from("organization", "slug")
 def leave(request: HttpRequest, slug: str) -> HttpResponse:
     """End one's own membership."""
@@ -129,6 +138,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
     return _change(request, slug, do)
 
 
+@requires("orgs.transfer")
 @posted_from("organization", "slug")
 def transfer(request: HttpRequest, slug: str) -> HttpResponse:
     """Make another member the owner in one's own place."""
@@ -144,6 +154,7 @@ def transfer(request: HttpRequest, slug: str) -> HttpResponse:
     return _change(request, slug, do)
 
 
+@requires("orgs.delete")
 @posted_from("organization", "slug")
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
     """Delete an empty organization of one's own, whose slug was typed."""
@@ -159,6 +170,7 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
     return _change(request, slug, do)
 
 
+@requires("orgs.manage-members")
 @posted_from("organization", "slug")
 def invite(request: HttpRequest, slug: str) -> HttpResponse:
     """Invite somebody by their e-mail address; where no mail is sent, their link is on the page that follows."""
@@ -181,6 +193,7 @@ def invite(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, own, invited=invited)
 
 
+@requires("orgs.manage-members")
 @posted_from("organization", "slug")
 def withdraw(request: HttpRequest, slug: str, invitation_id: uuid.UUID) -> HttpResponse:
     """Take an invitation back."""

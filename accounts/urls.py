@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from accounts import github_provider, invitation_views, key_views, organization_views, views
 from accounts.api import keys
 from accounts.api.urls import organization_patterns
+from core.actions import requires
 
 _of_organization = [
     path("", organization_views.organization, name="organization"),
@@ -37,7 +38,7 @@ urlpatterns = [
     path("account/keys/<uuid:key_id>/revoke", key_views.revoke, name="account-key-revoke"),
     path("account/keys/<uuid:key_id>/rotate", key_views.rotate, name="account-key-rotate"),
     path("account/worker-keys/make", key_views.make_for_worker, name="account-worker-key-make"),
-    path("organizations", RedirectView.as_view(pattern_name="organizations")),
+    path("organizations", requires("orgs.view")(RedirectView.as_view(pattern_name="organizations"))),
     path("organizations/", organization_views.OrganizationsView.as_view(), name="organizations"),
     path("organizations/<slug:slug>/", include(_of_organization)),
     path("invitations/", invitation_views.invitation, name="invitation"),

@@ -20,6 +20,7 @@ from accounts.models import CLILogin
 from accounts.oauth import logins
 from accounts.oauth.apps import signed_in_apps
 from accounts.services import api_keys, cli_login, tokens, users
+from core.actions import requires
 from core.errors import Malformed
 from core.next_url import posted_from
 from core.request_context import current_address, is_same_place, own_path
@@ -76,6 +77,8 @@ class CLILoginView(View):
     Looking at the page changes nothing, nor does coming back to it from GitHub: only the button does.
     """
 
+    required_action = "logins.approve"
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """The question, or what became of it."""
         code = request.GET.get("cli_code", "").strip()
@@ -120,6 +123,7 @@ def _decided_page(request: HttpRequest, login: CLILogin) -> HttpResponse:
     return render(request, "accounts/cli_login_decided.html", {"login": login}, status=409)
 
 
+@requires("logins.view")
 @never_cache
 @require_safe
 def apps(request: HttpRequest) -> HttpResponse:
@@ -134,6 +138,7 @@ def apps(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/apps.html", context)
 
 
+@requires("logins.end")
 @posted_from("account-apps")
 def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     """Revoke one app's token."""
@@ -143,6 +148,7 @@ def revoke_app(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     return redirect("account-apps")
 
 
+@requires("logins.end")
 @posted_from("account-apps")
 def end_login(request: HttpRequest, login_id: uuid.UUID) -> HttpResponse:
     """Sign one app out that signed in by the authorization server."""
@@ -151,6 +157,7 @@ def end_login(request: HttpRequest, login_id: uuid.UUID) -> HttpResponse:
     return redirect("account-apps")
 
 
+@requires("logins.end")
 @posted_from("account-apps")
 def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
     """Sign one browser out."""
@@ -159,6 +166,7 @@ def end_browser(request: HttpRequest, session_id: int) -> HttpResponse:
     return redirect("account-apps")
 
 
+@requires("account.sign-out-everywhere")
 @posted_from("account-apps")
 def revoke_all(request: HttpRequest) -> HttpResponse:
     """Sign every app and browser out, this one included."""

@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from clouddev import views
 from clouddev.api import cron
+from core.actions import requires
 
 _WORKSPACE = "workspaces/<uuid:machine_id>/"
 
@@ -14,7 +15,7 @@ urlpatterns = [
     path("api/cron/jobs/<uuid:job_id>", cron.JobView.as_view(), name="cron-job"),
     path("api/cron/jobs/<uuid:job_id>/runs", cron.RunsView.as_view(), name="cron-runs"),
     path("auth/dev-ui", views.dev_ui, name="dev-ui"),
-    path("workspaces", RedirectView.as_view(pattern_name="workspaces")),
+    path("workspaces", requires("workspaces.view")(RedirectView.as_view(pattern_name="workspaces"))),
     path("workspaces/", views.workspaces, name="workspaces"),
     path("workspaces/states", views.states, name="workspace-states"),
     path("workspaces/offers/<uuid:offer_id>/accept", views.accept_offer, name="offer-accept"),

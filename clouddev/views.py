@@ -21,6 +21,7 @@ from clouddev.services import destruction, idle_policy, members, offers, power, 
 from clouddev.services.access import NoSuchMachine, NoSuchWorkspace, machine_by_fly_name, machine_by_id
 from clouddev.services.display import display_of
 from clouddev.services.join import if_decided_by
+from core.actions import requires
 from core.database import undone
 from core.error_pages import error_response
 from core.errors import ApplicationError, Forbidden, Malformed
@@ -36,6 +37,7 @@ class NotYours(Forbidden):
     default = "You may not use this workspace, or it doesn't exist. Ask its owner to add you as a member."
 
 
+@requires("workspaces.open")
 @never_cache
 @require_safe
 def dev_ui(request: HttpRequest) -> HttpResponse:
@@ -45,7 +47,7 @@ def dev_ui(request: HttpRequest) -> HttpResponse:
     """
     person = person_of(request)
     try:
-        machine = machine_by_fly_name(person=person, fly_name=request.GET.get("app", ""))
+        machine = machine_by_fly_name(person=person, fly_name=request.GET.get("app", ""), action="workspaces.open")
     except NoSuchMachine:
         return error_response(request, NotYours(), title="Not allowed")
     way_in = f"{machine.url}/dev/__auth/callback"
@@ -64,6 +66,7 @@ def _token_for(person: User, machine: Machine) -> str:
     return tokens.browser_token(machine=machine, person=person, login=person.get_short_name(), now=timezone.now())
 
 
+@requires("workspaces.view")
 @never_cache
 @require_safe
 def workspaces(request: HttpRequest) -> HttpResponse:
@@ -77,6 +80,7 @@ def workspaces(request: HttpRequest) -> HttpResponse:
     return render(request, "clouddev/workspaces.html", context)
 
 
+@requires("workspaces.view")
 @never_cache
 @require_safe
 def states(request: HttpRequest) -> HttpResponse:
@@ -87,31 +91,36 @@ def states(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"workspaces": found})
 
 
+@requires("workspaces.view")
 @never_cache
 @require_safe
 def workspace(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Show one of the workspaces that the person may use, with its members."""
-    return _page(request, machine_by_id(person=person_of(request), machine_id=machine_id))
+    return _page(request, machine_by_id(person=person_of(request), machine_id=machine_id, action="workspaces.view"))
 
 
+@requires("workspaces.start")
 @posted_from("workspace", "machine_id")
 def start(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Start a machine."""
-    return _change(request, machine_id, _start)
+    return _change(request, machine_id, _start, action="workspaces.start")
 
 
+@requires("workspaces.stop")
 @posted_from("workspace", "machine_id")
 def stop(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Stop a machine."""
-    return _change(request, machine_id, _stop)
+    return _change(request, machine_id, _stop, action="workspaces.stop")
 
 
+@requires("workspaces.try-again")
 @posted_from("workspace", "machine_id")
 def try_again(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Make a machine of one's own again that could not be made."""
-    return _change(request, machine_id, _try_again, as_owner=True)
+    return _change(request, machine_id, _try_again, action="workspaces.try-again")
 
 
+@requires("workspaces.keep-alive")
 @posted_from("workspace", "machine_id")
 def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Keep a machine of one's own from being stopped for want of use, for so many `hours`; none lets go of it."""
@@ -125,14 +134,15 @@ def keep_alive(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
         idle_policy.keep_alive(machine=machine, until=until, actor=person, now=now)
         return f"{machine} is kept alive." if until else f"{machine} is no longer kept alive."
 
-    return _change(request, machine_id, keep, as_owner=True)
+    return _change(request, machine_id, keep, action="workspaces.keep-alive")
 
 
+@requires("workspaces.destroy")
 @posted_from("workspace", "machine_id")
 def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Destroy a machine of one's own, whose name was typed."""
     person = person_of(request)
-    machine = machine_by_id(person=person, machine_id=machine_id, as_owner=True)
+    machine = machine_by_id(person=person, machine_id=machine_id, action="workspaces.destroy")
     if not is_same_label(request.POST.get("name", ""), machine.app_name):
         return _page(request, machine, complaint="That is not the name of this workspace. Nothing was destroyed.")
     destruction.destroy(machine=machine, actor=person, claim=if_decided_by(person))
@@ -140,6 +150,7 @@ def destroy(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     return redirect("workspaces")
 
 
+@requires("workspaces.share")
 @posted_from("workspace", "machine_id")
 def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Offer somebody to use a machine of one's own, or change what a member may."""
@@ -151,9 +162,10 @@ def add_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
             return offers.waits_for_consent(added)
         return f"{login} may use {machine} now, as {'an owner' if role == Member.Role.OWNER else 'a member'}."
 
-    return _change(request, machine_id, add, as_owner=True)
+    return _change(request, machine_id, add, action="workspaces.share")
 
 
+@requires("workspaces.share")
 @posted_from("workspace", "machine_id")
 def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Take somebody's access to a machine of one's own away."""
@@ -163,9 +175,10 @@ def remove_member(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
         told = members.remove_member(machine=machine, login=login, actor=person)
         return f"{login} is no longer a member. {told}" if told == members.AFTER_REMOVAL else told
 
-    return _change(request, machine_id, remove, as_owner=True)
+    return _change(request, machine_id, remove, action="workspaces.share")
 
 
+@requires("workspaces.transfer")
 @posted_from("workspace", "machine_id")
 def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
     """Offer a machine of one's own to somebody else, for good."""
@@ -175,22 +188,24 @@ def transfer(request: HttpRequest, machine_id: uuid.UUID) -> HttpResponse:
         offer = members.transfer(machine=machine, login=login, actor=person, now=now)
         return offers.waits_for_consent(offer) if offer else f"{machine} is {login}'s now."
 
-    return _change(request, machine_id, hand_over, as_owner=True)
+    return _change(request, machine_id, hand_over, action="workspaces.transfer")
 
 
+@requires("workspaces.revoke-token")
 @posted_from("workspace", "machine_id")
 def revoke_token(request: HttpRequest, machine_id: uuid.UUID, jti: uuid.UUID) -> HttpResponse:
     """Revoke a webhook token of a machine of one's own."""
-    own = machine_by_id(person=person_of(request), machine_id=machine_id, as_owner=True)
+    own = machine_by_id(person=person_of(request), machine_id=machine_id, action="workspaces.revoke-token")
     tokens.require_webhook_token(machine=own, jti=jti)
 
     def revoke(machine: Machine, person: User, now: datetime) -> str:  # noqa: ARG001 - as `_change` calls it
         tokens.revoke_webhook_token(jti=jti, actor=person, now=now)
         return f"The token is revoked. {tokens.AFTER_REVOCATION}"
 
-    return _change(request, machine_id, revoke, as_owner=True)
+    return _change(request, machine_id, revoke, action="workspaces.revoke-token")
 
 
+@requires("offers.answer")
 @posted_from("workspaces")
 def accept_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Take up what is offered to the person; where that can't be now, the offer goes on waiting."""
@@ -206,6 +221,7 @@ def accept_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     return redirect("workspace", offer.machine_id)
 
 
+@requires("offers.answer")
 @posted_from("workspaces")
 def decline_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Refuse what is offered to the person."""
@@ -214,6 +230,7 @@ def decline_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     return redirect("workspaces")
 
 
+@requires("workspaces.share")
 @posted_from("workspaces")
 def withdraw_offer(request: HttpRequest, offer_id: uuid.UUID) -> HttpResponse:
     """Take back an offer of a machine of one's own."""
@@ -250,11 +267,11 @@ def _change(
     machine_id: uuid.UUID,
     do: Callable[[Machine, User, datetime], str],
     *,
-    as_owner: bool = False,
+    action: str,
 ) -> HttpResponse:
     """Do it to a machine that the person may do it to, say what came of it, and lead back."""
     person = person_of(request)
-    machine = machine_by_id(person=person, machine_id=machine_id, as_owner=as_owner)
+    machine = machine_by_id(person=person, machine_id=machine_id, action=action)
     try:
         messages.success(request, do(machine, person, timezone.now()))
     except ApplicationError as error:

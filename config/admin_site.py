@@ -1,6 +1,6 @@
 """The operators' site: who enters, which tables it has, and its front page."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -14,9 +14,18 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
+from config.public_paths import PUBLIC_PATHS
+from core.actions import Required, action_of, authorize, is_allowed
 from core.error_pages import error_response
 from core.errors import Forbidden
 from core.request_context import own_path
+
+# What the site's own addresses do besides being looked at.
+_ACTIONS: dict[str, Required] = {
+    "explain": {"GET": "admin.explain"},
+    "logout": "session.end",
+    "password_change": {"GET": "admin.view", "POST": "admin.change-own-password"},
+}
 
 
 class NotAnOperator(Forbidden):
@@ -35,8 +44,12 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
             if getattr(address, "name", "") == "logout":
                 # Without a session there is nothing to end, and no page at its address.
                 address.callback.posted_from = ("admin:index", ())  # type: ignore[union-attr]  # read in `next_url`
-        explain = path("explain/", self.admin_view(self.explain), name="explain")
-        return [explain, *(address for address in addresses if getattr(address, "name", "") != "view_on_site")]
+        addresses = [path("explain/", self.admin_view(self.explain), name="explain"), *addresses]
+        for address in addresses:
+            if isinstance(address, URLPattern) and f"admin/{address.pattern}" not in PUBLIC_PATHS:
+                view = cast("Any", address.callback)
+                view.required_action = _ACTIONS.get(str(address.name), {"GET": "admin.view"})
+        return [address for address in addresses if getattr(address, "name", "") != "view_on_site"]
 
     def explain(self, request: HttpRequest) -> HttpResponse:
         """Who may do what, and why."""
@@ -86,8 +99,16 @@ class OperatorSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold is untyped
         return response
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Operators who aren't suspended."""
-        return bool(request.user.is_active and request.user.is_staff)
+        """Those who may see these pages; the others are sent to their sign-in. Asked before each of them.
+
+        Raises Forbidden for who may see them and not do what this address does.
+        """
+        if not (request.user.is_authenticated and is_allowed(request.user, "admin.view")):
+            return False
+        match = request.resolver_match
+        if match is not None and match.route not in PUBLIC_PATHS:
+            authorize(request.user, action_of(match.func, request.method))
+        return True
 
 
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - unfold's signature

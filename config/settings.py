@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts import static_keys
 from config import config_file, env, storage
 from config.admin_theme import UNFOLD  # noqa: F401 - the admin's look, which unfold reads from here
+from config.public_paths import PUBLIC_PATHS  # noqa: F401 - read by core.middleware and the tests
 from core import crypto, logs
 from core.streamed_bodies import SMALL_BODY
 
@@ -121,6 +122,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     # Every page asks for a signed-in person unless it says otherwise.
     "core.next_url.ReturningMiddleware",
+    # And names what it does; who may is for the policies to say.
+    "core.middleware.ActionMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -262,6 +265,7 @@ SOCIALACCOUNT_PROVIDERS = {
 USERSESSIONS_TRACK_ACTIVITY = True
 
 # --- Deciding --------------------------------------------------------------------------------
+POLICY_DECIDER = "accounts.policies.require"
 POLICIES_DIR = env.text("POLICIES_DIR", "")
 
 # --- Others whose tokens and keys are trusted: CONFIG_FILE alone says so ------------------------------------

@@ -6,7 +6,7 @@ people and what is theirs, superusers also on operators (`accounts/services/oper
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
@@ -23,10 +23,13 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
+from core.actions import Required
 from core.errors import Malformed
 from core.next_url import is_from_htmx
 
 _ROWS_PER_PAGE = 50
+# The actions of a list's selected rows are posted to the list, and ask for themselves.
+_LOOKING: Mapping[str, Required] = {"changelist": "admin.view"}
 
 
 class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
@@ -42,12 +45,26 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
     list_fullwidth = True
     # Says what an empty list means, instead of inviting to create a row.
     empty_list_text: ClassVar[str] = "Nothing here yet."
+    # What Django's own forms do where a subclass allows them, by the names of their addresses: "add", "change", …
+    required_actions: ClassVar[Mapping[str, Required]] = {}
 
     def get_urls(self) -> list[URLPattern]:
-        """The table's addresses; strangers are led to the operators' sign-in page instead of everybody's."""
+        """The table's addresses; strangers are led to the operators' sign-in page instead of everybody's.
+
+        Each names its action: buttons have their own, and what nothing is said of is looked at only.
+        """
         patterns: list[URLPattern] = super().get_urls()
         for pattern in patterns:
-            pattern.callback.login_url = reverse_lazy("admin:login")  # type: ignore[attr-defined]  # read by Django
+            cast("Any", pattern.callback).login_url = reverse_lazy("admin:login")
+        return self.with_actions(patterns)
+
+    def with_actions(self, patterns: list[URLPattern]) -> list[URLPattern]:
+        """The addresses, with what each does."""
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        for pattern in patterns:
+            view, name = cast("Any", pattern.callback), str(pattern.name or "").removeprefix(prefix)
+            if not getattr(view, "required_action", ""):
+                view.required_action = self.required_actions.get(name) or _LOOKING.get(name, {"GET": "admin.view"})
         return patterns
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -19,6 +19,7 @@ from unfold.decorators import action as unfold_action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from core.actions import authorize
 from core.admin import back_to
 from core.errors import ApplicationError
 
@@ -54,12 +55,14 @@ class AdminActionForm(forms.Form):
 class AdminAction:
     """`do` is the service: it gets the row, the operator and what was typed, and says whether anything changed.
 
-    `named` says which row, and whose, and stands for "{}" in `question`. In `done` and `not_done`, which the operator
-    reads then, "{}" is the row's short name. `explanation_of_many` is for several rows. A grave action is asked for in
-    red, also for selected rows. What `typed` says of a row has to be typed.
+    `required_action` is what the operator has to be allowed. `named` says which row, and whose, and stands for "{}" in
+    `question`. In `done` and `not_done`, which the operator reads then, "{}" is the row's short name.
+    `explanation_of_many` is for several rows. A grave action is asked for in red, also for selected rows. What `typed`
+    says of a row has to be typed.
     """
 
     title: str
+    required_action: str
     icon: str
     variant: ActionVariant
     question: str
@@ -99,6 +102,7 @@ def row_action(action: AdminAction) -> Any:
             self, request, action, {"question": question, "explanation": action.explanation, "form": form, "back": path}
         )
 
+    act.required_action = action.required_action
     # The button opens what is answered as a dialog; unfold's own dialogs can't name the row.
     act.dialog = {"title": action.title}
     return act
@@ -109,6 +113,7 @@ def bulk_action(action: AdminAction) -> Any:
 
     @admin.action(description=action.title)
     def act(self: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        authorize(request.user, action.required_action)
         if not action.is_grave:
             for row in queryset:
                 _do(action, request, row, {})
@@ -137,6 +142,7 @@ def bulk_action(action: AdminAction) -> Any:
         }
         return _confirmation(self, request, action, context)
 
+    act.required_action = action.required_action  # type: ignore[attr-defined]  # for the tests; it asks itself
     return act
 
 

@@ -21,6 +21,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from core.actions import Required, action_of, authorize
 from core.errors import ApplicationError, Conflict, Forbidden, Malformed, NotFound, Unauthenticated, Unavailable
 from core.json_duplicates import require_names_once, shown
 from core.needs import Asker, Needs, OutsideOfScope
@@ -172,6 +173,8 @@ class Endpoint(APIView):
 
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
     needs: ClassVar[Mapping[str, Needs]] = {}
+    # What policies are asked about, for all methods or by method (`core.actions`).
+    required_action: ClassVar[Required] = ""
     # What DRF would put on answers that it renders itself.
     default_response_headers: ClassVar[dict[str, str]] = {}
 
@@ -192,13 +195,16 @@ class Endpoint(APIView):
             query(request)
 
     def require(self, request: Request) -> None:
-        """Raise Forbidden (403) unless the credential will do for this method."""
+        """Raise Forbidden (403) unless the credential will do for this method, and the policies allow what it does."""
         method = "GET" if request.method == "HEAD" else str(request.method)
+        if method.lower() not in self.http_method_names or not hasattr(self, method.lower()):
+            # Nothing is done by a method that the address doesn't have; that is the answer.
+            return
         need = self.needs.get(method)
-        if need is not None:
-            need.require(cast("Asker", request.user))
-        elif method.lower() in self.http_method_names and hasattr(self, method.lower()):
+        if need is None:
             raise Forbidden
+        need.require(cast("Asker", request.user))
+        authorize(request.user, action_of(self, method))
 
     def finalize_response(  # type: ignore[override]  # DRF's stubs want its own Response type
         self, _request: Request, response: HttpResponseBase, *_args: object, **_kwargs: object

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
+from core.actions import NoAction, action_of, authorize
 from core.api import TooLarge, failure, logged_error
 from core.database import drop_dead_connection
 from core.error_pages import error_response, not_found
@@ -112,6 +113,41 @@ class RequestMiddleware:
         if not isinstance(exception, ApplicationError | OperationalError | InterfaceError):
             return None
         return error_response(request, logged_error(exception))
+
+
+class ActionMiddleware:
+    """Decides about each page before its view runs; it comes after whatever sends strangers to sign in.
+
+    The API's views ask for themselves (`core.api.Endpoint`).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., object], _args: object, _kwargs: object
+    ) -> HttpResponse | None:
+        """Refuse what may not be done, and what names no action.
+
+        The operators' site asks for itself, since it sends who is no operator to a page of its own.
+        """
+        action, match = action_of(view, request.method), request.resolver_match
+        if match is not None and match.namespaces == ["admin"]:
+            return None
+        is_public = match is not None and match.route in settings.PUBLIC_PATHS
+        if is_public and not (action and request.user.is_authenticated):
+            return None
+        try:
+            if not request.user.is_authenticated:
+                raise NoAction
+            authorize(request.user, action)
+        except ApplicationError as error:
+            told = logged_error(error)
+            return failure(told) if request.path.startswith("/api/") else error_response(request, told)
+        return None
 
 
 def _announced_length(request: HttpRequest) -> int:

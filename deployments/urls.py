@@ -3,13 +3,14 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from core.actions import requires
 from deployments import views
 
 _BUILD = "deployments/<uuid:deployment_id>/builds/<uuid:build_id>"
 
 urlpatterns = [
     path("api/deploy/", include("deployments.api.urls")),
-    path("deployments", RedirectView.as_view(pattern_name="deployments")),
+    path("deployments", requires("deployments.view")(RedirectView.as_view(pattern_name="deployments"))),
     path("deployments/", views.deployments, name="deployments"),
     path("deployments/<uuid:deployment_id>/", views.deployment, name="deployment"),
     path("deployments/<uuid:deployment_id>/logs", views.logs, name="deployment-logs"),

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.current_user import person_of
+from core.actions import requires
 from core.errors import Conflict, Malformed
 from core.next_url import posted_from
 from deployments.models import Build, Deployment
@@ -27,6 +28,7 @@ _LONGEST_OFFSET = 9
 _MOMENT = "j M Y, H:i:s"
 
 
+@requires("deployments.view")
 @never_cache
 @require_safe
 def deployments(request: HttpRequest) -> HttpResponse:
@@ -43,19 +45,21 @@ def deployments(request: HttpRequest) -> HttpResponse:
     return render(request, "deployments/list.html", context)
 
 
+@requires("deployments.view")
 @never_cache
 @require_safe
 def deployment(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """One of the person's apps with its builds; `before` is the last build of the page before."""
-    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id)
+    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id, action="deployments.view")
     return _app_page(request, app)
 
 
+@requires("deployments.read-logs")
 @never_cache
 @require_safe
 def logs(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """What one of the person's apps says at Fly, as of now."""
-    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id)
+    app = own_app_by_id(person=person_of(request), deployment_id=deployment_id, action="deployments.read-logs")
     is_released = display.current_release(app) is not None
     said = app_logs.service_logs(fly_name=app.fly_app_id) if is_released else None
     return render(request, "deployments/logs.html", {"app": app, "is_released": is_released, "said": said})
@@ -93,11 +97,12 @@ def _row(build: Build, current: Build | None) -> dict[str, Any]:
     }
 
 
+@requires("deployments.view")
 @never_cache
 @require_safe
 def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """A build with the end of its log, or with `from` another part of it."""
-    found = _build(request, deployment_id, build_id)
+    found = _build(request, deployment_id, build_id, "deployments.view")
     offset = _offset(request.GET, "from")
     if offset is None:
         part = app_logs.read_tail(build_id=found.pk, length=found.log_length)
@@ -126,11 +131,12 @@ def build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -
     return render(request, "deployments/build.html", context)
 
 
+@requires("deployments.read-logs")
 @never_cache
 @require_safe
 def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """What the build's page asks for while it is open: how the build is, and the log after `offset`."""
-    found = _build(request, deployment_id, build_id)
+    found = _build(request, deployment_id, build_id, "deployments.read-logs")
     offset = _offset(request.GET, "offset") or 0
     part = app_logs.read_from(build_id=found.pk, length=found.log_length, offset=offset)
     now = display.badge_of(found)
@@ -151,11 +157,17 @@ def news(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) ->
     )
 
 
+@requires("deployments.cancel")
 @posted_from("build", "deployment_id", "build_id")
 def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Cancel one of the person's builds."""
     person = person_of(request)
-    found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
+    found = own_build(
+        person=person,
+        deployment_id=deployment_id,
+        build_id=build_id,
+        action="deployments.cancel",
+    )
     try:
         cancellation.cancel_build(found.pk, person)
     except Conflict as error:
@@ -165,11 +177,12 @@ def cancel(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) 
     return redirect("build", deployment_id, build_id)
 
 
+@requires("deployments.redeploy")
 @posted_from("build", "deployment_id", "build_id")
 def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> HttpResponse:
     """Deploy the image of one of the person's builds again."""
     person = person_of(request)
-    found = own_build(person=person, deployment_id=deployment_id, build_id=build_id)
+    found = own_build(person=person, deployment_id=deployment_id, build_id=build_id, action="deployments.redeploy")
     try:
         again = builds.redeploy(build=found, actor=person, now=timezone.now())
     except Conflict as error:
@@ -179,11 +192,12 @@ def redeploy(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID
     return redirect("build", deployment_id, again.pk)
 
 
+@requires("deployments.destroy")
 @posted_from("deployment", "deployment_id")
 def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     """Destroy one of the person's apps, whose name they have typed."""
     person = person_of(request)
-    app = own_app_by_id(person=person, deployment_id=deployment_id)
+    app = own_app_by_id(person=person, deployment_id=deployment_id, action="deployments.destroy")
     if not is_same_label(request.POST.get("name", ""), app.app_name):
         return _app_page(request, app, complaint="That is not the name of this app. Nothing was destroyed.")
     destruction.destroy(owner=person, app_name=app.app_name, now=timezone.now())
@@ -191,9 +205,9 @@ def destroy(request: HttpRequest, deployment_id: uuid.UUID) -> HttpResponse:
     return redirect("deployments")
 
 
-def _build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
-    """One of the person's builds, ended where it waited for a worker that isn't there."""
-    found = own_build(person=person_of(request), deployment_id=deployment_id, build_id=build_id)
+def _build(request: HttpRequest, deployment_id: uuid.UUID, build_id: uuid.UUID, action: str) -> Build:
+    """A build of an app that they may do this to; ended where it waited for a worker that isn't there."""
+    found = own_build(person=person_of(request), deployment_id=deployment_id, build_id=build_id, action=action)
     if end_if_stalled(build_id=found.pk, state=found.state, accepted_at=found.accepted_at, now=timezone.now()):
         found.refresh_from_db(fields=["state", "error", "finished_at"])
     return found

@@ -22,6 +22,8 @@ _NOT_HERE = "This link does not work here"
 class ConnectView(View):
     """GET and POST /connect/: looking changes nothing, the button leads to Nango's page."""
 
+    required_action = "connections.create"
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """Say for whom the account will be connected, and who asked."""
         token = request.GET.get("link", "")

@@ -24,6 +24,7 @@ def _named(key: APIKey) -> str:
 
 _REVOKE = AdminAction(
     title="Revoke",
+    required_action="admin.revoke-key",
     icon="key_off",
     variant=ActionVariant.DANGER,
     is_grave=True,

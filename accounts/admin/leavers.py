@@ -24,6 +24,7 @@ def _named(departure: Departure) -> str:
 
 _RESTORE = AdminAction(
     title="Restore",
+    required_action="admin.restore-leaver",
     icon="undo",
     variant=ActionVariant.SUCCESS,
     question="Restore {}?",
@@ -38,6 +39,7 @@ _RESTORE = AdminAction(
 )
 _WRONG = AdminAction(
     title="This was wrong",
+    required_action="admin.keep-leaver",
     icon="person_check",
     variant=ActionVariant.PRIMARY,
     question="Restore {}, and never ask about them again?",
@@ -52,6 +54,7 @@ _WRONG = AdminAction(
 )
 _ASK_AGAIN = AdminAction(
     title="Ask again",
+    required_action="admin.ask-about-leaver",
     icon="help",
     variant=ActionVariant.DEFAULT,
     question="Ask the sign-up policy about {} again?",

@@ -17,6 +17,7 @@ from core.admin_actions import AdminAction, bulk_action, row_action
 
 _SUSPEND = AdminAction(
     title="Suspend",
+    required_action="admin.suspend-organization",
     icon="block",
     variant=ActionVariant.DANGER,
     is_grave=True,
@@ -30,6 +31,7 @@ _SUSPEND = AdminAction(
 )
 _RESTORE = AdminAction(
     title="Restore",
+    required_action="admin.restore-organization",
     icon="undo",
     variant=ActionVariant.SUCCESS,
     question="Restore {}?",

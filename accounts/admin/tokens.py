@@ -18,6 +18,7 @@ from core.admin_actions import AdminAction, bulk_action, row_action
 
 _REVOKE = AdminAction(
     title="Revoke",
+    required_action="admin.revoke-token",
     icon="key_off",
     variant=ActionVariant.DANGER,
     is_grave=True,

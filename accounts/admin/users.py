@@ -1,5 +1,6 @@
 """People, for operators."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -8,7 +9,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,6 +21,7 @@ from accounts.current_user import person_of
 from accounts.models import User
 from accounts.services import operators
 from accounts.services.operator_power import has_power
+from core.actions import Required
 from core.admin import ChoiceFilter, OperatorAdmin
 from core.admin_actions import AdminAction, bulk_action, row_action
 
@@ -37,6 +39,7 @@ def _named(person: User) -> str:
 
 _SUSPEND = AdminAction(
     title="Suspend",
+    required_action="admin.suspend-person",
     icon="block",
     variant=ActionVariant.DANGER,
     is_grave=True,
@@ -49,6 +52,7 @@ _SUSPEND = AdminAction(
 )
 _RESTORE = AdminAction(
     title="Restore",
+    required_action="admin.restore-person",
     icon="undo",
     variant=ActionVariant.SUCCESS,
     question="Restore {}?",
@@ -60,6 +64,7 @@ _RESTORE = AdminAction(
 )
 _APPROVE = AdminAction(
     title="Approve",
+    required_action="admin.approve-person",
     icon="check",
     variant=ActionVariant.SUCCESS,
     question="Approve {}?",
@@ -71,6 +76,7 @@ _APPROVE = AdminAction(
 )
 _REVOKE = AdminAction(
     title="Revoke all sessions",
+    required_action="admin.sign-out-person",
     icon="logout",
     variant=ActionVariant.DANGER,
     is_grave=True,
@@ -197,6 +203,19 @@ class PersonAdmin(UserAdmin, OperatorAdmin):  # type: ignore[type-arg]  # unfold
         return SafeString(" · ".join(links))
 
     # --- who may do what ---
+
+    required_actions: ClassVar[Mapping[str, Required]] = {
+        "add": "admin.add-person",
+        "change": {"GET": "admin.view", "POST": "admin.change-person"},
+        "auth_user_password_change": "admin.set-password",
+        # Leads to that one, and does nothing itself.
+        "set_password": "admin.view",
+    }
+
+    def get_urls(self) -> list[URLPattern]:
+        """Django's address for passwords, too, names what it does."""
+        patterns: list[URLPattern] = super().get_urls()
+        return self.with_actions(patterns)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Superusers add operators."""

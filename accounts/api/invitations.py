@@ -20,6 +20,8 @@ from core.schemas import validated
 class OrganizationInvitationsView(Endpoint):
     """GET and POST /api/orgs/{slug}/invitations."""
 
+    required_action = {"GET": "orgs.view", "POST": "orgs.manage-members"}
+
     needs = {"GET": READ, "POST": OWN_LOGIN}
 
     @documented(
@@ -66,6 +68,8 @@ class OrganizationInvitationsView(Endpoint):
 class OrganizationInvitationView(Endpoint):
     """DELETE /api/orgs/{slug}/invitations/{invitation_id}."""
 
+    required_action = "orgs.manage-members"
+
     needs = {"DELETE": OWN_LOGIN}
 
     @documented(summary="Withdraw an invitation", data=schemas.Done, tag=TAG, errors=[404], enveloped=False)
@@ -77,6 +81,8 @@ class OrganizationInvitationView(Endpoint):
 
 class InvitationsView(Endpoint):
     """GET /api/invitations."""
+
+    required_action = "invitations.view"
 
     needs = {"GET": READ}
 
@@ -91,6 +97,8 @@ class InvitationsView(Endpoint):
 
 class AcceptView(Endpoint):
     """POST /api/invitations/{invitation_id}/accept."""
+
+    required_action = "invitations.answer"
 
     needs = {"POST": OWN_LOGIN}
 
@@ -110,6 +118,8 @@ class AcceptView(Endpoint):
 
 class DeclineView(Endpoint):
     """POST /api/invitations/{invitation_id}/decline."""
+
+    required_action = "invitations.answer"
 
     needs = {"POST": OWN_LOGIN}
 

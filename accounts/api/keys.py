@@ -36,6 +36,8 @@ _OWN_LOGIN = Needs(None, own_login=True)
 class KeysView(Endpoint):
     """GET and POST /api/keys."""
 
+    required_action = {"GET": "keys.view", "POST": "keys.create"}
+
     needs = {"GET": _OWN_LOGIN, "POST": _OWN_LOGIN}
 
     @documented(summary="List API keys", data=list[schemas.Key], tag=_TAG)
@@ -68,6 +70,8 @@ class KeysView(Endpoint):
 class KeyView(Endpoint):
     """DELETE /api/keys/{key_id}."""
 
+    required_action = "keys.revoke"
+
     needs = {"DELETE": _OWN_LOGIN}
 
     @documented(summary="Revoke an API key", data=Revoked, tag=_TAG, errors=[404])
@@ -79,6 +83,8 @@ class KeyView(Endpoint):
 
 class RotateView(Endpoint):
     """POST /api/keys/{key_id}/rotate."""
+
+    required_action = "keys.create"
 
     needs = {"POST": _OWN_LOGIN}
 
@@ -99,6 +105,8 @@ class RotateView(Endpoint):
 
 class WorkerTokensView(Endpoint):
     """POST /api/orgs/{slug}/worker-tokens."""
+
+    required_action = "orgs.manage-keys"
 
     needs = {"POST": Needs("orgs:admin", own_login=True)}
 

@@ -27,6 +27,8 @@ OWN_LOGIN = Needs("orgs:admin", own_login=True)
 class OrganizationsView(Endpoint):
     """GET and POST /api/orgs."""
 
+    required_action = {"GET": "orgs.view", "POST": "orgs.create"}
+
     needs = {"GET": READ, "POST": ADMIN}
 
     @documented(
@@ -66,6 +68,8 @@ class OrganizationsView(Endpoint):
 class OrganizationView(Endpoint):
     """GET, PATCH and DELETE /api/orgs/{slug}."""
 
+    required_action = {"GET": "orgs.view", "PATCH": "orgs.update", "DELETE": "orgs.delete"}
+
     needs = {"GET": READ, "PATCH": ADMIN, "DELETE": OWN_LOGIN}
 
     @documented(summary="See an organization", data=schemas.Organization, tag=TAG, errors=[404], enveloped=False)
@@ -97,6 +101,8 @@ class OrganizationView(Endpoint):
 class MembersView(Endpoint):
     """GET /api/orgs/{slug}/members."""
 
+    required_action = "orgs.view"
+
     needs = {"GET": READ}
 
     @documented(
@@ -121,6 +127,8 @@ class MembersView(Endpoint):
 
 class MemberView(Endpoint):
     """PATCH and DELETE /api/orgs/{slug}/members/{user_id}."""
+
+    required_action = "orgs.manage-members"
 
     needs = {"PATCH": OWN_LOGIN, "DELETE": OWN_LOGIN}
 
@@ -156,6 +164,8 @@ class MemberView(Endpoint):
 class LeaveView(Endpoint):
     """POST /api/orgs/{slug}/leave."""
 
+    required_action = "orgs.leave"
+
     needs = {"POST": OWN_LOGIN}
 
     @documented(
@@ -169,6 +179,8 @@ class LeaveView(Endpoint):
 
 class TransferView(Endpoint):
     """POST /api/orgs/{slug}/transfer."""
+
+    required_action = "orgs.transfer"
 
     needs = {"POST": OWN_LOGIN}
 

@@ -83,6 +83,8 @@ class CheckView(Endpoint):
 class LogoutView(Endpoint):
     """POST /api/auth/logout."""
 
+    required_action = "session.end"
+
     needs = {"POST": Needs(None)}
 
     @documented(summary="Log out", data=schemas.Revoked, tag="login")

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 
+from accounts import policies
 from accounts.models import Organization, User
+from accounts.policies import Resource
 from core.errors import Forbidden
 
 
@@ -26,10 +28,10 @@ def has_power(*, by: User, over: Iterable[uuid.UUID]) -> bool:
 
     Who is suspended stays an operator. The people are read anew, since a row may have been at hand for a while.
     """
-    if by.is_superuser:
-        return True
+    # Of superusers it need not be known whom it is about: they may act on everybody.
     others = User.objects.filter(pk__in=set(over)).exclude(pk=by.pk)
-    return not others.filter(Q(is_staff=True) | Q(is_superuser=True)).exists()
+    is_operator = by.is_superuser or others.filter(Q(is_staff=True) | Q(is_superuser=True)).exists()
+    return policies.decide(by, "admin.have-power", Resource(type="User", id="them", is_operator=is_operator)).allowed
 
 
 def hold(*, by: User, over: User) -> User:

@@ -1,5 +1,6 @@
 """What organizations want done with machines that nobody uses: the one table that operators edit."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,6 +12,7 @@ from accounts.models import Organization, User
 from accounts.services.operator_power import SuperusersOnly
 from clouddev.models import IdlePolicy
 from clouddev.services import operator_actions
+from core.actions import Required
 from core.admin import OperatorAdmin, is_operator
 
 _NOT_SEEN = (
@@ -67,6 +69,9 @@ class IdlePolicyAdmin(OperatorAdmin):
     """Which organizations have idle machines stopped or deleted. Without a row nothing is done."""
 
     form = IdlePolicyForm
+    required_actions: ClassVar[Mapping[str, Required]] = {
+        name: {"GET": "admin.view", "POST": "admin.set-idle-policy"} for name in ("add", "change", "delete")
+    }
     empty_list_text: ClassVar[str] = (
         "No organization has a policy, so no workspace is stopped or deleted for being idle."
     )

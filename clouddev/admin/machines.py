@@ -31,6 +31,7 @@ def _named(machine: Machine) -> str:
 
 _START = AdminAction(
     title="Start",
+    required_action="admin.start-workspace",
     icon="play_arrow",
     variant=ActionVariant.PRIMARY,
     question="Start {}?",
@@ -42,6 +43,7 @@ _START = AdminAction(
 )
 _STOP = AdminAction(
     title="Stop",
+    required_action="admin.stop-workspace",
     icon="stop",
     variant=ActionVariant.WARNING,
     question="Stop {}?",
@@ -55,6 +57,7 @@ _STOP = AdminAction(
 
 _DESTROY = AdminAction(
     title="Destroy",
+    required_action="admin.destroy-workspace",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
     question="Destroy {}?",
@@ -85,6 +88,7 @@ class TransferForm(AdminActionForm):
 
 _TRANSFER = AdminAction(
     title="Transfer",
+    required_action="admin.transfer-workspace",
     icon="move_item",
     variant=ActionVariant.DANGER,
     is_grave=True,

@@ -22,6 +22,7 @@ def _named(token: WebhookToken) -> str:
 
 _REVOKE = AdminAction(
     title="Revoke",
+    required_action="admin.revoke-webhook-token",
     icon="block",
     variant=ActionVariant.DANGER,
     is_grave=True,

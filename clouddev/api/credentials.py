@@ -24,6 +24,8 @@ _LONGEST_APP = 63
 class SSHKeyView(Endpoint):
     """GET /api/cloud-dev/ssh-key."""
 
+    required_action = "workspaces.read-key"
+
     needs = {"GET": Needs("workspaces:write")}
 
     @documented(
@@ -36,7 +38,7 @@ class SSHKeyView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Give the private key and where to use it; for members."""
         caller = caller_of(request)
-        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)), action="workspaces.read-key")
         access = tokens.ssh_access(machine=machine, actor=caller, now=timezone.now())
         return success(
             schemas.SSHAccess(
@@ -53,6 +55,8 @@ class SSHKeyView(Endpoint):
 class MCPTokenView(Endpoint):
     """GET /api/cloud-dev/mcp-token."""
 
+    required_action = "workspaces.make-token"
+
     needs = {"GET": Needs("workspaces:write")}
 
     @documented(
@@ -65,7 +69,7 @@ class MCPTokenView(Endpoint):
     def get(self, request: Request) -> HttpResponse:
         """Sign a dev-UI token in the name of the caller's user on the workspace; for members."""
         caller = caller_of(request)
-        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)))
+        machine = machine_of_member(person=caller, app_name=app_name_of(query(request)), action="workspaces.make-token")
         token = tokens.mcp_token(machine=machine, person=caller, actor=caller, now=timezone.now())
         return success(schemas.Token(token=token))
 
@@ -77,6 +81,8 @@ class MCPTokenView(Endpoint):
 
 class WebhookTokenView(Endpoint):
     """POST /api/cloud-dev/webhook-token."""
+
+    required_action = "workspaces.make-token"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -92,7 +98,7 @@ class WebhookTokenView(Endpoint):
         caller = caller_of(request)
         asked = validated(schemas.AskWebhookToken, json_body(request))
         issued = tokens.issue_webhook_token(
-            machine=machine_of_member(person=caller, app_name=asked.app_name),
+            machine=machine_of_member(person=caller, app_name=asked.app_name, action="workspaces.make-token"),
             person=caller,
             actor=caller,
             expires_in=asked.expires_in or tokens.USUAL_LIFETIME,

@@ -26,6 +26,8 @@ _CREATED = 201
 class JobsView(Endpoint):
     """GET and POST /api/cron/jobs."""
 
+    required_action = {"GET": "cron.view", "POST": "cron.create"}
+
     needs = {"GET": Needs("workspaces:read"), "POST": Needs("workspaces:write")}
 
     @documented(
@@ -72,6 +74,8 @@ class JobsView(Endpoint):
 class JobView(Endpoint):
     """PATCH and DELETE /api/cron/jobs/{job_id}."""
 
+    required_action = {"PATCH": "cron.change", "DELETE": "cron.delete"}
+
     needs = {"PATCH": Needs("workspaces:write"), "DELETE": Needs("workspaces:write")}
 
     @documented(
@@ -111,6 +115,8 @@ class JobView(Endpoint):
 
 class RunsView(Endpoint):
     """GET /api/cron/jobs/{job_id}/runs."""
+
+    required_action = "cron.view"
 
     needs = {"GET": Needs("workspaces:read")}
 

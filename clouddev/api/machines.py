@@ -20,6 +20,8 @@ from fly import env_vars
 class CreateView(Endpoint):
     """POST /api/cloud-dev/create."""
 
+    required_action = "workspaces.create"
+
     needs = {"POST": Needs("workspaces:write")}
 
     @documented(
@@ -57,6 +59,8 @@ class CreateView(Endpoint):
 class TryAgainView(Endpoint):
     """POST /api/cloud-dev/try-again."""
 
+    required_action = "workspaces.try-again"
+
     needs = {"POST": Needs("workspaces:write")}
 
     @documented(
@@ -73,7 +77,7 @@ class TryAgainView(Endpoint):
         """
         caller = caller_of(request)
         asked = validated(schemas.MachineName, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked.app_name)
+        machine = machine_of_owner(person=caller, app_name=asked.app_name, action="workspaces.try-again")
         begun = retry.try_again(machine=machine, actor=caller, now=timezone.now())
         return success(
             schemas.TriedAgain(status="creating", begun=begun, appUrl=machine.url, flyAppName=machine.fly_app_id)
@@ -82,6 +86,8 @@ class TryAgainView(Endpoint):
 
 class ListView(Endpoint):
     """GET /api/cloud-dev/list."""
+
+    required_action = "workspaces.view"
 
     needs = {"GET": Needs("workspaces:read")}
 
@@ -93,6 +99,8 @@ class ListView(Endpoint):
 
 class StatusView(Endpoint):
     """GET /api/cloud-dev/status."""
+
+    required_action = "workspaces.view"
 
     needs = {"GET": Needs("workspaces:read")}
 
@@ -116,6 +124,8 @@ class StatusView(Endpoint):
 class StartView(Endpoint):
     """POST /api/cloud-dev/start."""
 
+    required_action = "workspaces.start"
+
     needs = {"POST": Needs("workspaces:write")}
 
     @documented(
@@ -132,13 +142,15 @@ class StartView(Endpoint):
         """
         caller = caller_of(request)
         asked = validated(schemas.MachineName, json_body(request))
-        machine = machine_of_member(person=caller, app_name=asked.app_name)
+        machine = machine_of_member(person=caller, app_name=asked.app_name, action="workspaces.start")
         count = power.start(machine=machine, actor=caller, now=timezone.now())
         return success(schemas.StartedMachine(status="starting", started=count))
 
 
 class StopView(Endpoint):
     """POST /api/cloud-dev/stop."""
+
+    required_action = "workspaces.stop"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -156,13 +168,15 @@ class StopView(Endpoint):
         """
         caller = caller_of(request)
         asked = validated(schemas.MachineName, json_body(request))
-        machine = machine_of_member(person=caller, app_name=asked.app_name)
+        machine = machine_of_member(person=caller, app_name=asked.app_name, action="workspaces.stop")
         power.stop(machine=machine, actor=caller, now=timezone.now())
         return success(schemas.StoppedMachine(status="stopped"))
 
 
 class DestroyView(Endpoint):
     """POST /api/cloud-dev/destroy."""
+
+    required_action = "workspaces.destroy"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -181,13 +195,15 @@ class DestroyView(Endpoint):
         """
         caller = caller_of(request)
         asked = validated(schemas.MachineName, json_body(request))
-        machine = own_machine(person=caller, app_name=asked.app_name, even_suspended=True)
+        machine = own_machine(person=caller, app_name=asked.app_name, action="workspaces.destroy", even_suspended=True)
         destruction.destroy(machine=machine, actor=caller, claim=if_decided_by(caller))
         return success(schemas.DestroyedMachine(status="destroyed"))
 
 
 class KeepAliveView(Endpoint):
     """POST /api/cloud-dev/keep-alive."""
+
+    required_action = "workspaces.keep-alive"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -202,7 +218,7 @@ class KeepAliveView(Endpoint):
         """Keep an unused workspace from being stopped or deleted, for up to 30 days; for its owners."""
         caller = caller_of(request)
         asked = validated(schemas.KeepAlive, json_body(request))
-        machine = machine_of_owner(person=caller, app_name=asked.app_name)
+        machine = machine_of_owner(person=caller, app_name=asked.app_name, action="workspaces.keep-alive")
         idle_policy.keep_alive(machine=machine, until=asked.until, actor=caller, now=timezone.now())
         return success(schemas.KeptAlive(keepAliveUntil=asked.until))
 

@@ -20,6 +20,8 @@ from core.schemas import validated
 class MembersView(Endpoint):
     """GET, POST and DELETE /api/cloud-dev/members."""
 
+    required_action = {"GET": "workspaces.view", "POST": "workspaces.share", "DELETE": "workspaces.share"}
+
     needs = {
         "GET": Needs("workspaces:read"),
         "POST": Needs("workspaces:write"),
@@ -35,7 +37,9 @@ class MembersView(Endpoint):
     )
     def get(self, request: Request) -> HttpResponse:
         """Tell who may use a workspace, owners first; for members."""
-        machine = machine_of_member(person=caller_of(request), app_name=app_name_of(query(request)))
+        machine = machine_of_member(
+            person=caller_of(request), app_name=app_name_of(query(request)), action="workspaces.view"
+        )
         return success([_member(member) for member in members.list_members(machine=machine)])
 
     @documented(
@@ -54,7 +58,7 @@ class MembersView(Endpoint):
         caller = caller_of(request)
         asked = validated(schemas.AddMember, json_body(request))
         added = members.add_member(
-            machine=machine_of_owner(person=caller, app_name=asked.app_name),
+            machine=machine_of_owner(person=caller, app_name=asked.app_name, action="workspaces.share"),
             login=asked.login,
             role=asked.role,
             actor=caller,
@@ -80,14 +84,16 @@ class MembersView(Endpoint):
         caller = caller_of(request)
         asked = validated(schemas.PersonOfMachine, json_body(request) or query(request))
         is_leaving = asked.login.lower() == caller.login.lower()
-        find = machine_of_member if is_leaving else machine_of_owner
-        machine = find(person=caller, app_name=asked.app_name)
+        find, action = (machine_of_member, "workspaces.leave") if is_leaving else (machine_of_owner, "workspaces.share")
+        machine = find(person=caller, app_name=asked.app_name, action=action)
         message = members.remove_member(machine=machine, login=asked.login, actor=caller)
         return success(schemas.RemovedMember(status="removed", message=message))
 
 
 class TransferView(Endpoint):
     """POST /api/cloud-dev/transfer."""
+
+    required_action = "workspaces.transfer"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -106,7 +112,7 @@ class TransferView(Endpoint):
         """
         caller = caller_of(request)
         asked = validated(schemas.PersonOfMachine, json_body(request))
-        machine = own_machine(person=caller, app_name=asked.app_name)
+        machine = own_machine(person=caller, app_name=asked.app_name, action="workspaces.transfer")
         offer = members.transfer(machine=machine, login=asked.login, actor=caller, now=timezone.now())
         answer = (
             schemas.Transferred(status="waiting", **_waiting(offer))

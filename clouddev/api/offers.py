@@ -19,6 +19,8 @@ from core.openapi import documented
 class OffersView(Endpoint):
     """GET /api/cloud-dev/offers."""
 
+    required_action = "offers.view"
+
     needs = {"GET": Needs("workspaces:read")}
 
     @documented(summary="List what is offered to the caller", data=list[schemas.Offer], tag=TAG)
@@ -30,6 +32,8 @@ class OffersView(Endpoint):
 class MadeOffersView(Endpoint):
     """GET /api/cloud-dev/offers/made."""
 
+    required_action = "offers.view"
+
     needs = {"GET": Needs("workspaces:read")}
 
     @documented(summary="List what waits for others", data=list[schemas.Offer], tag=TAG)
@@ -40,6 +44,8 @@ class MadeOffersView(Endpoint):
 
 class AcceptView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/accept."""
+
+    required_action = "offers.answer"
 
     needs = {"POST": Needs("workspaces:write")}
 
@@ -53,6 +59,8 @@ class AcceptView(Endpoint):
 class DeclineView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/decline."""
 
+    required_action = "offers.answer"
+
     needs = {"POST": Needs("workspaces:write")}
 
     @documented(summary="Decline an offer", data=schemas.DeclinedOffer, tag=TAG, request=None, errors=[404])
@@ -64,6 +72,8 @@ class DeclineView(Endpoint):
 
 class WithdrawView(Endpoint):
     """POST /api/cloud-dev/offers/{offer_id}/withdraw."""
+
+    required_action = "workspaces.share"
 
     needs = {"POST": Needs("workspaces:write")}
 

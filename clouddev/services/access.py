@@ -1,12 +1,12 @@
 """Finding a person's machine: looked up through its members, so that one that is absent and a stranger's look alike."""
 
 import uuid
+from typing import Any, cast
 
 from django.conf import settings
-from django.db.models import Case, Value, When
+from django.db.models import Case, F, Value, When
 
-from accounts.models.users import Person
-from accounts.policies import Resource
+from accounts.policies import Acting, Resource, decide
 from clouddev.models import Machine, Member
 from clouddev.models.machines import MachineQuerySet
 from clouddev.names import is_fly_name
@@ -55,17 +55,17 @@ def workspace(machine: Machine, *, role: str, is_suspended: bool = False) -> Res
     )
 
 
-def machine_of_member(*, person: Person, app_name: str) -> Machine:
-    """The machine of this name that the person may use, their own before others'. Raises NoSuchMachine."""
-    return _first(Machine.objects.for_member(person).filter(called(app_name)), person)
+def machine_of_member(*, person: Acting, app_name: str, action: str) -> Machine:
+    """The machine of this name that the person may do this to, their own before others'. Raises NoSuchMachine."""
+    return _first(Machine.objects.for_member(person).filter(called(app_name)), person, action)
 
 
-def machine_of_owner(*, person: Person, app_name: str) -> Machine:
-    """The machine of this name that the person decides about. Raises NoSuchMachine."""
-    return _first(Machine.objects.for_owner(person).filter(called(app_name)), person)
+def machine_of_owner(*, person: Acting, app_name: str, action: str) -> Machine:
+    """The same among those that the person decides about. Raises NoSuchMachine."""
+    return _first(Machine.objects.for_owner(person).filter(called(app_name)), person, action)
 
 
-def own_machine(*, person: Person, app_name: str, even_suspended: bool = False) -> Machine:
+def own_machine(*, person: Acting, app_name: str, action: str, even_suspended: bool = False) -> Machine:
     """The person's very own machine of this name. Raises NoSuchMachine, OwnersByRole and OrganizationSuspended.
 
     For what can't be taken back: repeated, it must not meet the machine of somebody else that has this name too.
@@ -76,6 +76,8 @@ def own_machine(*, person: Person, app_name: str, even_suspended: bool = False) 
         raise NoSuchMachine if others is None else OwnersByRole(others)
     if not even_suspended:
         require_open(own)
+    if not decide(person, action, workspace(own, role=Member.Role.OWNER)).allowed:
+        raise NoSuchMachine
     return own
 
 
@@ -85,20 +87,20 @@ def require_open(machine: Machine) -> None:
         raise OrganizationSuspended
 
 
-def machine_by_fly_name(*, person: Person, fly_name: str) -> Machine:
-    """The machine with this name at Fly, if the person may use it. Raises NoSuchMachine."""
+def machine_by_fly_name(*, person: Acting, fly_name: str, action: str) -> Machine:
+    """The machine with this name at Fly, if the person may do this to it. Raises NoSuchMachine."""
     if not is_fly_name(fly_name):
         raise NoSuchMachine
-    return _first(Machine.objects.for_member(person).filter(fly_app_id=fly_name), person)
+    return _first(Machine.objects.for_member(person).filter(fly_app_id=fly_name), person, action)
 
 
-def machine_by_id(*, person: Person, machine_id: uuid.UUID, as_owner: bool = False) -> Machine:
-    """Give the machine if the person may use it or, with `as_owner`, decides about it. Raises NoSuchWorkspace."""
-    own = Machine.objects.for_owner(person) if as_owner else Machine.objects.for_member(person)
-    machine = own.select_related("owner").filter(pk=machine_id).first()
-    if machine is None:
-        raise NoSuchWorkspace
-    return machine
+def machine_by_id(*, person: Acting, machine_id: uuid.UUID, action: str) -> Machine:
+    """The machine, if the person may do this to it. Raises NoSuchWorkspace."""
+    found = Machine.objects.for_member(person).select_related("owner").filter(pk=machine_id)
+    try:
+        return _first(found, person, action)
+    except NoSuchMachine as error:
+        raise NoSuchWorkspace from error
 
 
 def deciders_of(machine: Machine) -> set[uuid.UUID]:
@@ -107,9 +109,14 @@ def deciders_of(machine: Machine) -> set[uuid.UUID]:
     return {machine.owner_id, *owners}
 
 
-def _first(found: MachineQuerySet, person: Person) -> Machine:
+def _first(found: MachineQuerySet, person: Acting, action: str) -> Machine:
+    """The first of these that are found through their members, if the policies allow it: else it looks absent."""
     of_others = Case(When(owner_id=person.id, then=Value(0)), default=Value(1))
-    machine = found.order_by(of_others, "created_at", "pk").first()
+    with_role = found.annotate(role_of_asker=F("members__role"))
+    machine = with_role.order_by(of_others, "created_at", "pk").first()
     if machine is None:
+        raise NoSuchMachine
+    role = cast("Any", machine).role_of_asker
+    if not decide(person, action, workspace(machine, role=role)).allowed:
         raise NoSuchMachine
     return machine

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from accounts.models.users import Person
+from accounts.policies import Acting
 from clouddev.models import Machine
 from clouddev.services import desired_state, fly_states, idle_policy, queue
 from clouddev.services.access import NoSuchMachine, machine_of_member
@@ -40,13 +40,13 @@ class Status:
     error: str = ""
 
 
-def status_of(*, person: Person, app_name: str) -> Status:
+def status_of(*, person: Acting, app_name: str) -> Status:
     """The state of the machine of this name that the person may use. One question to Fly, one to the machine.
 
     One more where Fly tells of others and not of this one.
     """
     try:
-        return status_of_machine(machine_of_member(person=person, app_name=app_name))
+        return status_of_machine(machine_of_member(person=person, app_name=app_name, action="workspaces.view"))
     except NoSuchMachine:
         return Status("not_found")
 

@@ -22,6 +22,7 @@ from deployments.services import operator_actions
 
 _DESTROY = AdminAction(
     title="Destroy",
+    required_action="admin.destroy-app",
     icon="delete_forever",
     variant=ActionVariant.DANGER,
     is_grave=True,

@@ -35,6 +35,7 @@ def _named(build: Build) -> str:
 
 _CANCEL = AdminAction(
     title="Cancel",
+    required_action="admin.cancel-build",
     icon="cancel",
     variant=ActionVariant.DANGER,
     question="Cancel {}?",
@@ -46,6 +47,7 @@ _CANCEL = AdminAction(
 )
 _REDEPLOY = AdminAction(
     title="Deploy this image again",
+    required_action="admin.redeploy-build",
     icon="replay",
     variant=ActionVariant.PRIMARY,
     question="Deploy the image of {} again?",

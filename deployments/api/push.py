@@ -18,6 +18,8 @@ from deployments.services import pushes
 class PushView(Endpoint):
     """POST /api/deploy/push: the archive as base64 in JSON, or bare."""
 
+    required_action = "deployments.push"
+
     needs = {"POST": Needs("deployments:write")}
 
     @documented(

@@ -28,6 +28,8 @@ _LONGEST_OFFSET = 9
 class PrepareView(Endpoint):
     """POST /api/deploy/prepare."""
 
+    required_action = "deployments.create"
+
     needs = {"POST": Needs("deployments:write")}
 
     @documented(
@@ -47,6 +49,8 @@ class PrepareView(Endpoint):
 class StatusView(Endpoint):
     """GET /api/deploy/status."""
 
+    required_action = "deployments.view"
+
     needs = {"GET": Needs("deployments:read")}
 
     @documented(summary="Tell the status of an app", data=schemas.AppStatus, tag=_TAG, parameters=[_APP_NAME])
@@ -64,6 +68,8 @@ class StatusView(Endpoint):
 
 class LogsView(Endpoint):
     """GET /api/deploy/logs."""
+
+    required_action = "deployments.read-logs"
 
     needs = {"GET": Needs("deployments:read")}
 
@@ -95,6 +101,8 @@ class LogsView(Endpoint):
 class CancelView(Endpoint):
     """POST /api/deploy/cancel."""
 
+    required_action = "deployments.cancel"
+
     needs = {"POST": Needs("deployments:write")}
 
     @documented(
@@ -113,6 +121,8 @@ class CancelView(Endpoint):
 
 class BuildsView(Endpoint):
     """GET /api/deploy/builds."""
+
+    required_action = "deployments.view"
 
     needs = {"GET": Needs("deployments:read")}
 

@@ -5,7 +5,7 @@ import uuid
 from django.db.models import QuerySet
 
 from accounts.models.users import Person
-from accounts.policies import Resource
+from accounts.policies import Acting, Resource, decide
 from core.errors import NotFound
 from deployments.models import Build, Deployment
 from fly.models import called
@@ -34,10 +34,10 @@ def deployment(app: Deployment, *, is_suspended: bool = False) -> Resource:
     )
 
 
-def own_app(*, person: Person, app_name: str) -> Deployment:
-    """The person's app. Raises NoSuchApp."""
+def own_app(*, person: Acting, app_name: str, action: str) -> Deployment:
+    """The person's app, if they may do this to it. Raises NoSuchApp."""
     found = _own_apps(person).filter(called(app_name)).first()
-    if found is None:
+    if found is None or not decide(person, action, deployment(found)).allowed:
         raise NoSuchApp
     return found
 
@@ -48,19 +48,19 @@ def require_an_app(*, person: Person) -> None:
         raise NoSuchApp
 
 
-def own_app_by_id(*, person: Person, deployment_id: uuid.UUID) -> Deployment:
-    """The person's app, be it on its way out. Raises NoSuchApp."""
+def own_app_by_id(*, person: Acting, deployment_id: uuid.UUID, action: str) -> Deployment:
+    """The person's app, be it on its way out, if they may do this to it. Raises NoSuchApp."""
     found = Deployment.objects.usable_by(person).filter(pk=deployment_id).first()
-    if found is None:
+    if found is None or not decide(person, action, deployment(found)).allowed:
         raise NoSuchApp("There is no such app.")
     return found
 
 
-def own_build(*, person: Person, deployment_id: uuid.UUID, build_id: uuid.UUID) -> Build:
+def own_build(*, person: Acting, deployment_id: uuid.UUID, build_id: uuid.UUID, action: str) -> Build:
     """A build of the person's app, with its app and who pushed it. Raises NoSuchBuild."""
     builds = Build.objects.usable_by(person).select_related("deployment", "pushed_by")
     found = builds.filter(pk=build_id, deployment=deployment_id).first()
-    if found is None:
+    if found is None or not decide(person, action, deployment(found.deployment)).allowed:
         raise NoSuchBuild
     return found
 

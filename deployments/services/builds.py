@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from accounts import audit
-from accounts.models.users import Person
+from accounts.policies import Acting
 from accounts.services import access
 from core.errors import Conflict, Malformed
 from deployments.models import Build, Deployment
@@ -44,12 +44,12 @@ class BuildStopping(Conflict):
     default = "The last build of this app is still being canceled. Try again in a few seconds."
 
 
-def list_builds(*, caller: Person, app_name: str, before: uuid.UUID | None) -> list[Build]:
+def list_builds(*, caller: Acting, app_name: str, before: uuid.UUID | None) -> list[Build]:
     """The newest builds of the caller's app, newest first, PAGE at most; with `before` those older than that one.
 
     Raises NoSuchApp, or Malformed when the app has no build `before`.
     """
-    return builds_of(own_app(person=caller, app_name=app_name), before=before)
+    return builds_of(own_app(person=caller, app_name=app_name, action="deployments.view"), before=before)
 
 
 def builds_of(deployment: Deployment, *, before: uuid.UUID | None = None, limit: int = PAGE) -> list[Build]:

@@ -3,13 +3,13 @@
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models.users import Person
+from accounts.models import User
+from accounts.principals import Principal
 from accounts.services.access_ended import Ended, Why, part
 from core.errors import Conflict
 from deployments.models import Build
@@ -38,21 +38,17 @@ class AlreadyReleased(AlreadyOver):
     default = "This version is released already, so it can't be canceled. Push again in a minute or two to replace it."
 
 
-class Owner(audit.Actor, Person, Protocol):
-    """Somebody who has apps and does things: a User, or the Principal of an API request."""
-
-
 def can_be_canceled(build: Build) -> bool:
     """Whether canceling the build would still change anything."""
     return not build.is_over and build.state != Build.State.RELEASED and build.cancel_requested_at is None
 
 
-def cancel(*, caller: Owner, app_name: str, now: datetime) -> None:
+def cancel(*, caller: User | Principal, app_name: str, now: datetime) -> None:
     """Cancel whatever of the caller's app waits or is being built; fine when the latest build was canceled before.
 
     Raises NoSuchApp, NothingToCancel, or AlreadyOver or AlreadyReleased when nothing else was left to cancel.
     """
-    app = own_app(person=caller, app_name=app_name)
+    app = own_app(person=caller, app_name=app_name, action="deployments.cancel")
     unfinished = list(Build.objects.filter(deployment=app, finished_at=None).values_list("pk", flat=True))
     if unfinished:
         _cancel_all(unfinished, actor=caller, now=now)

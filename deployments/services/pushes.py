@@ -106,7 +106,7 @@ def require_pushable(*, caller: Principal, app_name: str) -> Deployment:
     Raises NoSuchApp, BuildRunning, BuildStopping, FlyNotConfigured or OutOfReach.
     """
     _require_possible()
-    app = own_app(person=caller, app_name=app_name)
+    app = own_app(person=caller, app_name=app_name, action="deployments.push")
     builds.require_idle(app)
     return app
 

@@ -26,6 +26,8 @@ _UPSTREAM = (502, 504)
 class IntegrationsView(Endpoint):
     """GET /api/integrations."""
 
+    required_action = "integrations.view"
+
     needs = {"GET": Needs("connections:read", people_only=False)}
 
     @documented(
@@ -41,6 +43,8 @@ class IntegrationsView(Endpoint):
 
 class ConnectionsView(Endpoint):
     """GET /api/integrations/{integration_id}/connections."""
+
+    required_action = "connections.view"
 
     needs = {"GET": Needs("connections:read")}
 
@@ -73,6 +77,8 @@ class ConnectionsView(Endpoint):
 
 class CredentialsView(Endpoint):
     """GET /api/credentials/{integration_id}."""
+
+    required_action = "connections.use"
 
     needs = {"GET": Needs("connections:use")}
 
@@ -111,6 +117,8 @@ class CredentialsView(Endpoint):
 class ConnectSessionView(Endpoint):
     """POST /api/nango/connect-session."""
 
+    required_action = "connections.create"
+
     needs = {"POST": Needs("connections:write")}
 
     @documented(
@@ -139,6 +147,8 @@ class ConnectSessionView(Endpoint):
 class CreateView(Endpoint):
     """POST /api/connections/create."""
 
+    required_action = "connections.create"
+
     needs = {"POST": Needs("connections:write")}
 
     @documented(
@@ -164,6 +174,8 @@ class CreateView(Endpoint):
 
 class DeleteView(Endpoint):
     """POST /api/connections/delete."""
+
+    required_action = "connections.delete"
 
     needs = {"POST": Needs("connections:write")}
 

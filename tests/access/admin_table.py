@@ -34,6 +34,8 @@ _TYPED = {
     ("clouddev/machine", "destroy_one"): {"name": "studio"},
     ("deployments/deployment", "destroy_one"): {"name": "shop"},
 }
+# What only superusers may do.
+_SUPERUSERS = {("clouddev/machine", "transfer_one")}
 # Django's own page for adding and deleting what operators edit.
 _EDITED = {"clouddev/idlepolicy"}
 
@@ -56,12 +58,13 @@ def _table(name: str, actions: tuple[str, ...]) -> dict[str, list[Visit]]:
         f"{root}<path:object_id>/": [Visit("GET", at, operators(at, f"{at}change/"))],
     }
     for action in actions:
+        asks, leads = (403, 403) if (name, action) in _SUPERUSERS else (200, f"{at}change/")
         visits[f"{root}<path:object_id>/{action}/"] = [
-            Visit("GET", f"{at}{action}/", operators(f"{at}{action}/", 200)),
+            Visit("GET", f"{at}{action}/", operators(f"{at}{action}/", asks, 200)),
             Visit(
                 "POST",
                 f"{at}{action}/",
-                operators(f"{at}{action}/", f"{at}change/"),
+                operators(f"{at}{action}/", leads, f"{at}change/"),
                 form=_TYPED.get((name, action), {}),
             ),
         ]

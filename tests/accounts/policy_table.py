@@ -24,6 +24,8 @@ _PEOPLE_AT_THE_DOOR = "SBmaokMwWPU"
 
 MAY = {
     "session.end": EVERYBODY,
+    "session.userinfo": EVERYBODY,
+    "session.token": EVERYBODY,
     "account.view": "kM",
     "account.change": "kM",
     "account.sign-out-everywhere": "kM",
@@ -34,9 +36,10 @@ MAY = {
     "keys.create": "kM",
     "keys.revoke": "kM",
     "offers.view": _PEOPLE_AT_THE_DOOR + "nx",
-    "offers.answer": _PEOPLE_AT_THE_DOOR + "n",
+    "offers.answer": _PEOPLE_AT_THE_DOOR + "nx",
+    "invitations.view": _PEOPLE_AT_THE_DOOR + "nx",
     "invitations.answer": _PEOPLE_AT_THE_DOOR + "n",
-    "orgs.create": _PEOPLE_AT_THE_DOOR + "n",
+    "orgs.create": _PEOPLE_AT_THE_DOOR + "nx",
     "orgs.view": "maokxn",
     "orgs.leave": "maokn",
     "orgs.update": "ao",
@@ -83,8 +86,14 @@ MAY = {
     "admin.suspend-person": "PU",
     "admin.restore-person": "PU",
     "admin.approve-person": "PU",
+    "admin.restore-leaver": "PU",
+    "admin.keep-leaver": "PU",
+    "admin.ask-about-leaver": "PU",
     "admin.sign-out-person": "PU",
+    "admin.suspend-organization": "PU",
+    "admin.restore-organization": "PU",
     "admin.revoke-token": "PU",
+    "admin.revoke-key": "PU",
     "admin.start-workspace": "PU",
     "admin.stop-workspace": "PU",
     "admin.destroy-workspace": "PU",
@@ -156,6 +165,8 @@ def at_the_door(action: str) -> str:
     """The letters of those who are let in with this action."""
     if ACTIONS[action].on == "Server":
         return MAY[action]
+    if action == "orgs.update":
+        return "SBmaokMwWKxnPU"
     if action == "orgs.leave":
         return "SBmaokMwWnPU"
     return AT_THE_DOOR.get(ACTIONS[action].group, _OTHERS_AT_THE_DOOR)

@@ -44,6 +44,8 @@ _UNUSABLE = (
 class AuthorizeView(OAuthLibMixin, View):  # type: ignore[misc]  # the toolkit is untyped
     """Looking changes nothing, but where the same was agreed to before. The form has the page's own address."""
 
+    required_action = "logins.approve"
+
     def get(self, request: HttpRequest) -> HttpResponse:
         """Ask, unless there is nothing to ask."""
         LOOKS.spend(current_address())

@@ -9,6 +9,7 @@ from accounts.current_user import person_of
 from accounts.models.logins import Login
 from accounts.oauth import logins
 from accounts.services import users
+from core.actions import requires
 from core.api import failure, json_response, logged_error
 from core.database import undone
 from core.request_context import current_address
@@ -16,6 +17,7 @@ from core.request_context import current_address
 _LONGEST_USER_AGENT = 300
 
 
+@requires("session.token")
 @login_not_required
 @require_safe
 def browser_token(request: HttpRequest) -> HttpResponse:

@@ -131,6 +131,8 @@ class AccessTokenAuthentication(BaseAuthentication):
 class UserinfoView(Endpoint):
     """GET and POST /oauth/userinfo (OpenID Connect Core, section 5.3)."""
 
+    required_action = "session.userinfo"
+
     authentication_classes = (AccessTokenAuthentication,)
     # What it tells is a matter of OpenID's scopes.
     needs = {"GET": Needs(None), "POST": Needs(None)}

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.models.users import Person
+from accounts.policies import Acting
 from accounts.principals import Principal
 from accounts.services import access
 from clouddev import cron_expressions
@@ -48,9 +49,9 @@ class Keep:
 KEEP = Keep()
 
 
-def list_jobs(*, person: Person, fly_name: str, workflow_name: str = "") -> list[CronJob]:
+def list_jobs(*, person: Acting, fly_name: str, workflow_name: str = "") -> list[CronJob]:
     """The jobs of a machine by the names of their workflows, or the one of a workflow. Raises NoSuchMachine."""
-    jobs = CronJob.objects.filter(machine=machine_by_fly_name(person=person, fly_name=fly_name))
+    jobs = CronJob.objects.filter(machine=machine_by_fly_name(person=person, fly_name=fly_name, action="cron.view"))
     if workflow_name:
         jobs = jobs.filter(workflow_name=workflow_name)
     return list(jobs.select_related("machine", "created_by"))
@@ -70,7 +71,7 @@ def create_job(  # noqa: PLR0913 - a job has this many parts
 
     Raises NoSuchMachine, BadSchedule, BadTimeZone, WorkflowHasJob, TooManyJobs and AccessEnded.
     """
-    machine = machine_by_fly_name(person=caller, fly_name=fly_name)
+    machine = machine_by_fly_name(person=caller, fly_name=fly_name, action="cron.create")
     parsed, zone = cron_expressions.parse(expression), cron_expressions.parse_timezone(timezone)
     try:
         with transaction.atomic():
