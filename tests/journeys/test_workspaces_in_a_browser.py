@@ -87,7 +87,7 @@ def test_an_open_page_follows_a_machine_from_its_making_to_its_end(server, sandb
     alice.shoot("workspaces-3-creating")
 
     in_database(lambda: put_at_fly(Machine.objects.get(pk=machine_id), sandbox))
-    change(machine_id, state=State.READY, step="", last_active_at=timezone.now())
+    change(machine_id, state=State.READY, step="", ready_at=timezone.now(), last_active_at=timezone.now())
     expect(card.locator(".badge")).to_have_text("Running")
     expect(card.get_by_role("link", name="Open studio")).to_be_visible()
 
