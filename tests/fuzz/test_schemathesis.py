@@ -41,6 +41,14 @@ CHECKS: list[Any] = [
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "10"))
 # They have no parameters, or one that may be anything.
 NOTHING_TO_GET_WRONG = {
+    "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/oauth-protected-resource",
+    "GET /.well-known/openid-configuration",
+    "GET /api/auth/jwks",
+    "GET /api/keys",
+    "GET /oauth/userinfo",
+    "POST /oauth/userinfo",
     "POST /api/auth/logout",
     "GET /api/integrations",
     "GET /api/integrations/{integration_id}/connections",
@@ -55,7 +63,15 @@ NOTHING_TO_GET_WRONG = {
     "GET /api/orgs/{slug}/invitations",
 }
 # Open to callers without a token.
-PUBLIC = ("GET /api/auth/cli", "POST /api/auth/cli", "GET /api/cloud-dev/revoked-tokens")
+PUBLIC = (
+    "GET /.well-known/",
+    "GET /api/auth/cli",
+    "GET /api/auth/jwks",
+    "GET /api/cloud-dev/revoked-tokens",
+    "POST /api/auth/cli",
+    "POST /api/auth/validate-key",
+    "POST /api/users/register",
+)
 
 
 def _schema() -> Any:
@@ -94,6 +110,20 @@ def test_the_document_describes_every_route_of_the_api():
         "POST /api/auth/cli/session",
         "GET /api/auth/cli/check",
         "POST /api/auth/logout",
+        "GET /api/keys",
+        "POST /api/keys",
+        "DELETE /api/keys/{key_id}",
+        "POST /api/keys/{key_id}/rotate",
+        "POST /api/orgs/{slug}/worker-tokens",
+        "POST /api/users/register",
+        "POST /api/auth/validate-key",
+        "GET /api/auth/jwks",
+        "GET /.well-known/jwks.json",
+        "GET /.well-known/openid-configuration",
+        "GET /.well-known/oauth-authorization-server",
+        "GET /.well-known/oauth-protected-resource",
+        "GET /oauth/userinfo",
+        "POST /oauth/userinfo",
         "GET /api/orgs",
         "POST /api/orgs",
         "GET /api/orgs/{slug}",
