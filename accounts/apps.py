@@ -37,11 +37,12 @@ def _give_organization(*, user: "User", **_kwargs: object) -> None:
 
 
 def _make_keys(*, plan: Sequence[tuple[object, bool]], **_kwargs: object) -> None:
-    """Make the first signing keys as soon as there is a table for them."""
-    from accounts.oauth import keys  # noqa: PLC0415 - needs the app registry
+    """Make the first signing keys, and our own tool's client, as soon as there are tables for them."""
+    from accounts.oauth import clients, keys  # noqa: PLC0415 - needs the app registry
 
     if plan and not any(backwards for _migration, backwards in plan):
         keys.ensure(now=timezone.now())
+        clients.ensure_own()
 
 
 def _end_access(*, instance: "User", **_kwargs: object) -> None:

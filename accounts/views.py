@@ -1,12 +1,13 @@
 """The pages of sign-in, CLI approval and signed-in apps. They work without JavaScript."""
 
 import uuid
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import timezone
@@ -16,8 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.current_user import person_of
-from accounts.models import CLILogin
-from accounts.oauth import logins
+from accounts.models import CLILogin, User
+from accounts.oauth import consents, logins, scopes
 from accounts.oauth.apps import signed_in_apps
 from accounts.services import api_keys, cli_login, tokens, users
 from core.actions import requires
@@ -90,31 +91,64 @@ class CLILoginView(View):
             login = cli_login.find_for_page(code=code, user=request.user, address=current_address(), now=timezone.now())
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)
-        if login.state != CLILogin.State.PENDING:
-            return _decided_page(request, login)
-        context = {"login": login, "elsewhere": not is_same_place(login.address, current_address())}
-        return render(request, "accounts/cli_login.html", context)
+        return _question(request, login)
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Approve or deny."""
-        code = request.POST.get("cli_code", "").strip()
+        """Approve or deny, or look at what was typed at `/device`."""
+        typed, code = request.POST.get("typed", ""), request.POST.get("cli_code", "").strip()
         if not request.user.is_authenticated:
-            return HttpResponseRedirect(reverse("cli-login", query={"cli_code": code}))
-        user = request.user
-        decide = {"approve": cli_login.approve, "deny": cli_login.deny}.get(request.POST.get("decision", ""))
-        if decide is None:
+            return redirect(reverse("cli-login", query={"cli_code": code}) if code else reverse("device"))
+        user, now, decision = request.user, timezone.now(), request.POST.get("decision", "")
+        if decision not in {"approve", "deny", "look"}:
             raise Malformed("Choose Approve or Deny.")
-        now = timezone.now()
         try:
-            login = cli_login.find_for_page(code=code, user=user, address=current_address(), now=now)
-            decide(login=login, user=user, now=now)
+            login = cli_login.find_for_page(code=code or typed, user=user, address=current_address(), now=now)
+            if decision == "look":
+                return _question(request, login, typed=typed)
+            if decision == "approve":
+                _approve(request, login, user, now)
+            else:
+                cli_login.deny(login=login, user=user, now=now)
         except cli_login.NoSuchLogin:
             return render(request, "accounts/cli_login_expired.html", status=404)
+        except cli_login.NotTyped as error:
+            return _question(request, login, wrong=error.sentence)
         except cli_login.AlreadyDecided:
             login.refresh_from_db()
             return _decided_page(request, login)
-        approved = decide is cli_login.approve
-        return render(request, f"accounts/cli_login_{'approved' if approved else 'denied'}.html", {"login": login})
+        return render(request, f"accounts/cli_login_{_DONE[decision]}.html", {"login": login})
+
+
+_DONE = {"approve": "approved", "deny": "denied"}
+
+
+def _approve(request: HttpRequest, login: CLILogin, user: User, now: datetime) -> None:
+    """Approve; from another network only with the code that the tool shows."""
+    if not is_same_place(login.address, current_address()):
+        cli_login.require_typed(login=login, typed=request.POST.get("typed", ""))
+    organization = None
+    if login.client_id:
+        organization = consents.chosen(request.POST.get("organization", ""), consents.organizations_of(user), user)
+        if organization is None:
+            raise Malformed("Choose one of your organizations.")
+    cli_login.approve(login=login, user=user, now=now, organization=organization)
+
+
+def _question(request: HttpRequest, login: CLILogin, *, typed: str = "", wrong: str = "") -> HttpResponse:
+    """Who asks for what; or what became of it."""
+    if login.state != CLILogin.State.PENDING:
+        return _decided_page(request, login)
+    elsewhere = not is_same_place(login.address, current_address())
+    context = {
+        "login": login,
+        "elsewhere": elsewhere,
+        "typed": typed,
+        "has_to_type": elsewhere and not typed,
+        "wrong": wrong,
+        "meanings": scopes.spoken(login.scopes) if login.client_id else [],
+        "organizations": consents.organizations_of(person_of(request)) if login.client_id else [],
+    }
+    return render(request, "accounts/cli_login.html", context, status=cli_login.NotTyped.status if wrong else 200)
 
 
 def _decided_page(request: HttpRequest, login: CLILogin) -> HttpResponse:

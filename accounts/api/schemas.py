@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from typing_extensions import TypedDict
 
 from accounts.email_addresses import LONGEST as LONGEST_EMAIL
@@ -18,6 +18,9 @@ class Start(Request):
 
     client_name: Annotated[str, words(most=100, may_be_blank=True), AfterValidator(printable)] = ""
     hostname: Annotated[str, words(most=255, may_be_blank=True), AfterValidator(printable)] = ""
+    code_challenge: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9_-]{43})?$", validation_alias=AliasChoices("code_challenge", "codeChallenge"))
+    ] = ""
 
 
 class Started(TypedDict):

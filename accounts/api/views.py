@@ -39,7 +39,7 @@ class StartView(Endpoint):
             address=current_address(),
             user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:_LONGEST_USER_AGENT],
         )
-        started = cli_login.start(client=client, now=timezone.now())
+        started = cli_login.start(client=client, now=timezone.now(), code_challenge=asked.code_challenge)
         return success(schemas.Started(code=started.code, secret=started.secret))
 
 
@@ -53,7 +53,11 @@ class CheckView(Endpoint):
         summary="Poll a CLI login",
         data=schemas.Status,
         tag="login",
-        parameters=[OpenApiParameter("code", str, required=True), OpenApiParameter("secret", str, required=True)],
+        parameters=[
+            OpenApiParameter("code", str, required=True),
+            OpenApiParameter("secret", str, required=True),
+            OpenApiParameter("code_verifier", str),
+        ],
         errors=[403],
         public=True,
     )
@@ -66,6 +70,7 @@ class CheckView(Endpoint):
         status = cli_login.check(
             code=required(asked, "code", at_most=_LONGEST_CODE),
             secret=required(asked, "secret", at_most=_LONGEST_SECRET),
+            code_verifier=asked.get("code_verifier", "")[:_LONGEST_SECRET],
             address=current_address(),
             now=timezone.now(),
         )

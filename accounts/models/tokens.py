@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 
+from django.conf import settings
 from django.db import models
 
 from accounts.models.organizations import Organization
@@ -72,7 +73,10 @@ class AccessToken(Client):
 
 
 class CLILogin(Client):
-    """The pending code and secret that a CLI polls until a person decides in a browser.
+    """The pending code and secret that a tool polls until a person decides in a browser.
+
+    A device's (RFC 8628) has a client, a code of consonants, and its device code as secret: what it yields are the
+    tokens of the authorization server.
 
     The secret is kept as a digest. The token is made at pick-up and kept, sealed with a key that only
     the CLI's secret yields, until the login is over, so that a lost answer can be asked for again.
@@ -96,6 +100,19 @@ class CLILogin(Client):
     decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="cli_logins")
     denial_told_at = models.DateTimeField(null=True, editable=False)
     token = models.ForeignKey(AccessToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    # What only the tool can show the beginning of (RFC 7636), where it sent one.
+    code_challenge = models.CharField(max_length=128, blank=True, db_default="", editable=False)
+    # Of a device login (RFC 8628): whose tokens it yields, for what, in which organization. None for `crayon login`.
+    client = models.ForeignKey(
+        settings.OAUTH2_PROVIDER_APPLICATION_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+    scope = models.TextField(blank=True, db_default="")
+    resource = models.JSONField(null=True, blank=True)
+    organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    # The epoch of the person's access in which they approved.
+    access_epoch = models.BigIntegerField(default=0, db_default=0, editable=False)
+    interval = models.PositiveSmallIntegerField(default=5, db_default=5, editable=False)
+    polled_at = models.DateTimeField(null=True, editable=False)
     sealed_token = SealedField(null=True, has_key_elsewhere=True)
 
     class Meta:
@@ -105,6 +122,9 @@ class CLILogin(Client):
         ordering = ("-created_at", "-pk")
         indexes = (
             models.Index(fields=["expires_at"]),
+            models.Index(
+                fields=["secret_digest"], name="cli_login_of_device", condition=models.Q(client__isnull=False)
+            ),
             models.Index(
                 fields=["expires_at"], name="cli_login_sealed", condition=models.Q(sealed_token__isnull=False)
             ),
@@ -123,3 +143,18 @@ class CLILogin(Client):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def shown_code(self) -> str:
+        """The code as the tool shows it."""
+        return f"{self.code[:4]}-{self.code[4:]}" if self.client_id else self.code
+
+    @property
+    def user(self) -> User | None:
+        """Who has decided."""
+        return self.decided_by
+
+    @property
+    def scopes(self) -> list[str]:
+        """What a device asks for."""
+        return self.scope.split()

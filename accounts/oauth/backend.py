@@ -6,9 +6,17 @@ from django.http import HttpRequest
 from oauth2_provider.exceptions import OAuthToolkitError
 from oauth2_provider.oauth2_backends import OAuthLibCore
 from oauthlib.common import Request, urlencode
-from oauthlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
+from oauthlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnauthorizedClientError,
+)
+from oauthlib.oauth2.rfc6749.utils import scope_to_list
 
 from accounts.models import OAuthClient
+from accounts.models.oauth import DEVICE_CODE
 from accounts.oauth import resources
 
 
@@ -30,6 +38,32 @@ class Core(OAuthLibCore):  # type: ignore[misc]  # the toolkit is untyped
             raise OAuthToolkitError(error=error, redirect_uri=redirect_uri) from error
         return scopes, asked
 
+    def device_request(self, request: HttpRequest) -> tuple[OAuthClient, list[str], list[str]]:
+        """The client that wants to sign a device in, and for which scopes and resources. Raises OAuth2Error."""
+        validator = self.server.request_validator
+        asked = Request(
+            request.get_full_path(),
+            request.method,
+            urlencode(self.extract_body(request)),
+            self.extract_headers(request),
+        )
+        if not asked.client_id:
+            raise InvalidRequestError("client_id is missing.")
+        if validator.client_authentication_required(asked):
+            known = validator.authenticate_client(asked)
+        else:
+            known = validator.authenticate_client_id(asked.client_id, asked)
+        if not known:
+            raise InvalidClientError
+        client: OAuthClient = asked.client
+        if DEVICE_CODE not in client.grant_types:
+            raise UnauthorizedClientError
+        scopes = scope_to_list(asked.scope) or validator.get_default_scopes(client.client_id, asked)
+        if not validator.validate_scopes(client.client_id, scopes, client, asked):
+            raise InvalidScopeError
+        wanted = [value for name, value in asked.decoded_body or [] if name == "resource"]
+        return client, list(scopes), resources.accepted(wanted)
+
     def client_of(self, request: HttpRequest) -> OAuthClient | None:
         """The client that says who it is by a secret of its own; None where none does."""
         asked = Request(
@@ -42,3 +76,8 @@ class Core(OAuthLibCore):  # type: ignore[misc]  # the toolkit is untyped
             return None
         client: OAuthClient = asked.client
         return None if client.is_public else client
+
+    def oauthlib_request(self, request: HttpRequest) -> Request:
+        """The request as oauthlib reads it."""
+        body, headers = urlencode(self.extract_body(request)), self.extract_headers(request)
+        return Request(request.get_full_path(), request.method, body, headers)

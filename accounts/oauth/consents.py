@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from accounts.models import Consent, OAuthClient, User
+from accounts.models import Consent, Membership, OAuthClient, User
 from accounts.models.oauth import LOOPBACK_HOSTS
 from accounts.models.organizations import Organization
 
@@ -44,3 +44,17 @@ def is_given(  # noqa: PLR0913 - the same
     if given is None:
         return False
     return set(scopes) <= set(given.scope.split()) and list(resource) == given.resource
+
+
+def organizations_of(user: User) -> list[tuple[Organization, str]]:
+    """Those in which the person may act, each with their role; their own first."""
+    memberships = Membership.objects.filter(user=user, organization__suspended_at=None).select_related("organization")
+    found = [(membership.organization, str(membership.role)) for membership in memberships.order_by("pk")]
+    return sorted(found, key=lambda one: (one[0].personal_for_id != user.pk, one[0].slug))
+
+
+def chosen(slug: str, organizations: list[tuple[Organization, str]], user: User) -> Organization | None:
+    """The one that was chosen, else the person's own; None for a strange one."""
+    if not slug:
+        return next((one for one, _role in organizations if one.personal_for_id == user.pk), None)
+    return next((one for one, _role in organizations if one.slug == slug), None)

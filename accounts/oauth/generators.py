@@ -50,7 +50,7 @@ def _begin(request: Any) -> Login:
             organization=agreed.organization,
             client=request.client,
             scopes=request.scopes,
-            resource=agreed.resource,
+            resource=agreed.resource or [],
             caller=caller_of(request, hostname=getattr(agreed, "hostname", "")),
             now=timezone.now(),
         )

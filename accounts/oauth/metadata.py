@@ -21,6 +21,7 @@ def of_server() -> dict[str, object]:
         "token_endpoint": address("oauth/token"),
         "userinfo_endpoint": address("oauth/userinfo"),
         "revocation_endpoint": address("oauth/revoke"),
+        "device_authorization_endpoint": address("oauth/device/code"),
         "introspection_endpoint": address("oauth/introspect"),
         "jwks_uri": address(".well-known/jwks.json"),
         "scopes_supported": list(scopes.ALL),

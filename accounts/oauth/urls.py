@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts.oauth.views import authorize, tokens
+from accounts.oauth.views import devices as device_views
 from accounts.oauth.views.browser_token import browser_token
 from accounts.oauth.views.documents import JWKSView, ResourceMetadataView, ServerMetadataView
 
@@ -16,6 +17,10 @@ urlpatterns = [
     path("api/auth/token", browser_token, name="browser-token"),
     path("oauth/authorize", authorize.AuthorizeView.as_view(), name="oauth-authorize"),
     path("oauth/token", tokens.TokenView.as_view(), name="oauth-token"),
+    path("oauth/device/code", device_views.DeviceStartView.as_view(), name="oauth-device"),
+    path("api/auth/device/code", device_views.DeviceStartView.as_view()),
+    path("api/auth/device/token", device_views.DeviceTokenView.as_view()),
+    path("device", device_views.DevicePage.as_view(), name="device"),
     path("oauth/revoke", tokens.RevocationView.as_view(), name="oauth-revoke"),
     path("oauth/introspect", tokens.IntrospectionView.as_view(), name="oauth-introspect"),
     path("oauth/userinfo", tokens.UserinfoView.as_view(), name="oauth-userinfo"),

@@ -9,10 +9,12 @@ from typing import Any
 from django.utils import timezone
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
+from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
 from accounts.bearer import InvalidToken
 from accounts.models import OAuthClient
-from accounts.oauth import access_tokens, codes, identity, logins, refresh, resources
+from accounts.models.oauth import DEVICE_CODE
+from accounts.oauth import access_tokens, codes, devices, identity, logins, refresh, resources
 
 
 class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit is untyped
@@ -95,6 +97,20 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit is untype
         if not codes.redeem(request.agreed, login=request.login, now=timezone.now()):
             raise InvalidGrantError(request=request)
 
+    # --- devices ------------------------------------------------------------------------------
+
+    def validate_device_code(self, client_id: str, device_code: str, request: Any, *_: Any, **__: Any) -> str | None:
+        """What became of a device's login, in oauthlib's words; "authorized" for the one who redeems it."""
+        found = devices.poll(device_code, client=request.client, now=timezone.now())
+        if found is None or isinstance(found, str):
+            return found
+        request.agreed = found
+        request.user = found.user
+        request.scopes = found.scopes
+        request.nonce = None
+        request.audience = resources.narrowed(_asked_resources(request), granted=found.resource or [])
+        return DeviceCodeGrant.DEVICE_CODE_AUTHORIZED  # type: ignore[no-any-return]
+
     # --- refresh ------------------------------------------------------------------------------
 
     def validate_refresh_token(self, refresh_token: str, client: OAuthClient, request: Any, *_: Any, **__: Any) -> bool:
@@ -128,6 +144,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit is untype
             access_tokens.note_use(request.login.pk, now=now)
         else:
             refresh.keep(token["refresh_token"], login=request.login, now=now)
+        if request.grant_type == DEVICE_CODE and "openid" in request.scopes:
+            # oauthlib adds one to the answers of the other flows alone.
+            begun = {"aud": request.client.client_id}
+            token["id_token"] = identity.id_token(begun, login=request.login, scopes=request.scopes, now=now)
 
     def revoke_token(self, token: str, token_type_hint: str, request: Any, *_: Any, **__: Any) -> None:
         """End the login to which it belongs, if that is the client's (RFC 7009, section 2.1)."""

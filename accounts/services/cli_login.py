@@ -5,6 +5,7 @@ no token behind. Until the login is over it is kept sealed with a key that only 
 yields: a lost answer can be asked for again, and the database alone can't produce it.
 """
 
+import base64
 import hmac
 import re
 import uuid
@@ -16,7 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts import audit
-from accounts.models import CLILogin, User
+from accounts.models import CLILogin, Organization, User
 from accounts.models.tokens import Client
 from accounts.services import access, tokens, users
 from core.crypto import Keyring, derived_keyring, digest, random_hex
@@ -27,12 +28,18 @@ from core.network_limits import NetworkLimit, SharedLimit
 from core.rate_limits import RateLimit
 
 LIFETIME = timedelta(minutes=5)
+_LONGEST_TYPED = 40
 _CODE_BYTES = 4
 _SECRET_BYTES = 16
-_CODE = re.compile(r"[0-9a-f]{8}")
+_CODE = re.compile(r"[0-9a-f]{8}|[BCDFGHJKLMNPQRSTVWXZ]{8}")
+_BETWEEN = re.compile(r"[\s\-._\u2010-\u2015]+")
 _PURPOSE = "crayon cli login token"
 # By hand, since every waiting CLI asks this every other second.
-_FIND = "SELECT id, secret_digest, state, expires_at FROM accounts_clilogin WHERE code = %s"
+# A device's code and secret are brought elsewhere, for other tokens (`accounts.oauth.devices`).
+_FIND = """
+SELECT id, secret_digest, state, expires_at, code_challenge FROM accounts_clilogin
+ WHERE code = %s AND client_id IS NULL
+"""
 
 # A team behind one address may log many laptops in; a flood of rows from one address must end.
 STARTS = NetworkLimit("cli-login-starts", 30, "minute")
@@ -53,6 +60,18 @@ class WrongSecret(Forbidden):
     """403: the code exists, the secret is another login's."""
 
     default = "The secret does not belong to this code. Start the login again."
+
+
+class WrongVerifier(Forbidden):
+    """403: the login was begun with a challenge, and this is not what it was made from."""
+
+    default = "The verifier does not belong to this login. Start the login again."
+
+
+class NotTyped(Forbidden):
+    """403: whoever approves from another network has to show that they see the tool's code."""
+
+    default = "This is not the code. Type the one that your terminal shows right now, or choose Deny."
 
 
 class NoSuchLogin(NotFound):
@@ -89,10 +108,18 @@ class LoginStatus:
         return f"<LoginStatus {self.status}>"
 
 
-def start(*, client: Client, now: datetime) -> StartedLogin:
-    """Begin a login for the tool described by `client`. Raises TooManyRequests."""
+def spend_start(address: str) -> None:
+    """Count a login that is begun. Raises TooManyRequests."""
     of_all = RateLimit("cli-login-starts-of-all", f"{settings.CLI_LOGIN_STARTS_PER_MINUTE}/minute")
-    SharedLimit(STARTS, of_all).spend(client.address or "")
+    SharedLimit(STARTS, of_all).spend(address)
+
+
+def start(*, client: Client, now: datetime, code_challenge: str = "") -> StartedLogin:
+    """Begin a login for the tool described by `client`. Raises TooManyRequests.
+
+    With a `code_challenge` (S256, RFC 7636) the token is only handed to whoever brings what it was made from.
+    """
+    spend_start(client.address or "")
     erase_expired_tokens(now=now)
     secret = random_hex(_SECRET_BYTES)
     for _attempt in range(5):
@@ -106,6 +133,7 @@ def start(*, client: Client, now: datetime) -> StartedLogin:
                     hostname=client.hostname,
                     address=client.address,
                     user_agent=client.user_agent,
+                    code_challenge=code_challenge,
                     created_at=now,
                     expires_at=now + LIFETIME,
                 )
@@ -123,13 +151,25 @@ def find_for_page(*, code: str, user: User, address: str, now: datetime) -> CLIL
     by_address, by_person = SharedLimit(WRONG_CODES, WRONG_CODES_OF_ALL), WRONG_CODES_OF_PERSON
     by_person.require_left(str(user.pk))
     by_address.require_left(address)
-    code = code.strip().lower()
-    login = CLILogin.objects.filter(code=code, expires_at__gt=now).first() if _CODE.fullmatch(code) else None
+    live = CLILogin.objects.filter(code__in=spellings(code), expires_at__gt=now)
+    login = live.select_related("client").order_by("-created_at", "-pk").first()
     if login is None:
         by_person.spend(str(user.pk))
         by_address.spend(address)
         raise NoSuchLogin
     return login
+
+
+def spellings(typed: str) -> list[str]:
+    """The codes that somebody may mean who typed this: with or without a dash or spaces, in any case."""
+    plain = _BETWEEN.sub("", typed) if len(typed) <= _LONGEST_TYPED else ""
+    return [code for code in (plain.lower(), plain.upper()) if _CODE.fullmatch(code)]
+
+
+def require_typed(*, login: CLILogin, typed: str) -> None:
+    """Raise NotTyped unless `typed` is the login's code."""
+    if login.code not in spellings(typed):
+        raise NotTyped
 
 
 def erase_expired_tokens(*, now: datetime) -> int:
@@ -138,13 +178,17 @@ def erase_expired_tokens(*, now: datetime) -> int:
 
 
 @transaction.atomic
-def approve(*, login: CLILogin, user: User, now: datetime) -> None:
-    """Let the CLI in as `user`. Of several decisions at once one holds; the others raise AlreadyDecided.
+def approve(*, login: CLILogin, user: User, now: datetime, organization: Organization | None = None) -> None:
+    """Let the tool in as `user`. Of several decisions at once one holds; the others raise AlreadyDecided.
 
-    Raises AccessEnded.
+    A device acts in `organization`, by default in the person's own. Raises AccessEnded.
     """
     access.hold(user)
-    _decide(login, CLILogin.State.APPROVED, user, now)
+    facts = {}
+    if login.client_id:
+        chosen = organization or users.ensure_personal_organization(user=user)
+        facts = {"organization": chosen, "access_epoch": user.access_epoch}
+    _decide(login, CLILogin.State.APPROVED, user, now, **facts)
     audit.record("cli_login.approved", actor=user, target=login)
 
 
@@ -155,20 +199,23 @@ def deny(*, login: CLILogin, user: User, now: datetime) -> None:
     audit.record("cli_login.denied", actor=user, target=login)
 
 
-def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus:
+def check(*, code: str, secret: str, address: str, now: datetime, code_verifier: str = "") -> LoginStatus:
     """What became of a login; hands the token out while the login is valid.
 
-    An unknown code is "expired", and so is a denied login once a poll has heard of it. Raises WrongSecret, and
-    TooManyRequests for hasty polling or for too many wrong guesses.
+    An unknown code is "expired", and so is a denied login once a poll has heard of it. Raises WrongSecret,
+    WrongVerifier, and TooManyRequests for hasty polling or for too many wrong guesses.
     """
     row = fetch_row(_FIND, [code])
     if row is None:
         _count_wrong_poll(address)
         return LoginStatus("expired")
-    login_id, secret_digest, state, expires_at = row
+    login_id, secret_digest, state, expires_at, challenge = row
     if not hmac.compare_digest(bytes(secret_digest), digest(secret)):
         _count_wrong_poll(address)
         raise WrongSecret
+    if challenge and not hmac.compare_digest(challenge, s256(code_verifier)):
+        _count_wrong_poll(address)
+        raise WrongVerifier
     POLLS.spend(str(login_id))
     if expires_at <= now:
         if state == CLILogin.State.COLLECTED:
@@ -181,9 +228,14 @@ def check(*, code: str, secret: str, address: str, now: datetime) -> LoginStatus
     return _collect(CLILogin(pk=login_id), secret, now)
 
 
-def _decide(login: CLILogin, state: CLILogin.State, user: User, now: datetime) -> None:
+def s256(verifier: str) -> str:
+    """The challenge that is made from a verifier (RFC 7636, section 4.2)."""
+    return base64.urlsafe_b64encode(digest(verifier)).rstrip(b"=").decode()
+
+
+def _decide(login: CLILogin, state: CLILogin.State, user: User, now: datetime, **facts: object) -> None:
     pending = CLILogin.objects.filter(pk=login.pk, state=CLILogin.State.PENDING, expires_at__gt=now)
-    if not pending.update(state=state, decided_at=now, decided_by=user):
+    if not pending.update(state=state, decided_at=now, decided_by=user, **facts):
         raise AlreadyDecided
 
 

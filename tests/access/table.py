@@ -50,6 +50,9 @@ SERVER_CALLS: dict[str, list[Call]] = {
     ],
     # Clients say who they are in the form; what a person holds opens nothing here.
     "oauth/token": [Call("POST", "/oauth/token", public(400))],
+    "oauth/device/code": [Call("POST", "/oauth/device/code", public(400))],
+    "api/auth/device/code": [Call("POST", "/api/auth/device/code", public(400), body={})],
+    "api/auth/device/token": [Call("POST", "/api/auth/device/token", public(400), body={})],
     "oauth/revoke": [Call("POST", "/oauth/revoke", public(400))],
     "oauth/introspect": [Call("POST", "/oauth/introspect", public(401))],
     # Only for tokens that the authorization server gave to a client.
@@ -163,6 +166,7 @@ SERVER_PAGES: dict[str, list[Visit]] = {
         Visit("POST", _END_LOGIN, signed_in(_HOME, 404, alice=_HOME), absent=_NO_LOGIN),
         Visit("GET", _END_LOGIN, signed_in(_END_LOGIN, 405)),
     ],
+    "device": [Visit("GET", "/device", signed_in("/device", 200))],
     "oauth/authorize": [
         Visit("GET", _AUTHORIZE, signed_in(quote(_AUTHORIZE), 200)),
         Visit("GET", "/oauth/authorize", everybody(400)),

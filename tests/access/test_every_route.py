@@ -128,7 +128,7 @@ def _one_call(scene: Scene, call: Call, caller: str) -> int:
     assert answer.has_header("WWW-Authenticate") == (answer.status_code == 401 or is_narrowed)
     if answer.status_code >= 400:
         # OAuth has a word in place of the sentence, which comes beside it.
-        about = {"error_description"} if call.path.startswith("/oauth/") else set()
+        about = {"error_description"} if call.path.startswith(("/oauth/", "/api/auth/device/")) else set()
         assert {"error"} <= set(answer.json()) <= {"error"} | about
         assert scene.words["{connection}"] not in answer.content.decode()
     is_strange = caller in {"bob", "charlie"} or (caller == "member" and answer.status_code == 404)

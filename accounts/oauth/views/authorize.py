@@ -20,7 +20,7 @@ from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 from oauthlib.openid.connect.core.exceptions import ConsentRequired, LoginRequired
 
 from accounts.current_user import person_of
-from accounts.models import Membership, OAuthClient, User
+from accounts.models import OAuthClient
 from accounts.models.oauth import LOOPBACK_HOSTS
 from accounts.models.organizations import Organization
 from accounts.oauth import consents, scopes
@@ -59,8 +59,8 @@ class AuthorizeView(OAuthLibMixin, View):  # type: ignore[misc]  # the toolkit i
                 return self._error(LoginRequired(state=asked.get("state")), asked)
             return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
         user, client = person_of(request), _client_of(asked)
-        organizations = organizations_of(user)
-        organization = _chosen(request.GET.get("organization", ""), organizations, user)
+        organizations = consents.organizations_of(user)
+        organization = consents.chosen(request.GET.get("organization", ""), organizations, user)
         known = organization is not None and consents.is_given(
             user=user,
             client=client,
@@ -87,7 +87,7 @@ class AuthorizeView(OAuthLibMixin, View):  # type: ignore[misc]  # the toolkit i
                 self.create_authorization_response(request, " ".join(wanted), asked, allow=False)
         except OAuthToolkitError as error:
             return self._refusal(request, error)
-        organization = _chosen(request.POST.get("organization", ""), organizations_of(user), user)
+        organization = consents.chosen(request.POST.get("organization", ""), consents.organizations_of(user), user)
         if request.POST.get("decision") != "allow" or organization is None:
             raise Malformed("Choose Allow or Deny.")
         consents.remember(
@@ -121,20 +121,6 @@ class AuthorizeView(OAuthLibMixin, View):  # type: ignore[misc]  # the toolkit i
         """With who answers (RFC 9207), as a code would have it."""
         told = [*problem.twotuples, ("iss", settings.PUBLIC_URL)]
         return _send_to(add_params_to_uri(asked["redirect_uri"], told), asked["redirect_uri"])
-
-
-def organizations_of(user: User) -> list[tuple[Organization, str]]:
-    """Those in which the person may act, each with their role; their own first."""
-    memberships = Membership.objects.filter(user=user, organization__suspended_at=None).select_related("organization")
-    found = [(membership.organization, str(membership.role)) for membership in memberships.order_by("pk")]
-    return sorted(found, key=lambda one: (one[0].personal_for_id != user.pk, one[0].slug))
-
-
-def _chosen(slug: str, organizations: list[tuple[Organization, str]], user: User) -> Organization | None:
-    """The one that was chosen, else the person's own; None for a strange one."""
-    if not slug:
-        return next((one for one, _role in organizations if one.personal_for_id == user.pk), None)
-    return next((one for one, _role in organizations if one.slug == slug), None)
 
 
 def _client_of(asked: dict[str, Any]) -> OAuthClient:

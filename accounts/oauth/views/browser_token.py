@@ -5,10 +5,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.current_user import person_of
+from accounts.current_user import organization_of, person_of
 from accounts.models.logins import Login
 from accounts.oauth import logins
-from accounts.services import users
 from core.actions import requires
 from core.api import failure, json_response, logged_error
 from core.database import undone
@@ -44,7 +43,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     )
     token = logins.token_of_browser(
         user=user,
-        organization=users.ensure_personal_organization(user=user),
+        organization=organization_of(request),
         session_key=request.session.session_key,
         client=client,
         now=timezone.now(),
