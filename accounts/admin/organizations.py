@@ -67,7 +67,6 @@ class OrganizationAdmin(OperatorAdmin):
     empty_list_text: ClassVar[str] = "No organization matches. Everybody gets one with their first sign-in."
     list_display = ("slug", "name", "kind", "state", "member_count", "tier", "region", "created_at")
     list_filter = (("personal_for", admin.EmptyFieldListFilter), ("suspended_at", admin.EmptyFieldListFilter), "tier")
-    list_select_related = ("personal_for",)
     search_fields = ("slug", "name", "id__exact")
     search_help_text = "Slug, name or id"
     ordering = ("slug",)
@@ -99,8 +98,8 @@ class OrganizationAdmin(OperatorAdmin):
         return int(organization.member_count)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
-        """With the number of members."""
-        queryset: QuerySet[Organization] = super().get_queryset(request)
+        """With the people it names and the number of members."""
+        queryset: QuerySet[Organization] = super().get_queryset(request).select_related("personal_for", "made_by")
         return queryset.annotate(member_count=Count("memberships"))
 
     def sensible_actions(self, row: Organization, by: User) -> dict[str, bool]:
