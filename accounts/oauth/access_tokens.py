@@ -57,7 +57,7 @@ class Verified:
     def scopes(self) -> frozenset[str] | None:
         """What the token is narrowed to; None where it isn't."""
         scope = self.claims.get("scope")
-        return None if scope is None else frozenset(str(scope).split()) & SCOPES.keys()
+        return None if scope is None else frozenset(SCOPES.keys() & set(str(scope).split()))
 
     @property
     def expires_at(self) -> int:

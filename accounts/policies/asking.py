@@ -92,13 +92,15 @@ def subject_of(by: Acting) -> Subject:
             is_operator=by.is_staff,
             is_superuser=by.is_superuser,
         )
+    scopes = getattr(by, "scopes", None)
     return Subject(
         id=by.id,
         kind=getattr(by, "kind", Kind.USER),
         proof=getattr(by, "proof", Proof.ACCESS_TOKEN),
         organization_id=by.organization_id,
         role=by.role,
-        scopes=getattr(by, "scopes", None),
+        # Whatever kind of set it is: a question has to be hashable.
+        scopes=None if scopes is None else frozenset(scopes),
     )
 
 
