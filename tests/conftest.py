@@ -17,6 +17,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from accounts.models import User
 from accounts.models.tokens import CLILogin
+from accounts.oauth import keys as signing_keys
 from accounts.services import tokens, users
 from core import rate_limits
 from fly.clients.machines_api import client as fly_client
@@ -133,9 +134,10 @@ def _fresh_counts_and_cache() -> Iterator[None]:
 
 
 def _forget_clients() -> None:
-    """Let go of what they remember: of a pause, of the list of integrations, of which host made an app."""
+    """Let go of what is remembered: of a pause, the list of integrations, which host made an app, the signing keys."""
     client._shared.cache_clear()
     fly_client._shared.cache_clear()
+    signing_keys.forget()
 
 
 @pytest.fixture

@@ -12,29 +12,31 @@ from tests.conftest import make_person
 
 pytestmark = pytest.mark.django_db
 ID = UUID(int=1)
-ARGUMENTS = {"int": 7, "uuid": ID, "str": "acme"}
+ARGUMENTS = {"int": 7, "uuid": ID, "str": "acme", "slug": "acme"}
 WORKSPACE = f"/workspaces/{ID}/"
 BUILD = f"/deployments/{ID}/builds/{ID}"
 
 
-def _patterns(resolver):
+def _patterns(resolver, converters=()):
+    """Each named route below the resolver, with the converters of what its address has to be told."""
     for entry in resolver.url_patterns:
+        told = {**dict(converters), **entry.pattern.converters}
         if isinstance(entry, URLResolver):
             if entry.namespace != "admin":
-                yield from _patterns(entry)
+                yield from _patterns(entry, told)
         elif isinstance(entry, URLPattern) and entry.name:
-            yield entry
+            yield entry.name, told
 
 
 def _paths():
     """An address of each route of our pages."""
     names = {}
-    for entry in _patterns(get_resolver()):
+    for route, converters in _patterns(get_resolver()):
         kinds = {
             name: next(kind for kind in ARGUMENTS if kind in type(converter).__name__.lower().replace("string", "str"))
-            for name, converter in entry.pattern.converters.items()
+            for name, converter in converters.items()
         }
-        names[entry.name] = {name: ARGUMENTS[kind] for name, kind in kinds.items()}
+        names[route] = {name: ARGUMENTS[kind] for name, kind in kinds.items()}
     return [path for name, given in names.items() if not is_for_machines(path := reverse(name, kwargs=given))]
 
 
