@@ -24,11 +24,13 @@ logger = logging.getLogger(__name__)
 
 # Bounds what is looked at; a JWT is the longest of all credentials.
 _LONGEST = 8192
-HTTP, KEYS = "http", "keys"
+HTTP, KEYS, FORWARD = "http", "keys", "forward"
 # Workers' keys are for the services beside this server, which ask about them; they open none of its own routes.
 CHAINS: dict[str, tuple[str, ...]] = {
     HTTP: ("access_token", "jwt", "api_key", "static_key", "foreign_token", "foreign_key"),
     KEYS: ("api_key", "worker_key", "static_key"),
+    # Of whoever a proxy in front of another service asks about: all of both.
+    FORWARD: ("access_token", "jwt", "api_key", "worker_key", "static_key", "foreign_token", "foreign_key"),
 }
 
 # What [auth.endpoints.http] of CONFIG_FILE may leave out of HTTP, and what it calls them.
@@ -83,14 +85,14 @@ def authenticate(chain: str, credential: str, *, now: datetime) -> Principal:
     """
     if len(credential) <= _LONGEST:
         for name in CHAINS[chain]:
-            principal = _asked(name, credential, now) if chain != HTTP or _is_wanted(name) else None
+            principal = _asked(name, credential, now) if chain == KEYS or _is_wanted(name) else None
             if principal is not None:
                 return principal
     raise InvalidToken
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether CONFIG_FILE doesn't leave this out of HTTP; what it has no word for it can't."""
+    """Whether CONFIG_FILE doesn't leave this out for requests over HTTP; what it has no word for it can't."""
     endpoints = settings.HTTP_ENDPOINTS
     return endpoints is None or _NAMES_IN_FILE.get(name, name) in {*endpoints.authenticators, name}
 

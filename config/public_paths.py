@@ -24,6 +24,8 @@ PUBLIC_PATHS = frozenset(
         "api/auth/device/token",
         "oauth/device/code",
         "api/auth/validate-key",
+        # Looks at the credential itself, so that workers' keys are taken here as well.
+        "api/auth/verify",
         "api/users/register",
         "api/auth/cli/check",
         "api/cloud-dev/revoked-tokens",

@@ -48,6 +48,11 @@ def current_address() -> str:
     return _address.get()
 
 
+def note_address(address: str) -> None:
+    """Remember where the current request comes from, for fronts that have no Django request."""
+    _address.set(address)
+
+
 def current_caller() -> str:
     """The id of the person whom the current request was found to come from, or ""."""
     return _caller.get()

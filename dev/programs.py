@@ -1,4 +1,4 @@
-"""Programs of this machine that some tests run: Chromium, OpenSSH, and Node with a few npm packages.
+"""Programs of this machine that some tests run: Chromium, OpenSSH, nginx, and Node with a few npm packages.
 
 The tests reach nothing beyond this machine, so `python -m dev.programs` fetches the packages before them. What is
 fetched is pinned with its hash in tests/clouddev/node/package-lock.json, and lies below .dev, a folder for each state
@@ -37,6 +37,12 @@ def sshd_path() -> Path | None:
     """Return the SSH server, also where it isn't on PATH; None where it, `ssh` or `ssh-keygen` is missing."""
     server = _found("sshd", "/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/lib/openssh/sshd")
     return server if _found("ssh") and _found("ssh-keygen") else None
+
+
+def nginx_path() -> Path | None:
+    """Return the proxy: NGINX if set, else the first found, also where it isn't on PATH; None without one."""
+    chosen = os.environ.get("NGINX")
+    return _found(chosen) if chosen else _found("nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx")
 
 
 def node_packages() -> Path | None:

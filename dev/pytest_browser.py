@@ -1,4 +1,4 @@
-"""A pytest plugin: what happens to tests that need a browser, Node or OpenSSH where there is none.
+"""A pytest plugin: what happens to tests that need a browser, Node, OpenSSH or nginx where there is none.
 
 On a person's machine they are skipped, and the summary says so in red. With CI=true they fail:
 a run that proves less than it should must not look like one that proves everything.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.programs import chromium_path, node_packages, node_path, sshd_path
+from dev.programs import chromium_path, nginx_path, node_packages, node_path, sshd_path
 
 _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "needs_browser": (
@@ -23,6 +23,7 @@ _NEEDS: dict[str, tuple[Callable[[], Path | None], str]] = {
         "no Node with packages was found (node and npm on PATH, by which make test fetches them)",
     ),
     "needs_sshd": (sshd_path, "no OpenSSH was found (ssh and ssh-keygen on PATH, sshd there or in /usr/sbin)"),
+    "needs_nginx": (nginx_path, "no nginx was found (nginx on PATH or in /usr/sbin, or NGINX=<path>)"),
 }
 
 

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from accounts.api import invitations, keys, organizations, views
+from accounts.api import invitations, keys, organizations, verification, views
 
 urlpatterns = [
     path("cli/session", views.StartView.as_view(), name="cli-login-start"),
     path("cli/check", views.CheckView.as_view(), name="cli-login-check"),
     path("logout", views.LogoutView.as_view(), name="logout"),
     path("validate-key", keys.ValidateView.as_view(), name="validate-key"),
+    path("verify", verification.VerifyView.as_view(), name="verify"),
 ]
 
 _ORG = "orgs/<str:slug>"

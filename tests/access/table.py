@@ -18,6 +18,15 @@ SERVER_CALLS: dict[str, list[Call]] = {
     ],
     "api/auth/logout": [Call("POST", "/api/auth/logout", with_token(alice=200, others=200, key=403))],
     "api/auth/validate-key": [Call("POST", "/api/auth/validate-key", public(200), body={"apiKey": "not-a-key"})],
+    # Proxies ask about what other services are sent, so a worker's key is taken, too, and one that may little.
+    "api/auth/verify": [
+        Call(
+            method,
+            "/api/auth/verify",
+            {**with_token(alice=200, others=200, service=200), "worker": 200, "narrowed": 200},
+        )
+        for method in ("GET", "POST")
+    ],
     "api/users/register": [Call("POST", "/api/users/register", public(200), body={})],
     # No key makes, shows or ends keys.
     "api/keys": [

@@ -20,7 +20,7 @@ from dev.pytest_environment import CONTRACT_NANGO
 from dev.pytest_order import nearness, shared_out
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTHING_ON_PATH = {"PATH": "/nonexistent", "CHROMIUM": "/nonexistent/chromium"}
+NOTHING_ON_PATH = {"PATH": "/nonexistent", "CHROMIUM": "/nonexistent/chromium", "NGINX": "/nonexistent/nginx"}
 ORDER = """
 import pytest
 
@@ -46,6 +46,9 @@ def test_package(): pass
 
 @pytest.mark.needs_sshd
 def test_login(): pass
+
+@pytest.mark.needs_nginx
+def test_proxy(): pass
 
 def test_plain(): pass
 """
@@ -107,7 +110,7 @@ def test_no_setting_of_the_person_reaches_a_test() -> None:
     assert seen["SECRET_KEY"].startswith("not-a-secret")
 
 
-def test_without_browser_node_and_openssh_their_tests_are_skipped_loudly(project: Path) -> None:
+def test_without_browser_node_openssh_and_nginx_their_tests_are_skipped_loudly(project: Path) -> None:
     (project / "test_asking.py").write_text(ASKING)
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", **NOTHING_ON_PATH))
     assert status == 0, said
@@ -115,14 +118,15 @@ def test_without_browser_node_and_openssh_their_tests_are_skipped_loudly(project
     assert "1 test DID NOT RUN: no Node was found" in said
     assert "1 test DID NOT RUN: no Node with packages was found" in said
     assert "1 test DID NOT RUN: no OpenSSH was found" in said
-    assert "1 passed, 4 skipped" in said
+    assert "1 test DID NOT RUN: no nginx was found" in said
+    assert "1 passed, 5 skipped" in said
 
 
 def test_under_ci_that_is_a_failure(project: Path) -> None:
     (project / "test_asking.py").write_text(ASKING)
     status, said = outcome(run_pytest(project, "-p", "dev.pytest_browser", CI="true", **NOTHING_ON_PATH))
     assert status == 1, said
-    assert "1 passed, 4 errors" in said
+    assert "1 passed, 5 errors" in said
     assert "needs_browser: no Chromium was found" in said
     assert "needs_node_packages: no Node with packages was found" in said
     assert "needs_sshd: no OpenSSH was found" in said

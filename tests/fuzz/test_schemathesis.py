@@ -46,6 +46,8 @@ NOTHING_TO_GET_WRONG = {
     "GET /.well-known/oauth-protected-resource",
     "GET /.well-known/openid-configuration",
     "GET /api/auth/jwks",
+    "GET /api/auth/verify",
+    "POST /api/auth/verify",
     "GET /api/keys",
     "GET /oauth/userinfo",
     "POST /oauth/userinfo",
@@ -70,6 +72,9 @@ PUBLIC = (
     "GET /api/cloud-dev/revoked-tokens",
     "POST /api/auth/cli",
     "POST /api/auth/validate-key",
+    # Closed, but a proxy's mistake in the query is told first.
+    "GET /api/auth/verify",
+    "POST /api/auth/verify",
     "POST /api/users/register",
 )
 
@@ -117,6 +122,8 @@ def test_the_document_describes_every_route_of_the_api():
         "POST /api/orgs/{slug}/worker-tokens",
         "POST /api/users/register",
         "POST /api/auth/validate-key",
+        "GET /api/auth/verify",
+        "POST /api/auth/verify",
         "GET /api/auth/jwks",
         "GET /.well-known/jwks.json",
         "GET /.well-known/openid-configuration",
