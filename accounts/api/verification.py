@@ -15,7 +15,7 @@ from core.errors import Malformed
 from core.openapi import documented
 from core.request_context import current_address
 
-_TAG = "tokens"
+_TAG = "keys"
 _PARAMETERS = [
     OpenApiParameter("scope", str, description="Scopes that the credential must have, with spaces between them."),
     OpenApiParameter("org", str, description="Id or slug of the organization that the credential must be for."),
@@ -64,9 +64,7 @@ class VerifyView(Endpoint):
             now=timezone.now(),
             demand=_demand(query(request)),
         )
-        if decision.principal is None:
-            raise decision.refusal or forward_auth.OtherOrganization
-        response = success(_told(decision.principal))
+        response = success(_told(decision.require()))
         for name, value in decision.headers.items():
             response[name] = value
         return response

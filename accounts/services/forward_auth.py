@@ -47,6 +47,12 @@ class Decision:
         """The answer's HTTP status."""
         return int(HTTPStatus.OK) if self.refusal is None else self.refusal.status
 
+    def require(self) -> Principal:
+        """Whoever was let in. Raises the refusal."""
+        if self.principal is None:
+            raise self.refusal or Unauthenticated
+        return self.principal
+
     @property
     def headers(self) -> dict[str, str]:
         """What the proxy tells the service of who was let in; nothing of whoever wasn't."""

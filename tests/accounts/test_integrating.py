@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,12 +34,12 @@ CLIENT = {"CLIENT_ID": "service", "CLIENT_SECRET": "visibly-fake-client-secret"}
 LANGUAGES = [pytest.param("python"), pytest.param("node", marks=pytest.mark.needs_node_packages)]
 
 
-def command(language: str, number: int, *words: str) -> tuple[list[str], dict[str, Any]]:
-    """How this example is started, and the options with which."""
+def command(language: str, number: int, *words: str) -> tuple[list[str], bytes, Path | None]:
+    """How this example is started, what it reads, and where."""
     if language == "python":
-        return [sys.executable, "-W", "error", "-c", PYTHON[number], *words], {}
-    # Packages are found from the folder in which it runs.
-    return [str(node_path()), "--input-type=module", "-e", NODE[number], "--", *words], {"cwd": node_packages()}
+        return [sys.executable, "-W", "error", "-c", PYTHON[number], *words], b"", None
+    # Read from standard input, it finds packages where it runs.
+    return [str(node_path()), "--input-type=module", "-", *words], NODE[number].encode(), node_packages()
 
 
 @pytest.fixture
@@ -56,19 +57,12 @@ def issuing(server: Any, alice: Any) -> Any:
 
 
 def ran(issuing: Any, language: str, number: int, credential: str, *, url: str = "") -> tuple[int, list[str], str]:
-    words, options = command(language, number, credential)
+    words, script, folder = command(language, number, credential)
     environment = {"PATH": os.environ["PATH"], "CRAYON_URL": url or issuing.url, **CLIENT}
     done = subprocess.run(
-        words,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        **options,
+        words, env=environment, cwd=folder, input=script, capture_output=True, timeout=60, check=False
     )
-    return done.returncode, done.stdout.split(), done.stderr
+    return done.returncode, done.stdout.decode().split(), done.stderr.decode()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -116,11 +110,14 @@ def test_while_the_server_is_away_nobody_is_let_in(issuing, alice, language, num
 def service(language: str) -> Iterator[str]:
     """The example of a service, running; gives its address."""
     port = free_port()
-    words, options = command(language, 3)
+    words, script, folder = command(language, 3)
+    environment = {"PATH": os.environ["PATH"], "PORT": str(port)}
     process = subprocess.Popen(
-        words, env={"PATH": os.environ["PATH"], "PORT": str(port)}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options,
-    )  # fmt: skip
+        words, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    process.stdin.write(script)
+    process.stdin.close()
     url = f"http://{LOOPBACK}:{port}"
     try:
         _wait_for(url, time.monotonic() + 30, process)

@@ -12,7 +12,8 @@ GENERATED = {"node_modules", "__pycache__", "static", "build"}
 # What others bring, or what is made when something runs.
 ELSEWHERE = {
     ".env", ".dev/", "package.json", "package-lock.json", "AddIndexConcurrently", "SCHED_BATCH", "get_server",
-    "gunicorn_h1c", "socialaccount_socialaccount", "test_it_refuses_an_expired_code",
+    "gunicorn_h1c", "proxy_set_header", "underscores_in_headers",
+    "socialaccount_socialaccount", "test_it_refuses_an_expired_code",
 }  # fmt: skip
 A_FILE_OR_FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*(\.(py|html|css|js|mjs|md|toml|yaml|sh|json)|/)")
 A_DOTTED_NAME = re.compile(r"\w+(\.\w+)+")
