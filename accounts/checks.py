@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from accounts import authenticators
 from accounts.models import Organization
-from accounts.policies.loading import InvalidPolicies, load
+from accounts.policies.loading import InvalidPolicies, NoPolicies, load
 from accounts.static_keys import StaticKey
 from core.database import outlast_restarts
 from core.startup import at_start
@@ -38,12 +38,21 @@ def allow_list_is_not_empty(app_configs: object, **_kwargs: Any) -> list[CheckMe
     ]
 
 
+@at_start
 @register(Tags.security)
-def policies_hold_together(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+def policies_hold_together(app_configs: object = None, **_kwargs: Any) -> list[CheckMessage]:
     """Without policies that hold together nobody may do anything: better not to start at all."""
     directory = Path(settings.POLICIES_DIR) if settings.POLICIES_DIR else None
     try:
         load(directory)
+    except NoPolicies as error:
+        return [
+            Error(
+                str(error),
+                hint="Its files end in .cedar. Mount it, or leave POLICIES_DIR unset to do with ours.",
+                id="crayon.E013",
+            )
+        ]
     except InvalidPolicies as error:
         return [
             Error(
@@ -52,8 +61,6 @@ def policies_hold_together(app_configs: object, **_kwargs: Any) -> list[CheckMes
                 id="crayon.E012",
             )
         ]
-    if directory is not None and not any(directory.glob("*.cedar")):
-        return [Error("POLICIES_DIR has no policies.", hint="Its files end in .cedar.", id="crayon.E013")]
     return []
 
 
@@ -149,8 +156,9 @@ def static_keys_are_of_organizations() -> list[CheckMessage]:
     ]
 
 
+@at_start
 @register(Tags.security)
-def strangers_register_where_everybody_may_sign_up(app_configs: object, **_kwargs: Any) -> list[CheckMessage]:
+def strangers_register_where_everybody_may_sign_up(app_configs: object = None, **_kwargs: Any) -> list[CheckMessage]:
     """Registering without a browser asks for no login, so it would go around an allow-list or a waiting list."""
     if not settings.REGISTRATION or settings.SIGNUP_POLICY == "open":
         return []

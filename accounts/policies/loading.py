@@ -26,6 +26,10 @@ class InvalidPolicies(Exception):
     """Policies that can't be taken; the sentence says which, and why."""
 
 
+class NoPolicies(InvalidPolicies):
+    """POLICIES_DIR is set, and has none: what was to be forbidden would not be."""
+
+
 class NoDecision(Exception):
     """Cedar could not evaluate a question, or one of the policies tripped over it."""
 
@@ -81,12 +85,15 @@ def schema_text() -> str:
 def load(directory: Path | None) -> Policies:
     """The policies of this server, with an operator's own from `directory/*.cedar`. Raises InvalidPolicies.
 
+    A directory without any raises NoPolicies: it is one that isn't mounted, or whose files are being replaced.
     The operator's may forbid what ours permit and permit more, but not so that a case fails that is to hold always.
     """
     found = load_texts({BASE.name: _read(BASE)}, cases.CASES)
     if directory is None:
         return found
     own = {str(path): _read(path) for path in _files(directory)}
+    if not own:
+        raise NoPolicies("POLICIES_DIR has no policies.")
     return load_texts({BASE.name: _read(BASE), **own}, [case for case in cases.CASES if case.always])
 
 

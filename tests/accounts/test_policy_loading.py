@@ -4,11 +4,13 @@ import logging
 import os
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from accounts.checks import policies_hold_together
 from accounts.policies import engine, loading
 from accounts.policies.asking import Subject
-from accounts.policies.loading import InvalidPolicies, NoDecision, load, load_texts
+from accounts.policies.loading import InvalidPolicies, NoDecision, NoPolicies, load, load_texts
+from core import startup
 from tests.accounts.policy_table import DANA, thing
 
 BASE = loading.BASE.read_text(encoding="utf-8")
@@ -103,6 +105,21 @@ def test_a_file_that_can_not_be_read_stops_the_start(directory):
     assert ids(policies_hold_together(None)) == ["crayon.E012"]
 
 
+@pytest.mark.parametrize("trouble", ["empty", "not there", "invalid"])
+def test_a_web_process_does_not_start_without_an_operators_policies(settings, tmp_path, trouble):
+    """It runs no system checks: those of policies have to be among what `core.startup` asks."""
+    directory = tmp_path / "policies"
+    settings.POLICIES_DIR, settings.STATIC_API_KEYS = str(directory), {}
+    if trouble != "not there":
+        directory.mkdir()
+    if trouble == "invalid":
+        (directory / "own.cedar").write_text("nonsense")
+    with pytest.raises(ImproperlyConfigured, match=r"crayon\.E01[23]"):
+        startup.require()
+    settings.POLICIES_DIR = ""
+    startup.require()
+
+
 def test_a_file_that_is_no_text_stops_the_start(directory):
     (directory / "own.cedar").write_bytes(b"\xff\xfe")
     assert ids(policies_hold_together(None)) == ["crayon.E012"]
@@ -113,8 +130,31 @@ def test_a_change_is_in_force_without_a_restart(directory):
     assert may("deployments.destroy")[0]
     (directory / "own.cedar").write_text(NO_DESTROYING)
     assert not may("deployments.destroy")[0]
-    (directory / "own.cedar").unlink()
+    (directory / "own.cedar").write_text(OURS_TO_SEE.replace("is Deployment", "is Server"))
     assert may("deployments.destroy")[0]
+
+
+@pytest.mark.parametrize("left", ["nothing", "a copy that is none"])
+def test_an_emptied_directory_leaves_those_of_before(directory, caplog, left):
+    own = directory / "own.cedar"
+    own.write_text(NO_DESTROYING)
+    assert not may("deployments.destroy")[0]
+    with caplog.at_level(logging.ERROR, logger="accounts.policies.engine"):
+        if left == "nothing":
+            own.unlink()
+        else:
+            own.rename(directory / "own.cedar.bak")
+        assert not may("deployments.destroy")[0]
+    assert "those of before stay in force" in caplog.text
+    own.write_text(OURS_TO_SEE.replace("is Deployment", "is Server"))
+    assert may("deployments.destroy")[0]
+
+
+def test_a_process_that_finds_an_empty_directory_allows_nothing(directory):
+    with pytest.raises(NoPolicies):
+        load(directory)
+    with pytest.raises(engine.Undecided):
+        may("deployments.push")
 
 
 def test_a_change_that_does_not_hold_together_leaves_those_of_before(directory, caplog):
