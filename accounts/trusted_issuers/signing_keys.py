@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,6 +29,12 @@ LAST_COPY_SECONDS = 24 * 3600
 # A token with a key that isn't known may be of one that is new; a stranger's must not have the address asked each time.
 PAUSE_SECONDS = 30
 _PAUSE_WITHOUT_A_COPY_SECONDS = 5
+# Whoever comes while the first copy is being fetched waits for it so long from the fetch's beginning, and no longer:
+# an issuer that hangs would keep all threads of the server waiting, and anybody can name a key.
+_PATIENCE_SECONDS = 1.0
+# A request may be so much older than the end of the fetch that it came upon. One that is older yet tells of a clock
+# that was set back.
+_LAG_SECONDS = 60
 _LONGEST_BYTES = 256 * 1024
 _MOST_KEYS = 50
 _LONGEST_KID = 255
@@ -67,6 +74,7 @@ class SigningKeys:
         )
         self._copy: _Copy | None = None
         self._tried_at: float | None = None
+        self._began_at: float | None = None
         self._failed = False
         self._lock = threading.Lock()
 
@@ -86,7 +94,7 @@ class SigningKeys:
 
     def _refreshed(self, seen: _Copy | None, *, at: float) -> _Copy:
         """A newer copy than the one seen, where there is one to be had now; else that one. Raises IssuerAway."""
-        if self._lock.acquire(blocking=seen is None):
+        if self._lock.acquire(timeout=self._patience() if seen is None else 0):
             try:
                 if self._copy is seen and self._may_try(at):
                     self._fetch(at)
@@ -97,16 +105,25 @@ class SigningKeys:
             raise IssuerAway
         return copy
 
+    def _patience(self) -> float:
+        """How long to wait for another thread's fetch, in seconds."""
+        if self._began_at is None:
+            return _PATIENCE_SECONDS
+        return max(0.0, self._began_at + _PATIENCE_SECONDS - monotonic())
+
     def _may_try(self, at: float) -> bool:
         pause = PAUSE_SECONDS if self._copy is not None else _PAUSE_WITHOUT_A_COPY_SECONDS
-        return self._tried_at is None or not 0 <= at - self._tried_at < pause
+        return self._tried_at is None or not -_LAG_SECONDS <= at - self._tried_at < pause
 
     def _fetch(self, at: float) -> None:
-        self._tried_at, self._failed = at, True
+        self._began_at, self._failed = monotonic(), True
         try:
             answer = self._service.call("GET", self._path)
         except (ServiceFailed, ServiceTimeout):
             return  # logged by the service, with the path
+        finally:
+            # The pause counts from the end: a fetch that hangs is longer than it.
+            self._tried_at = at + monotonic() - self._began_at
         keys = _usable_keys(answer.body) if answer.status == _OK else {}
         if not keys:
             logger.warning("the trusted issuer's keys can't be used: status %s, no usable key", answer.status)

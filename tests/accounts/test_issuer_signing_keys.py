@@ -1,7 +1,9 @@
 """The trusted issuer's keys: kept, fetched anew, and what happens when they can't be had. Nobody gets in by it."""
 
+import itertools
 import time
 from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -78,6 +80,58 @@ def test_an_issuer_that_is_not_there_lets_nobody_in(at, settings):
 def test_it_is_not_asked_by_every_request_while_it_fails(issuer, at):
     issuer.jwks = lambda handler: answer(handler, {}, status=500)
     for seconds in (0, 1, 4, 6):
+        with pytest.raises(IssuerAway):
+            at(seconds)
+    assert issuer.fetched == 2
+
+
+def test_nobody_waits_long_for_an_issuer_that_hangs(issuer, monkeypatch):
+    """Without a copy of its keys anybody could have all threads wait for it."""
+    monkeypatch.setattr(signing_keys, "_PATIENCE_SECONDS", 0.05)
+    asked, go = Event(), Event()
+
+    def hang(handler):
+        asked.set()
+        go.wait(20)
+        answer(handler, {}, status=500)
+
+    issuer.jwks = hang
+    keys = signing_keys.SigningKeys(f"{issuer.url}/.well-known/jwks.json")
+    ended = []
+
+    def find():
+        with pytest.raises(IssuerAway):
+            keys.find("RS256", at=NOW.timestamp())
+        ended.append("one")
+
+    first = Thread(target=find)
+    first.start()
+    try:
+        assert asked.wait(20)
+        find()
+        assert (ended, first.is_alive()) == (["one"], True)
+    finally:
+        go.set()
+        first.join(20)
+    find()
+    assert issuer.fetched == 1
+
+
+def test_the_pause_begins_when_asking_has_ended(issuer, at, monkeypatch):
+    ticks = itertools.count(step=10)
+    monkeypatch.setattr(signing_keys, "monotonic", lambda: float(next(ticks)))
+    issuer.jwks = lambda handler: answer(handler, {}, status=500)
+    fetched = []
+    for seconds in (0, 3, 12, 16):
+        with pytest.raises(IssuerAway):
+            at(seconds)
+        fetched.append(issuer.fetched)
+    assert fetched == [1, 1, 1, 2]
+
+
+def test_a_clock_that_is_set_back_ends_the_pause(issuer, at):
+    issuer.jwks = lambda handler: answer(handler, {}, status=500)
+    for seconds in (0, -3600):
         with pytest.raises(IssuerAway):
             at(seconds)
     assert issuer.fetched == 2
