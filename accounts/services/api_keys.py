@@ -82,6 +82,7 @@ def make(*, by: access.Doer, organization_id: uuid.UUID, wanted: WantedKey, now:
 @transaction.atomic
 def issue(*, by: access.Doer, organization_id: uuid.UUID, wanted: WantedKey, now: datetime) -> MadeKey:
     """The same, for who has counted it already. Raises AccessEnded, NoSuchOrganization or TooManyKeys."""
+    _hold_memberships(organization_id)
     access.hold(by)
     _require_member(by.id, organization_id)
     if number_of(user_id=by.id, now=now) >= PER_PERSON:
@@ -179,9 +180,14 @@ def rotate(*, key_id: uuid.UUID, by: access.Doer, overlap: timedelta, now: datet
 
 @transaction.atomic
 def _rotate(key_id: uuid.UUID, by: access.Doer, overlap: timedelta, now: datetime) -> MadeKey:
+    same = _decided_by(by.id).filter(pk=key_id)
+    organization_id = same.values_list("organization_id", flat=True).first()
+    if organization_id is None:
+        raise NoSuchKey
+    _hold_memberships(organization_id)
     access.hold(by)
-    # Of two at once the second one finds it replaced.
-    key = _decided_by(by.id).select_for_update(of=("self",), no_key=True).filter(pk=key_id).first()
+    # Asked again behind the lock. Of two at once the second one finds it replaced.
+    key = same.select_for_update(of=("self",), no_key=True).first()
     if key is None:
         raise NoSuchKey
     _require_member(by.id, key.organization_id)
@@ -219,6 +225,14 @@ def _decided_by(user_id: uuid.UUID) -> APIKeyQuerySet:
     managed = Membership.objects.filter(user_id=user_id, role__in=_DECIDING).values("organization_id")
     of_workers = Q(kind=APIKey.Kind.WORKER, organization__in=managed)
     return APIKey.objects.filter(Q(user_id=user_id) | of_workers)
+
+
+def _hold_memberships(organization_id: uuid.UUID) -> None:
+    """Keep who is what in the organization as it is until the transaction ends; to be locked before people.
+
+    Whoever is removed in the same moment would have a key that nothing revokes any more.
+    """
+    list(Organization.objects.filter(pk=organization_id).select_for_update(no_key=True).values_list("pk", flat=True))
 
 
 def _require_member(user_id: uuid.UUID, organization_id: uuid.UUID) -> str:
