@@ -6,7 +6,7 @@ from accounts.models.issuers import IssuerOrganization, IssuerPerson
 from accounts.models.leavers import Departure, ListedName, ProviderLook
 from accounts.models.logins import Login
 from accounts.models.oauth import AuthorizationCode, Consent, OAuthClient, RefreshToken
-from accounts.models.organizations import Invitation, Membership, Organization
+from accounts.models.organizations import Invitation, Membership, Organization, RetiredSlug
 from accounts.models.signing_keys import SigningKey
 from accounts.models.tokens import AccessToken, CLILogin
 from accounts.models.users import User
@@ -29,6 +29,7 @@ __all__ = [
     "Organization",
     "ProviderLook",
     "RefreshToken",
+    "RetiredSlug",
     "SigningKey",
     "User",
 ]

@@ -66,6 +66,27 @@ class Organization(models.Model):
         return self.personal_for_id is not None
 
 
+class RetiredSlug(models.Model):
+    """The slug of an organization that was deleted: nobody else's, ever, unless an operator frees it.
+
+    Services beside this server know organizations by slug, and would give a new one what was the old one's. Triggers
+    write the rows, and refuse another organization of such a slug as if it were taken (`0011_retired_slugs.py`), so
+    that it holds however a row comes and goes.
+    """
+
+    slug = models.CharField(max_length=LONGEST_SLUG, primary_key=True)
+    organization_id = models.UUIDField()
+    retired_at = models.DateTimeField()
+
+    class Meta:
+        """By slug."""
+
+        ordering = ("slug",)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
 class MembershipQuerySet(models.QuerySet["Membership"]):
     """Memberships."""
 

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts import audit
-from accounts.models import IssuerOrganization, Organization
+from accounts.models import IssuerOrganization, Organization, RetiredSlug
 from core.errors import Conflict
 
 
@@ -133,6 +133,12 @@ def _make(wanted: Configured, *, issuer: str, now: datetime) -> str:
                 if other.personal_for_id
                 else "Write that id to have it configured by the file, or choose another slug."
             )
+        )
+    before = RetiredSlug.objects.filter(slug=wanted.slug).exclude(organization_id=wanted.id).first()
+    if before is not None:
+        raise CannotBeConfigured(
+            f"The slug {wanted.slug} was that of the organization {before.organization_id}, which was deleted. Write "
+            f"that id, choose another slug, or run `python manage.py free_slug {wanted.slug}`."
         )
     row = Organization.objects.create(
         id=wanted.id, slug=wanted.slug, name=wanted.name, tier=wanted.tier, region=wanted.region

@@ -5,10 +5,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Membership, Organization, User
+from accounts.models import IssuerPerson, Membership, Organization, RetiredSlug, User
 from accounts.models.organizations import MembershipQuerySet, Role, is_slug
 from accounts.models.users import Person
-from accounts.principals import Principal, Proof
+from accounts.principals import Principal
 from accounts.services import access
 from accounts.services.access import Doer
 from accounts.services.configured_organizations import bind
@@ -52,7 +52,7 @@ class PersonalOrganization(Conflict):
 
 
 class SlugTaken(Conflict):
-    """409: another organization has this slug."""
+    """409: another organization has this slug, or had it."""
 
     default = "This slug is taken. Choose another one."
 
@@ -74,12 +74,15 @@ class NotEmpty(Conflict):
 def create(*, name: str, slug: str, tier: str = "", region: str = "", person: Doer) -> Organization:
     """Make an organization whose owner the person is.
 
-    Tokens of the trusted issuer may act in one that a superuser or somebody of the issuer's makes.
+    Tokens of the trusted issuer may act in one that a superuser makes. The issuer's people make theirs at the issuer: a
+    row here would outlive what they are there, and be of a slug that another of its tenants has.
     Raises NotOffered, TooManyOrganizations, Malformed for a tier that can't be chosen, SlugTaken, TooManyRequests and
     AccessEnded.
     """
     if not settings.ORGANIZATIONS_PER_PERSON:
         raise NotOffered
+    if IssuerPerson.objects.filter(user_id=person.id).exists():
+        raise NotOffered("Make the organization in the application that you sign in to, and not here.")
     if tier and tier not in settings.ORGANIZATION_TIERS:
         raise Malformed(f"tier: Choose one of these: {', '.join(settings.ORGANIZATION_TIERS)}.")
     ATTEMPTS.spend(str(person.id))
@@ -95,19 +98,17 @@ def create(*, name: str, slug: str, tier: str = "", region: str = "", person: Do
             organization.save(force_insert=True)
             Membership.objects.create(organization=organization, user_id=person.id, role=Role.OWNER)
             record("organization.created", organization, person)
-            if issuer and _speaks_for_issuer(person):
+            if issuer and _is_superuser(person):
                 bind(organization=organization, issuer=issuer, now=timezone.now())
     except IntegrityError as error:
-        if Organization.objects.filter(slug=slug).exists():
+        if any(table.objects.filter(slug=slug).exists() for table in (Organization, RetiredSlug)):
             raise SlugTaken from error
         raise
     return organization
 
 
-def _speaks_for_issuer(person: Doer) -> bool:
-    """Whether this is somebody of the trusted issuer's, or a superuser, who may say whose tokens count."""
-    if getattr(person, "proof", None) == Proof.FOREIGN_JWT:
-        return True
+def _is_superuser(person: Doer) -> bool:
+    """Whether this person may say whose tokens count."""
     return User.objects.filter(pk=person.id, is_active=True, is_superuser=True).exists()
 
 
@@ -171,6 +172,8 @@ def rename(*, slug: str, name: str, person: Doer) -> Organization:
 @transaction.atomic
 def delete(*, slug: str, person: Doer) -> None:
     """Delete an organization with nothing in it, for its owners; its members lose what they were given for it.
+
+    Its slug is nobody else's afterwards (`RetiredSlug`).
 
     Raises PersonalOrganization, NotEmpty, and as `hold` does.
     """

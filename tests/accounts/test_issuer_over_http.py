@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accounts.models import IssuerOrganization, Organization, User
+from accounts.models import IssuerOrganization, Membership, Organization, User
 from accounts.services import users
 from config.config_sections import HTTPEndpoints
 from tests.accounts.issuer import PERSONAL, WORKER, answer
@@ -119,17 +119,28 @@ def make(credential, slug="new"):
     return APIClient(credential).post("/api/orgs", {"name": "New", "slug": slug}).status_code
 
 
-def test_an_organization_that_the_issuers_people_or_a_superuser_make_takes_its_tokens(issuer, acme, alice):
-    asked = issuer.token(org={"slug": "new", "role": "member"})
-    assert make(issuer.token(org={"slug": "acme", "role": "admin"})) == 201
-    assert get(asked).status_code == 200
-    Organization.objects.filter(slug="new").delete()
-    assert make(token_of(alice)) == 201
-    assert told(get(asked)) == (403, {"error": "unknown_organization", "message": "Unknown organization: new"})
-    Organization.objects.filter(slug="new").delete()
+@pytest.mark.parametrize("role", ["member", "owner"])
+@pytest.mark.parametrize("auto_create", [False, True])
+def test_the_issuers_people_take_no_other_tenants_slug(issuer, acme, settings, auto_create, role):
+    settings.ORGS_AUTO_CREATE = auto_create
+    answer = APIClient(issuer.token(org={"slug": "acme", "role": role})).post(
+        "/api/orgs", {"name": "New", "slug": "new"}
+    )
+    sentence = "Make the organization in the application that you sign in to, and not here."
+    assert told(answer) == (403, {"error": sentence})
+    issuer.say()
+    assert make(PERSONAL) == 403
+    assert not Organization.objects.filter(slug="new").exists()
+    assert not Membership.objects.filter(organization__personal_for=None).exists()
+
+
+def test_an_organization_that_a_superuser_makes_takes_the_issuers_tokens(issuer, acme, alice):
+    assert make(token_of(alice), "alices") == 201
+    unknown = {"error": "unknown_organization", "message": "Unknown organization: alices"}
+    assert told(get(issuer.token(org={"slug": "alices", "role": "member"}))) == (403, unknown)
     User.objects.filter(pk=alice.pk).update(is_superuser=True)
-    assert make(token_of(alice)) == 201
-    assert get(asked).status_code == 200
+    assert make(token_of(alice), "new") == 201
+    assert get(issuer.token(org={"slug": "new", "role": "member"})).status_code == 200
 
 
 def test_without_a_trusted_issuer_no_organization_is_anybodys_else(alice, settings):
