@@ -5,6 +5,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import core.fields
+
 
 class Migration(migrations.Migration):
     """Makes the three tables."""
@@ -35,7 +37,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "kind",
-                    models.CharField(choices=[("login", "Login"), ("organization", "Organization")], max_length=12),
+                    core.fields.ChoiceField(choices=[("login", "Login"), ("organization", "Organization")], max_length=12),
                 ),
                 ("name", models.CharField(max_length=100)),
                 ("github_id", models.BigIntegerField()),
@@ -53,7 +55,7 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(max_length=300, verbose_name="why")),
                 (
                     "found_by",
-                    models.CharField(
+                    core.fields.ChoiceField(
                         choices=[("look", "the hourly look"), ("sign-in", "their own sign-in")],
                         max_length=10,
                         verbose_name="noticed by",
@@ -63,7 +65,7 @@ class Migration(migrations.Migration):
                 ("ended", models.JSONField(default=dict, editable=False)),
                 (
                     "outcome",
-                    models.CharField(
+                    core.fields.ChoiceField(
                         choices=[
                             ("out", "out"),
                             ("back", "came back"),

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models.users import User
+from core.fields import ChoiceField
 
 LONGEST_SENTENCE = 300
 
@@ -42,11 +43,11 @@ class Departure(models.Model):
 
     user = models.ForeignKey(User, verbose_name="person", on_delete=models.CASCADE, related_name="departures")
     reason = models.CharField("why", max_length=LONGEST_SENTENCE)
-    found_by = models.CharField("noticed by", max_length=10, choices=FoundBy)
+    found_by = ChoiceField("noticed by", max_length=10, choices=FoundBy)
     left_at = models.DateTimeField("out since")
     # How much of each part of docs/access-ended.md has ended.
     ended = models.JSONField(default=dict, editable=False)
-    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OUT)
+    outcome = ChoiceField(max_length=10, choices=Outcome, default=Outcome.OUT)
     closed_at = models.DateTimeField("decided at", null=True, blank=True)
     closed_by = models.ForeignKey(
         User, verbose_name="decided by", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -111,7 +112,7 @@ class ListedName(models.Model):
         LOGIN = "login"
         ORGANIZATION = "organization"
 
-    kind = models.CharField(max_length=12, choices=Kind)
+    kind = ChoiceField(max_length=12, choices=Kind)
     name = models.CharField(max_length=100)
     github_id = models.BigIntegerField()
     first_used_at = models.DateTimeField(default=timezone.now)

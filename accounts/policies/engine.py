@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from accounts.policies.actions import ACTIONS
+from accounts.policies.actions import ACTIONS, Group
 from accounts.policies.asking import THE_SERVER, Acting, Resource, Subject, subject_of
 from accounts.policies.loading import Decision, InvalidPolicies, Policies, load
 from core.errors import Forbidden, Unavailable
@@ -72,8 +72,16 @@ def require(by: Acting, action: str, resource: Resource = THE_SERVER) -> Decisio
     """Give the decision that allows it. Raises Denied or Undecided."""
     decision = decide(by, action, resource)
     if not decision.allowed:
-        raise Denied(sentence_of(decision))
+        raise Denied(_sentence_for(action, decision))
     return decision
+
+
+def _sentence_for(action: str, decision: Decision) -> str:
+    """What to tell whoever was refused; no policy speaks to somebody whom none lets do it."""
+    sentence, asked = sentence_of(decision), ACTIONS[action]
+    if sentence == Denied.default and asked.group == Group.SUPERUSE:
+        return f"Only a superuser may {asked.sentence}. Ask a superuser."
+    return sentence
 
 
 def sentence_of(decision: Decision) -> str:

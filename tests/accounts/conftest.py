@@ -95,7 +95,7 @@ def approved(started: Callable[..., tuple[str, str]], alice: User) -> tuple[str,
 @pytest.fixture
 def quick_hashing(settings: Any) -> None:
     """Many passwords are tried; what makes each of them slow is Django's."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
 @pytest.fixture

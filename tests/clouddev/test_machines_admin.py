@@ -1,6 +1,7 @@
 """Machines, their tokens, cron jobs and idle policies in the operators' pages."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -244,7 +245,7 @@ def test_operators_see_what_waits_for_consent(browser, alice, bob):
 def test_an_operator_who_is_no_superuser_transfers_nothing(browser, alice, bob, login):
     machine = make_machine(alice, "studio")
     page = press(browser, machine, "transfer_one", login=login)
-    assert "studio: Only a superuser may transfer somebody&#x27;s workspace. Ask a superuser." in page
+    assert re.search(r"Only a superuser may [^.<]+\. Ask a superuser\.", page)
     assert Machine.objects.get().owner_id == alice.pk
 
 

@@ -201,7 +201,9 @@ def test_head_is_get_without_a_body(alice_api, sandbox, path):
 def test_an_authorization_that_cannot_be_is_refused_and_not_repeated(nobody_api, path, authorization):
     answer = nobody_api.request("GET", path, headers={"Authorization": authorization})
     sentence = sentence_of(answer, 401)
-    assert answer["WWW-Authenticate"] == 'Bearer realm="crayon", error="invalid_token"'
+    metadata = "http://testserver/.well-known/oauth-protected-resource/api"
+    challenge = f'Bearer realm="crayon", error="invalid_token", resource_metadata="{metadata}"'
+    assert answer["WWW-Authenticate"] == challenge
     assert "xxx" not in sentence
 
 
