@@ -77,6 +77,9 @@ def configuration(*, style: str, level: str) -> dict[str, Any]:
             "django.db.backends": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
             "requests": {"level": "ERROR"},
+            # Codes and refresh tokens stand in what they say of each request.
+            "oauthlib": {"level": "INFO"},
+            "oauth2_provider": {"level": "INFO"},
             # A line for each of the jobs that run every few seconds says nothing.
             "procrastinate": {"level": "WARNING"},
             # Refused requests are in the access log; crashes are logged here with their traceback.

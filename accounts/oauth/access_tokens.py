@@ -25,6 +25,8 @@ LIFETIME = timedelta(minutes=5)
 _CLOCKS_DIFFER = timedelta(seconds=30)
 _TYPE = "at+jwt"
 _LONGEST = 4096
+# JSON may spell a character with twelve; a token with longer names would be longer than that.
+_LONGEST_NAME = 64
 _LOOKS_LIKE = re.compile(r"ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED = ("iss", "sub", "aud", "iat", "exp", "jti", "sid")
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -117,16 +119,16 @@ def issue(  # noqa: PLR0913 - a token says this much
         "client_id": client_id,
         "id": str(user.pk),
         "email": user.email,
-        "name": user.display_name,
+        "name": user.display_name[:_LONGEST_NAME],
         "org": {
             "id": str(organization.pk),
             "slug": organization.slug,
-            "name": organization.name,
+            "name": organization.name[:_LONGEST_NAME],
             "role": role,
         },
     }
     if scopes is not None:
-        claims["scope"] = " ".join(scopes)
+        claims["scope"] = " ".join(dict.fromkeys(scopes))
     return sign(claims, kind=_TYPE, now=now)
 
 

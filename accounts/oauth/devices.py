@@ -19,6 +19,8 @@ from core.errors import Unavailable
 LIFETIME = timedelta(minutes=10)
 INTERVAL = 5
 _SLOWER_BY = 5
+# As long as the login lasts.
+_SLOWEST = 600
 # Programs count their seconds less exactly than we do.
 _EARLY = timedelta(milliseconds=500)
 # Without vowels no code is a word; without Y, and without digits, none looks like another (RFC 8628, section 6.1).
@@ -96,7 +98,7 @@ def _wait(row: CLILogin, now: datetime) -> str:
     too_soon = row.polled_at is not None and now - row.polled_at < timedelta(seconds=row.interval) - _EARLY
     pending = CLILogin.objects.filter(pk=row.pk, state=CLILogin.State.PENDING)
     if too_soon:
-        pending.update(polled_at=now, interval=row.interval + _SLOWER_BY)
+        pending.update(polled_at=now, interval=min(row.interval + _SLOWER_BY, _SLOWEST))
         return SLOW_DOWN
     pending.update(polled_at=now)
     return PENDING

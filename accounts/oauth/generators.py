@@ -20,11 +20,14 @@ def access_token(request: Any) -> str:
     The validator has put on the request what was agreed to: `login`, or `agreed` with which one begins.
     """
     now = timezone.now()
-    if getattr(request, "login", None) is None:
-        request.login = _begin(request)
-    role = logins.role_in(request.login)
+    login = getattr(request, "login", None)
+    agreed = login or request.agreed
+    # Asked first: a refusal is an answer, with which what was written before it would stay.
+    role = logins.role_in(agreed.organization, agreed.user.pk)
     if role is None:
         raise InvalidGrantError(request=request)
+    if login is None:
+        request.login = _begin(request)
     return access_tokens.issue(
         login=request.login,
         role=role,

@@ -164,8 +164,12 @@ def rotate(*, now: datetime, at_once: bool = False, by: audit.Actor | None = Non
     assert upcoming is not None  # noqa: S101 - `ensure` has made one
     if not at_once and now - upcoming.created_at < PUBLISHED_BEFORE:
         raise TooSoon
-    before = SigningKey.objects.filter(ends_at=None, signs_from__isnull=False)
-    before.update(ends_at=now if at_once else now + _STAYS)
+    before = SigningKey.objects.filter(signs_from__isnull=False).exclude(ends_at__lte=now)
+    if at_once:
+        # Also those that an earlier rotation has left a quarter of an hour.
+        before.update(ends_at=now)
+    else:
+        before.filter(ends_at=None).update(ends_at=now + _STAYS)
     SigningKey.objects.filter(pk=upcoming.pk).update(signs_from=now)
     ensure(now=now)
     audit.record("signing_key.rotated", actor=by, target=upcoming, details={"at_once": at_once})

@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 
 from accounts import audit
+from accounts.bearer import Suspended
 from accounts.models import Consent, Login, Membership, OAuthClient, User
 from accounts.models.organizations import Organization
 from accounts.models.tokens import Client
@@ -89,8 +90,7 @@ def is_alive(login: Login, *, now: datetime) -> bool:
         login.revoked_at is None
         and login.ends_at > now
         and login.user.is_active
-        and login.organization.suspended_at is None
-        and role_in(login) is not None
+        and role_in(login.organization, login.user_id) is not None
     )
 
 
@@ -100,9 +100,11 @@ def note_client(client: OAuthClient, *, now: datetime) -> None:
         OAuthClient.objects.filter(pk=client.pk).update(last_used_at=now)
 
 
-def role_in(login: Login) -> str | None:
-    """The person's role in the login's organization; None once they have left it."""
-    memberships = Membership.objects.filter(user_id=login.user_id, organization_id=login.organization_id)
+def role_in(organization: Organization, user_id: uuid.UUID) -> str | None:
+    """The person's role in the organization; None once they have left it, and while it is suspended."""
+    memberships = Membership.objects.filter(
+        user_id=user_id, organization_id=organization.pk, organization__suspended_at=None
+    )
     return memberships.values_list("role", flat=True).first()
 
 
@@ -144,8 +146,10 @@ def token_of_browser(
 ) -> str:
     """A token for the pages of other services that run in this browser; it ends with the browser's session.
 
-    `client` tells of the browser. Raises NotSignedIn or AccessEnded.
+    `client` tells of the browser. Raises NotSignedIn, Suspended or AccessEnded.
     """
+    if organization.suspended_at is not None:
+        raise Suspended
     browser = UserSession.objects.filter(user=user, session_key=session_key or "").first()
     membership = Membership.objects.filter(user=user, organization=organization).first()
     if browser is None or membership is None:

@@ -104,6 +104,16 @@ def test_at_once_ends_what_was_signed_before():
     assert len(published(NOW)) == 2
 
 
+def test_at_once_ends_also_a_key_that_a_rotation_has_just_replaced():
+    replaced = keys.ring(now=NOW).signer(NOW).kid
+    keys.rotate(now=NOW + HOUR)
+    leaked = NOW + HOUR + timedelta(minutes=1)
+    keys.rotate(now=leaked, at_once=True)
+    keys.forget()
+    assert replaced not in published(leaked)
+    assert len(published(leaked)) == 2
+
+
 def test_a_key_of_another_process_is_found_at_its_first_token():
     keys.ensure(now=NOW)
     keys.ring(now=NOW)
