@@ -177,14 +177,21 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             return
         user: User = sociallogin.user
         login, email = str(sociallogin.account.extra_data["login"]), _email(sociallogin)
-        users.follow_github(user=user, login=login, email=email or user.email)
+        # An address that GitHub no longer confirms is not kept; where its answer can't be read, nothing is known.
+        is_read = sociallogin.account.extra_data.get("emails_are_read", False)
+        users.follow_github(user=user, login=login, email=email if is_read else user.email)
         account = _account(signup_policy.current(), sociallogin)
         fit = leavers.at_sign_in(user=user, account=account, now=timezone.now())
         if fit == Fit.UNKNOWN:
             raise ImmediateHttpResponse(not_signed_in(request, OrganizationsHidden()))
         if fit == Fit.OUT:
             raise ImmediateHttpResponse(
-                render(request, "accounts/not_on_the_list.html", {"was_here": True}, status=403)
+                render(
+                    request,
+                    "accounts/not_on_the_list.html",
+                    {"was_here": True, "has_ended": not user.is_active},
+                    status=403,
+                )
             )
         # Whoever is in again is so in an epoch of their own.
         user.refresh_from_db(fields=["is_active", "access_epoch", "cache_epoch"])

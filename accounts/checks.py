@@ -86,7 +86,7 @@ def members_can_be_asked_for(app_configs: object, **_kwargs: Any) -> list[CheckM
     return [
         Warning(
             "SIGNUP_ALLOWED_ORGANIZATIONS is set and GITHUB_ORG_TOKEN is not: somebody who leaves such an "
-            "organization keeps their access until they sign in the next time.",
+            "organization is refused at sign-in, and keeps what they have.",
             hint="Give it a token of an account in these organizations, with read:org or “Members: read”.",
             id="crayon.W013",
         )

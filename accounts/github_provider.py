@@ -108,7 +108,8 @@ class GitHubAdapter(GitHubOAuth2Adapter):  # type: ignore[misc]  # allauth is un
         """The person behind `token`. Raises ProviderException for an answer that isn't a profile."""
         api = _github(settings.GITHUB_API_URL, accept="application/vnd.github+json", token=token.token)
         profile = _profile(_ask(api, "GET", "/user"))
-        profile["emails"] = _verified_primary(_ask(api, "GET", "/user/emails"))
+        emails = _ask(api, "GET", "/user/emails")
+        profile |= {"emails": _verified_primary(emails), "emails_are_read": _are_addresses(emails)}
         if settings.SIGNUP_ALLOWED_ORGANIZATIONS:
             profile |= _organizations(api)
         return self.get_provider().sociallogin_from_response(request, profile)
@@ -194,6 +195,18 @@ def _verified_primary(answer: object) -> list[dict[str, Any]]:
     ][:1]
 
 
+def _are_addresses(answer: object) -> bool:
+    """Whether the whole answer can be read. Every account has an address, so an empty list tells nothing."""
+    entries = answer if isinstance(answer, list) else []
+    return bool(entries) and all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("email"), str)
+        and isinstance(entry.get("primary"), bool)
+        and isinstance(entry.get("verified"), bool)
+        for entry in entries
+    )
+
+
 def _organizations(api: Service) -> dict[str, Any]:
     """The organizations that GitHub shows of the person, and whether these are all of theirs.
 
@@ -201,15 +214,17 @@ def _organizations(api: Service) -> dict[str, Any]:
     those whose membership is concealed.
     """
     found: list[dict[str, Any]] = []
+    is_read = True
     for page in range(1, _MOST_PAGES + 1):
         query = [("per_page", str(_PAGE)), ("page", str(page))]
         answer, headers = _answer(api, "GET", "/user/orgs", query=query)
         entries = answer if isinstance(answer, list) else None
+        is_read = is_read and all(map(_is_organization, entries or ()))
         found += [_organization(entry) for entry in entries or () if _is_organization(entry)]
         if entries is None or len(entries) < _PAGE:
             scopes = set(headers.get("x-oauth-scopes", "").replace(",", " ").split())
             is_shown = "x-oauth-scopes" not in headers or bool(scopes & _SCOPES_THAT_SHOW)
-            is_whole = entries is not None and is_shown and "x-github-sso" not in headers
+            is_whole = entries is not None and is_read and is_shown and "x-github-sso" not in headers
             return {"organizations": found, "organizations_are_all": is_whole}
     return {"organizations": found, "organizations_are_all": False}
 

@@ -50,12 +50,11 @@ class _Person:
 
 @dataclass(slots=True)
 class _Judged:
-    """`inside` counts those who are in; `first` are accounts of listed logins that weren't known yet."""
+    """`inside` counts those who are in."""
 
     inside: int = 0
     leavers: list[_Person] = field(default_factory=list)
     returning: list[_Person] = field(default_factory=list)
-    first: list[tuple[str, int]] = field(default_factory=list)
 
 
 class _Refused(Exception):
@@ -95,9 +94,10 @@ def look(*, now: datetime, dry_run: bool = False, more_than_half: bool = False) 
 
 
 def at_sign_in(*, user: User, account: Account, now: datetime) -> Fit:
-    """What the policy says of somebody who is signing in, done at once: out, or in again where they were out for it.
+    """What the policy says of somebody who is signing in; lets in again who was out for it and fits.
 
-    UNKNOWN changes nothing. Operators and whom an operator has spared fit.
+    OUT and UNKNOWN change nothing here: what one sign-in is shown may be odd, and ends nothing. The next look, which
+    doubts, shuts out who no longer fits. Operators and whom an operator has spared fit.
     """
     policy = signup_policy.current()
     fit = policy.fit(account)
@@ -107,10 +107,6 @@ def at_sign_in(*, user: User, account: Account, now: datetime) -> Fit:
         if account.github_id is not None:
             signup_policy.pin(policy, logins=[(account.login, account.github_id)])
         departures.come_back(user_id=user.pk, now=now)
-    elif fit == Fit.OUT:
-        departures.depart(
-            user_id=user.pk, reason=policy.sentence, found_by=Departure.FoundBy.SIGN_IN, seen_at=None, now=now
-        )
     return fit
 
 
@@ -118,7 +114,7 @@ def _can_be_asked(policy: Policy, found: Look) -> bool:
     if not policy.is_a_list or not policy.organizations:
         return False
     if not settings.GITHUB_ORG_TOKEN:
-        found.problem = "GITHUB_ORG_TOKEN is not set, so members of organizations are only asked at their next sign-in."
+        found.problem = "GITHUB_ORG_TOKEN is not set, so who left an organization is only refused at sign-in."
     return bool(settings.GITHUB_ORG_TOKEN)
 
 
@@ -158,8 +154,6 @@ def _judge(policy: Policy, organizations: list[Organization] | None, found: Look
             judged.leavers.append(person)
         if fit == Fit.FITS and not person.is_active:
             judged.returning.append(person)
-        if fit == Fit.FITS and person.github_id is not None and person.login.lower() in policy.logins:
-            judged.first.append((person.login, person.github_id))
     return judged
 
 
@@ -215,9 +209,8 @@ def _decide(
 ) -> None:
     """Write down what was learned, and shut out and let in whom it concerns, each in a transaction of its own."""
     signup_policy.forget_unlisted(policy)
-    signup_policy.pin(
-        policy, logins=judged.first, organizations=[(each.login, each.id) for each in organizations or ()]
-    )
+    # A login is pinned at sign-in alone: the recorded one may be somebody else's at GitHub by now.
+    signup_policy.pin(policy, logins=(), organizations=[(each.login, each.id) for each in organizations or ()])
     leavers = judged.leavers
     if organizations is not None:
         believed = provider_looks.succeeded(provider_looks.GITHUB, missed=[each.id for each in leavers], now=now)

@@ -53,9 +53,11 @@ class Policy:
         return Fit.FITS if account.is_member else Fit.UNKNOWN
 
     def is_listed_organization(self, *, login: str, github_id: int) -> bool:
-        """Whether this is one of the listed ones, and not another that took its name."""
+        """Whether this is one of the listed ones, under whatever name by now, and not another that took its name."""
+        pinned = [self.pins.get((Kind.ORGANIZATION, name)) for name in self.organizations]
         name = login.lower()
-        return name in self.organizations and self.pins.get((Kind.ORGANIZATION, name), github_id) == github_id
+        is_first = name in self.organizations and (Kind.ORGANIZATION, name) not in self.pins
+        return is_first or github_id in pinned
 
     @property
     def sentence(self) -> str:

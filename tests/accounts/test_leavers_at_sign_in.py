@@ -6,7 +6,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Departure, ListedName, User
 from accounts.services import users
 from tests.accounts.browsing import Browser, text_of
-from tests.accounts.leaving import TEAM, a_list, look
+from tests.accounts.leaving import TEAM, a_list, known, look
 from tests.conftest import APIClient, token_of
 from tests.operators import make_departure
 
@@ -35,21 +35,60 @@ def alice():
     return User.objects.get(github_login="alice")
 
 
-def test_who_left_is_out_everywhere_when_they_sign_in(github, alices):
+def test_who_left_is_refused_when_they_sign_in_and_out_everywhere_with_the_next_look(github, alices):
     api = APIClient(token_of(alice()))
     github.github_person("alice", orgs=[])
     again = Browser()
     page = again.sign_in("alice")
     assert (page.status_code, OUT in text_of(page)) == (403, True)
-    assert [again.is_signed_in, alices.is_signed_in] == [False, False]
+    assert [again.is_signed_in, alices.is_signed_in, Departure.objects.exists()] == [False, True, False]
+    github.github_organization(TEAM, members=["crayon-bot"])
+    assert look(more_than_half=True).suspended == 1
+    assert not alices.is_signed_in
     assert api.get("/api/integrations").status_code == 403
-    assert (Departure.objects.get().found_by, AuditEvent.objects.filter(action="user.left").count()) == ("sign-in", 1)
+    assert AuditEvent.objects.filter(action="user.left").count() == 1
+
+
+def test_members_of_a_renamed_organization_come_in(github, alices):
+    renamed = [{"login": "another-name", "id": ListedName.objects.get(name=TEAM).github_id}]
+    github.faults(target="github", match="GET /user/orgs", status=200, body=renamed)
+    again = Browser()
+    again.sign_in("alice")
+    assert again.is_signed_in
+
+
+def test_an_address_that_is_no_longer_verified_is_not_kept_and_does_not_let_in_again(github, browser, settings):
+    a_list(settings, domains="example.com")
+    browser.sign_in("alice")
+    github.github_person("alice", emails=[{"email": "alice@example.com", "verified": False}])
+    assert OUT in text_of(Browser().sign_in("alice"))
+    assert (alice().email, Departure.objects.exists()) == ("", False)
+    assert look(more_than_half=True).suspended == 1
+    assert look(hours=1).restored == 0
+
+
+@pytest.mark.parametrize("body", [[], {"odd": True}, [{"email": None}]], ids=repr)
+def test_addresses_that_cannot_be_read_cost_nobody_theirs(github, browser, settings, body):
+    a_list(settings, domains="example.com")
+    browser.sign_in("alice")
+    github.faults(target="github", match="GET /user/emails", status=200, body=body)
+    assert Browser().sign_in("alice").status_code == 403
+    assert (alice().email, browser.is_signed_in) == ("alice@example.com", True)
+    assert look(more_than_half=True).suspended == 0
+
+
+def test_a_recorded_login_is_nobodys_claim_to_a_listed_name(github, settings):
+    a_list(settings, logins="alice")
+    known("alice", github_id=4004)
+    look()
+    assert not ListedName.objects.exists()
 
 
 def test_whoever_is_back_is_in_again_with_their_sign_in(github, alices):
     api = APIClient(token_of(alice()))
     github.github_person("alice", orgs=[])
-    Browser().sign_in("alice")
+    github.github_organization(TEAM, members=["crayon-bot"])
+    look(more_than_half=True)
     github.github_person("alice", orgs=[TEAM])
     again = Browser()
     again.sign_in("alice")
@@ -72,8 +111,9 @@ def test_who_is_suspended_by_an_operator_is_not_in_again_by_fitting(github, alic
         {"status": 200, "body": [], "headers": {"X-GitHub-SSO": "partial-results; organizations=21955855"}},
         {"status": 200, "body": [], "headers": {"X-OAuth-Scopes": "user:email"}},
         {"status": 200, "body": {"odd": True}},
+        {"status": 200, "body": [{"login": "half-an-entry"}]},
     ],
-    ids=["behind a single sign-on", "without the scope", "no list"],
+    ids=["behind a single sign-on", "without the scope", "no list", "half an entry"],
 )
 def test_who_is_not_shown_whole_is_let_in_another_time_and_loses_nothing(github, alices, fault):
     github.faults(target="github", match="GET /user/orgs", **fault)
@@ -137,6 +177,7 @@ def test_another_address_is_followed_and_asked_about(github, browser, settings):
     browser.sign_in("alice")
     github.github_person("alice", emails=["alice@elsewhere.example"])
     assert OUT in text_of(Browser().sign_in("alice"))
+    look(more_than_half=True)
     assert Departure.objects.get().reason == "Their e-mail address is not of example.com."
 
 
