@@ -31,6 +31,8 @@ class ConnectionStatus:
     """What is known of a caller's own connection, as far as a hot route needs it."""
 
     id: uuid.UUID
+    organization_id: uuid.UUID
+    is_suspended: bool
     state: str
     is_troubled: bool
     # Until when new credentials may reach Nango at any moment, if such a time is known.
@@ -83,10 +85,12 @@ def is_overdue(*, now: datetime) -> models.Q:
 
 
 _STATUS = """
-SELECT id, state, needs_reconnect OR missing_since IS NOT NULL,
-       GREATEST(reconnecting_until, CASE WHEN claim IS NOT NULL THEN claimed_at + %s END)
-  FROM integrations_connection
- WHERE integration_id = %s AND connection_id = %s AND owner_id = %s
+SELECT c.id, c.organization_id, o.suspended_at IS NOT NULL, c.state,
+       c.needs_reconnect OR c.missing_since IS NOT NULL,
+       GREATEST(c.reconnecting_until, CASE WHEN c.claim IS NOT NULL THEN c.claimed_at + %s END)
+  FROM integrations_connection c
+  JOIN accounts_organization o ON o.id = c.organization_id
+ WHERE c.integration_id = %s AND c.connection_id = %s AND c.owner_id = %s
 """
 
 

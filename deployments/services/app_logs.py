@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from accounts.models.users import Person
+from accounts.principals import Principal
 from core import cache
 from core.database import fetch_row
 from core.errors import ApplicationError
@@ -39,7 +39,8 @@ SELECT d.id, d.fly_app_id, b.id, b.log_length,
   LEFT JOIN LATERAL (
        SELECT id, log_length FROM deployments_build WHERE deployment_id = d.id ORDER BY {LATEST_FIRST_SQL} LIMIT 1
        ) b ON true
- WHERE d.owner_id = %s AND lower(d.app_name) = lower(%s::text) AND d.state <> %s AND o.suspended_at IS NULL
+ WHERE d.owner_id = %s AND d.organization_id = %s AND lower(d.app_name) = lower(%s::text) AND d.state <> %s
+   AND o.suspended_at IS NULL
 """  # noqa: S608 - the order is a constant
 
 
@@ -67,12 +68,12 @@ class Logs:
     length: int
 
 
-def logs_of(*, caller: Person, app_name: str, offset: int | None) -> Logs:
+def logs_of(*, caller: Principal, app_name: str, offset: int | None) -> Logs:
     """The app's logs; without `offset` the end of the build's, else what follows so many characters of it.
 
     Either way at most MOST_CHARACTERS of it. Raises NoSuchApp.
     """
-    row = fetch_row(_FIND, [caller.id, app_name, Deployment.State.DESTROYING])
+    row = fetch_row(_FIND, [caller.id, caller.organization_id, app_name, Deployment.State.DESTROYING])
     if row is None:
         raise NoSuchApp
     deployment_id, fly_name, build_id, length, is_released = row

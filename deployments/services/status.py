@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from accounts.models.users import Person
+from accounts.principals import Principal
 from core.database import fetch_row
 from core.leases import TAKEOVER_AFTER
 from deployments.models import Build, Deployment
@@ -30,7 +30,7 @@ SELECT d.fly_app_id, d.state, b.state, b.commit, b.step, b.error,
         WHERE deployment_id = d.id
         ORDER BY {LATEST_FIRST_SQL}
         LIMIT 1) b ON true
- WHERE d.owner_id = %s AND lower(d.app_name) = lower(%s::text) AND o.suspended_at IS NULL
+ WHERE d.owner_id = %s AND d.organization_id = %s AND lower(d.app_name) = lower(%s::text) AND o.suspended_at IS NULL
 """  # noqa: S608 - the order is a constant
 # Another worker takes over after that, when there is one.
 _HEARTBEAT_COUNTS_FOR = 2 * TAKEOVER_AFTER
@@ -88,12 +88,12 @@ class _Latest:
     pk: uuid.UUID
 
 
-def status_of(*, caller: Person, app_name: str, now: datetime) -> Status:
+def status_of(*, caller: Principal, app_name: str, now: datetime) -> Status:
     """How the caller's app is. One query, and more only where a build has waited for minutes.
 
     It is `not_found` also when it is another's, is being destroyed, or belongs to a suspended organization.
     """
-    row = fetch_row(_FIND, [caller.id, app_name])
+    row = fetch_row(_FIND, [caller.id, caller.organization_id, app_name])
     if row is None or row[1] == Deployment.State.DESTROYING:
         return Status("not_found")
     url = url_of(row[0])

@@ -19,7 +19,9 @@ from core.rate_limits import FairShare, RateLimit
 from integrations.models import Connection, ConnectionStatus
 from integrations.nango_ids import cut_for_nango, is_email_for_nango
 from integrations.services import tombstones
+from integrations.services.decisions import may_own
 from integrations.sources.nango import OWNER_TAG, Nango, UnknownConnection
+from integrations.sources.nango import Connection as Listed
 
 logger = logging.getLogger(__name__)
 
@@ -70,17 +72,23 @@ def tags_of(caller: Principal) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def require_own(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
-    """The caller's own active connection, adopted when Nango knows it as theirs and we didn't yet.
+def require_own(
+    *, caller: Principal, integration_id: str, connection_id: str, action: str, now: datetime
+) -> ConnectionStatus:
+    """The caller's own active connection that they may do this to, adopted when Nango knows it and we didn't yet.
 
-    Raises UnknownConnection, alike for what is another's and what is not there, and the client's errors.
+    Raises UnknownConnection, alike for what is another's or another organization's, what the policies don't allow, and
+    what is not there, and the client's errors.
     """
     found = Connection.objects.status_of(person=caller, integration_id=integration_id, connection_id=connection_id)
+    if found and (found.state == Connection.State.DELETING or not may_own(caller, action, found)):
+        raise UnknownConnection
     if found and found.state == Connection.State.ACTIVE:
         return found
-    if found and found.state == Connection.State.DELETING:
+    found = _adopted(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    if not may_own(caller, action, found):
         raise UnknownConnection
-    return _adopted(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    return found
 
 
 def _adopted(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> ConnectionStatus:
@@ -90,12 +98,11 @@ def _adopted(*, caller: Principal, integration_id: str, connection_id: str, now:
     listed = Nango.from_settings().list_connections(
         owner=str(caller.id), integration_id=integration_id, connection_id=connection_id
     )
-    claimant = Claimant(caller.id, caller.organization_id)
+    wanted = (str(caller.id), integration_id, connection_id)
     adopt(
-        (
-            Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant)
-            for item in listed
-            if (item.owner, item.integration_id, item.connection_id) == (str(caller.id), integration_id, connection_id)
+        found_for(
+            caller,
+            [item for item in listed if (item.owner, item.integration_id, item.connection_id) == wanted],
         ),
         asked=asked,
         found_by="look-up",
@@ -106,6 +113,27 @@ def _adopted(*, caller: Principal, integration_id: str, connection_id: str, now:
     if found is None or found.state != Connection.State.ACTIVE:
         raise UnknownConnection
     return found
+
+
+def found_for(caller: Principal, listed: Sequence[Listed]) -> list[Found]:
+    """What Nango lists as the caller's, each in the organization that its tags name, else in the caller's.
+
+    Who is not in the organization that is named has it in their personal one.
+    """
+    ours = {"", str(caller.organization_id)}
+    elsewhere = [(item.owner, item.organization) for item in listed if item.organization not in ours]
+    known = claimants(elsewhere) if elsewhere else {}
+    own = Claimant(caller.id, caller.organization_id)
+    return [
+        Found(
+            item.integration_id,
+            item.connection_id,
+            item.provider,
+            item.needs_reconnect,
+            known.get((item.owner, item.organization), own),
+        )
+        for item in listed
+    ]
 
 
 def require_tagged_at_nango(nango: Nango, *, caller: Principal, integration_id: str, connection_id: str) -> None:

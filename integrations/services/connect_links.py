@@ -4,21 +4,25 @@ Nango's own link works for whoever opens it, and attaches what they connect to t
 never leaves this server but to that person's own browser, after they were told who asked and pressed the button.
 """
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from accounts.audit import record
 from accounts.models import User
+from accounts.policies import Resource, decide
 from accounts.principals import Principal, Proof
 from accounts.services import access
 from accounts.services.access_ended import Ended, part
 from core.crypto import digest, random_hex
 from core.errors import NotFound
-from integrations.models import ConnectLink
+from integrations.models import Connection, ConnectLink
 from integrations.services import integrations
+from integrations.services.decisions import connection
 from integrations.sources.nango import ConnectSession
 
 _TOKEN_LENGTH = 64
@@ -84,9 +88,10 @@ def find(*, token: str, user: User, now: datetime) -> Asked:
             organization__memberships__user=user,
         )
         .select_related("asked_with", "asked_with_key")
+        .annotate(role=F("organization__memberships__role"), renews=Subquery(_renewed()))
         .first()
     )
-    if row is None or not user.is_active:
+    if row is None or not user.is_active or not _may_follow(user, row):
         raise NoSuchLink
     return Asked(link=row, tool=row.tool, target=row.sealed_link.open().decode())
 
@@ -120,6 +125,24 @@ def forget_old(*, now: datetime) -> int:
 def _end(ended: Ended) -> int:
     """Pages of ours that would lead the person on to Nango; what Nango gave out lives for half an hour."""
     return ConnectLink.objects.filter(owner=ended.user.pk).delete()[0]
+
+
+def _may_follow(user: User, row: ConnectLink) -> bool:
+    """Whether the policies let the person make what the link is for, or renew what it renews."""
+    found = cast("Any", row)
+    if found.renews is not None:
+        return decide(
+            user,
+            "connections.update",
+            connection(found.renews, organization_id=row.organization_id, owner_id=row.owner_id),
+        ).allowed
+    return decide(user, "connections.create", Resource(type="Org", id=row.organization_id, role=found.role)).allowed
+
+
+def _renewed() -> QuerySet[Connection, uuid.UUID]:
+    """The id of the connection that a link renews, for as long as it is its owner's in the link's organization."""
+    same = ("integration_id", "connection_id", "owner_id", "organization_id")
+    return Connection.objects.filter(**{name: OuterRef(name) for name in same}).values_list("pk", flat=True)
 
 
 def _works(tool: str, now: datetime) -> Q:

@@ -17,6 +17,7 @@ from core.rate_limits import RateLimit
 from integrations.models import Connection
 from integrations.services import connect_links, credential_cache
 from integrations.services.access import require_own, require_tagged_at_nango, tags_of
+from integrations.services.decisions import require_creation
 from integrations.sources.nango import ConnectSession, Nango
 
 SESSIONS = RateLimit("connect-sessions", "30/minute")
@@ -29,17 +30,20 @@ def create_connect_session(
 ) -> ConnectSession:
     """A link for half an hour; with `connection_id` it renews that connection of the caller's.
 
-    Raises UnknownIntegration, UnknownConnection, TooManyRequests and the client's errors.
+    Raises Denied, UnknownIntegration, UnknownConnection, TooManyRequests and the client's errors.
     """
     nango = Nango.from_settings()
     SESSIONS.spend(str(caller.id))
     if connection_id is None:
+        require_creation(caller)
         session = nango.create_connect_session(integration_id=integration_id, tags=tags_of(caller))
         with transaction.atomic():
             record("connect_session.created", actor=caller, organization_id=caller.organization_id,
                    target_type="Integration", target_id=integration_id)  # fmt: skip
             return _through_our_page(caller, session, integration_id, None, now=now)
-    own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    own = require_own(
+        caller=caller, integration_id=integration_id, connection_id=connection_id, action="connections.update", now=now
+    )
     # A session would give the connection the caller's tags, so those that it bears must be theirs already.
     require_tagged_at_nango(nango, caller=caller, integration_id=integration_id, connection_id=connection_id)
     _expect_new_credentials(integration_id=integration_id, connection_id=connection_id, now=now)

@@ -11,7 +11,8 @@ from django.db.models import Q
 from accounts.principals import Principal
 from integrations.models import Connection
 from integrations.nango_ids import is_integration_id
-from integrations.services.access import Claimant, Found, adopt, spend_call
+from integrations.services.access import adopt, found_for, spend_call
+from integrations.services.decisions import may
 from integrations.sources.nango import Connection as Listed
 from integrations.sources.nango import Nango, Trouble, UnknownIntegration
 
@@ -25,9 +26,10 @@ NOT_DELETED_YET = Trouble(type="deletion", log_id="")
 def list_connections(*, caller: Principal, integration_id: str, now: datetime) -> list[Listed]:
     """The caller's connections of the integration, newest first; none of an unknown one.
 
-    Only what bears the caller's tags is asked for. What is recorded for somebody else, or being deleted, is
-    left out, but a deletion that does not get done is told as an error of the connection. Raises
-    UnknownIntegration for an id that none can have, and the client's errors.
+    Only what bears the caller's tags is asked for. What is recorded for somebody else or in another organization, what
+    the policies don't let the caller see, and what is being deleted is left out, but a deletion that does not get done
+    is told as an error of the connection. Raises UnknownIntegration for an id that none can have, and the client's
+    errors.
     """
     if not is_integration_id(integration_id):
         raise UnknownIntegration
@@ -46,7 +48,7 @@ def list_connections(*, caller: Principal, integration_id: str, now: datetime) -
     rows = _rows(caller, integration_id, listed)
     new = [item for item in listed if item.connection_id not in rows]
     if new:
-        adopt((_found(item, caller) for item in new), asked=asked, found_by="list", actor=caller, now=now)
+        adopt(found_for(caller, new), asked=asked, found_by="list", actor=caller, now=now)
         # What was recorded meanwhile may have become somebody else's.
         rows = _rows(caller, integration_id, listed)
     # What can't be read is there all the same.
@@ -56,15 +58,17 @@ def list_connections(*, caller: Principal, integration_id: str, now: datetime) -
 
 
 def _rows(caller: Principal, integration_id: str, listed: list[Listed]) -> dict[str, Connection]:
-    """The rows of what is listed, and all others of the caller, by connection id."""
-    rows = Connection.objects.filter(integration_id=integration_id).filter(
-        Q(owner_id=caller.id) | Q(connection_id__in=[item.connection_id for item in listed])
+    """The rows of what is listed, and all others of the caller, by connection id, each with its organization."""
+    rows = (
+        Connection.objects.select_related("organization")
+        .filter(integration_id=integration_id)
+        .filter(Q(owner_id=caller.id) | Q(connection_id__in=[item.connection_id for item in listed]))
     )
     return {row.connection_id: row for row in rows}
 
 
 def _as_shown(item: Listed, row: Connection | None, caller: Principal, *, now: datetime) -> Listed | None:
-    if row is None or row.owner_id != caller.id:
+    if row is None or row.owner_id != caller.id or not may(caller, "connections.view", row):
         return None
     if row.state != State.DELETING:
         return item
@@ -76,7 +80,7 @@ def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Principa
     seen = {item.connection_id: item for item in listed}
     own = [row for row in rows.values() if row.owner_id == caller.id]
     claims = [row.connection_id for row in own if row.state == State.CLAIMING and row.connection_id in seen]
-    claimed = [_found(seen[connection_id], caller) for connection_id in claims]
+    claimed = found_for(caller, [seen[connection_id] for connection_id in claims])
     adopt(claimed, asked=asked, found_by="list", actor=caller, now=now)
     active = [row for row in own if row.state == State.ACTIVE]
     there = [(row, seen[row.connection_id].needs_reconnect) for row in active if row.connection_id in seen]
@@ -94,8 +98,3 @@ def _note(listed: list[Listed], rows: dict[str, Connection], *, caller: Principa
 def _set(rows: list[Connection], *, only: Q | None = None, **changes: Any) -> None:
     if rows:
         Connection.objects.filter(only or Q(), pk__in=[row.pk for row in rows]).update(**changes)
-
-
-def _found(item: Listed, caller: Principal) -> Found:
-    claimant = Claimant(caller.id, caller.organization_id)
-    return Found(item.integration_id, item.connection_id, item.provider, item.needs_reconnect, claimant)

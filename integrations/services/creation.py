@@ -21,9 +21,11 @@ from core.http_client import ServiceFailed, ServiceTimeout
 from core.rate_limits import RateLimit
 from integrations.models import Connection
 from integrations.services import credential_cache, tombstones
-from integrations.services.access import tags_of
+from integrations.services.access import found_for, tags_of
+from integrations.services.decisions import may, require_creation
 from integrations.services.deletion import write_down
 from integrations.sources import Credentials
+from integrations.sources.nango import Connection as Listed
 from integrations.sources.nango import Nango, NangoFailed
 
 State = Connection.State
@@ -53,10 +55,12 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
 ) -> None:
     """Make the connection, or replace the credentials of the caller's own one.
 
-    Raises ConnectionIdTaken, BeingDeleted, the client's refusals of an import, and its other errors;
-    after those that leave it open whether it was made, calling again settles it.
+    Raises Denied, ConnectionIdTaken, BeingDeleted, the client's refusals of an import, and its other errors;
+    after those that leave it open whether it was made, calling again settles it. What the caller has in another
+    organization is taken, as others' are.
     """
     nango = Nango.from_settings()
+    require_creation(caller)
     CREATIONS.spend(str(caller.id))
     row = Connection(
         integration_id=integration_id,
@@ -68,10 +72,10 @@ def create_connection(  # noqa: PLR0913 - a connection has this many parts
         claimed_at=now,
         created_at=now,
     )
-    attempt = _claimed(nango, row, now=now)
+    attempt = _claimed(nango, row, caller, now=now)
     try:
         listed = nango.find_connection(integration_id=integration_id, connection_id=connection_id)
-        if listed and listed.owner != str(caller.id):
+        if listed and not _is_callers(listed, caller, attempt):
             raise ConnectionIdTaken
     except ApplicationError:
         _release(attempt)
@@ -105,21 +109,30 @@ class _Attempt:
         return Connection.objects.filter(pk=self.row.pk, claim=self.claim)
 
 
-def _claimed(nango: Nango, row: Connection, *, now: datetime) -> _Attempt:
-    """The row of this address, claimed by this attempt: a new one, or the caller's own."""
+def _is_callers(listed: Listed, caller: Principal, attempt: _Attempt) -> bool:
+    """Whether what Nango has is the caller's: by our row, or where that is this attempt's own by its tags."""
+    if listed.owner != str(caller.id):
+        return False
+    is_recorded = attempt.row.claim != attempt.claim
+    return is_recorded or found_for(caller, [listed])[0].claimant.organization_id == caller.organization_id
+
+
+def _claimed(nango: Nango, row: Connection, caller: Principal, *, now: datetime) -> _Attempt:
+    """The row of this address, claimed by this attempt: a new one, or the caller's own that they may change."""
     rows = Connection.objects.at(integration_id=row.integration_id, connection_id=row.connection_id)
     for _ in range(3):
         Connection.objects.bulk_create([row], ignore_conflicts=True)
-        there = rows.first()
+        there = rows.select_related("organization").first()
         if there is None:
             # Whose it was has just given it up.
             continue
         if there.pk == row.pk:
             return _Attempt(row, row.claim, alone=True)
-        if there.owner_id == row.owner_id and there.state != State.DELETING:
+        is_own = there.owner_id == row.owner_id and may(caller, "connections.update", there)
+        if is_own and there.state != State.DELETING:
             return _taken_over(there, claim=row.claim, now=now)
         if not _released(nango, there, now=now):
-            raise BeingDeleted if there.owner_id == row.owner_id else ConnectionIdTaken
+            raise BeingDeleted if is_own else ConnectionIdTaken
     raise ConnectionIdTaken
 
 

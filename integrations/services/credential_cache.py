@@ -35,10 +35,14 @@ class Place:
 
 
 def place_of(caller: Principal, *, integration_id: str, connection_id: str) -> Place | None:
-    """Where the caller's credentials of this connection belong, None when the cache is off."""
+    """Where the caller's credentials of this connection belong, None when the cache is off.
+
+    Each organization that a person acts in has places of its own: what is kept for one is not found in another.
+    """
     if not settings.CREDENTIALS_CACHE_SECONDS:
         return None
-    name = hashlib.sha256(f"{integration_id}\0{connection_id}".encode()).hexdigest()[:32]
+    address = f"{caller.organization_id}\0{integration_id}\0{connection_id}"
+    name = hashlib.sha256(address.encode()).hexdigest()[:32]
     return Place(caller.id, f"credentials:{caller.id}:{name}", caller.cache_epoch)
 
 

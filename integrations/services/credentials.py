@@ -1,18 +1,22 @@
 """Fetching the credentials of a person's connection."""
 
 import logging
+import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import orjson
 
+from accounts.policies.asking import subject_of
 from accounts.principals import Principal
 from core.errors import Conflict
+from core.request_context import current_address
 from core.upstream_types import parsed_moment
 from integrations.models import Connection, ConnectionStatus
 from integrations.nango_ids import is_addressable, is_integration_id
 from integrations.services import credential_cache
 from integrations.services.access import require_own, spend_call
+from integrations.services.decisions import may_use_kept
 from integrations.services.single_flight import Flights
 from integrations.sources.nango import (
     ConnectionWithCredentials,
@@ -24,8 +28,10 @@ from integrations.sources.nango import (
 
 logger = logging.getLogger(__name__)
 
-# In an epoch all of a person's asks for one connection are one question.
+# In an epoch all of a person's asks for one connection are one question, where the policies see them alike.
 _FLIGHTS = Flights()
+# What is kept begins with our id of the connection, for the policies.
+_ID_LENGTH = 16
 _TOKEN_NAMES = ("access_token", "api_key", "apiKey", "token")
 _MARGIN = timedelta(seconds=60)
 
@@ -61,13 +67,18 @@ def fetch_credentials(
         raise UnknownConnection
     place = credential_cache.place_of(caller, integration_id=integration_id, connection_id=connection_id)
     if place and not fresh and (kept := credential_cache.look_up(place)) is not None:
-        return kept
+        if not may_use_kept(caller, uuid.UUID(bytes=kept[:_ID_LENGTH])):
+            raise UnknownConnection
+        return kept[_ID_LENGTH:]
 
     def ask() -> bytes:
         return _fetch(caller, place, fresh=fresh, integration_id=integration_id, connection_id=connection_id, now=now)
 
-    # What others began to ask before may be older than what this caller wants.
-    return ask() if fresh else _FLIGHTS.share((caller.id, caller.cache_epoch, integration_id, connection_id), ask)
+    if fresh:
+        # What others began to ask before may be older than what this caller wants.
+        return ask()
+    asker = (subject_of(caller), current_address(), caller.cache_epoch)
+    return _FLIGHTS.share((asker, integration_id, connection_id), ask)
 
 
 def _fetch(  # noqa: PLR0913 - a connection has two ids
@@ -84,7 +95,9 @@ def _fetch(  # noqa: PLR0913 - a connection has two ids
     spend_call(caller)
     if place and fresh:
         place = credential_cache.renewed(place)
-    own = require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    own = require_own(
+        caller=caller, integration_id=integration_id, connection_id=connection_id, action="connections.use", now=now
+    )
     found = _ask(nango, caller, own, integration_id=integration_id, connection_id=connection_id, now=now)
     expires_at = parsed_moment(found.credentials.get("expires_at"))
     if expires_at is not None and expires_at <= now:
@@ -95,7 +108,7 @@ def _fetch(  # noqa: PLR0913 - a connection has two ids
         _note(own, needs_reconnect=False, missing_since=None, confirmed_at=now)
     answer = _as_json(found)
     if place and own.is_settled(now=now):
-        credential_cache.fill(place, answer, seconds=_seconds_of_use(found, now=now))
+        credential_cache.fill(place, own.id.bytes + answer, seconds=_seconds_of_use(found, now=now))
     return answer
 
 

@@ -14,6 +14,7 @@ from core.http_client import may_still_arrive
 from integrations.models import Connection
 from integrations.services import credential_cache, tombstones
 from integrations.services.access import require_own
+from integrations.services.decisions import may
 from integrations.sources.nango import Nango, UnknownConnection
 
 logger = logging.getLogger(__name__)
@@ -22,14 +23,23 @@ logger = logging.getLogger(__name__)
 def delete_connection(*, caller: Principal, integration_id: str, connection_id: str, now: datetime) -> None:
     """Delete the caller's connection; calling again after a failure finishes it.
 
-    Raises UnknownConnection for what is not the caller's, and the client's errors: the connection is
-    then marked as being deleted, no longer given out, and a worker finishes it.
+    Raises UnknownConnection for what is not the caller's, or not theirs to delete with what they ask with, and the
+    client's errors: the connection is then marked as being deleted, no longer given out, and a worker finishes it.
     """
     nango = Nango.from_settings()
     own = Connection.objects.of(caller).at(integration_id=integration_id, connection_id=connection_id)
     own = own.filter(deleted_at=None)
-    if not own.exists():
-        require_own(caller=caller, integration_id=integration_id, connection_id=connection_id, now=now)
+    there = own.select_related("organization").first()
+    if there is None:
+        require_own(
+            caller=caller,
+            integration_id=integration_id,
+            connection_id=connection_id,
+            action="connections.delete",
+            now=now,
+        )
+    elif not may(caller, "connections.delete", there):
+        raise UnknownConnection
     claim = uuid.uuid4()
     mark = {
         "state": Connection.State.DELETING,

@@ -4,6 +4,7 @@ from accounts.models import User
 from accounts.policies import Resource
 from accounts.services.explain import finder
 from integrations.models import Connection
+from integrations.services.decisions import connection
 
 
 @finder("connection")
@@ -17,11 +18,10 @@ def _connection(name: str, _asker: User) -> Resource | None:
     )
     if found is None:
         return None
-    return Resource(
-        type="Connection",
-        id=found.pk,
+    return connection(
+        found.pk,
         organization_id=found.organization_id,
-        maker_id=found.owner_id,
+        owner_id=found.owner_id,
         is_suspended=found.organization.suspended_at is not None,
     )
 

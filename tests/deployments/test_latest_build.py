@@ -11,6 +11,7 @@ from core.database import fetch_row
 from deployments.models import Build
 from deployments.services import app_logs, builds, cancellation, status
 from tests.deployments.builders import make_build, make_deployment
+from tests.fly.fly_assertions import caller
 from tests.operators import make_operator
 
 pytestmark = pytest.mark.django_db
@@ -35,8 +36,8 @@ def expected(shop):
 
 
 def test_all_who_tell_it_mean_the_same(alice, shop, expected):
-    assert status.status_of(caller=alice, app_name="shop", now=NOW).status == "running"
-    assert app_logs.logs_of(caller=alice, app_name="shop", offset=0).build_id == expected.pk
+    assert status.status_of(caller=caller(alice), app_name="shop", now=NOW).status == "running"
+    assert app_logs.logs_of(caller=caller(alice), app_name="shop", offset=0).build_id == expected.pk
     assert builds.latest_builds([shop]) == {shop.pk: expected}
 
 
@@ -73,7 +74,7 @@ def test_an_index_leads_to_it_so_that_a_poll_reads_one_build(alice, shop, expect
     with connection.cursor() as cursor:
         # Few rows are read in a row otherwise.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
-        values = [alice.id, "shop", "destroying"][: statement.count("%s")]
+        values = [alice.id, shop.organization_id, "shop", "destroying"][: statement.count("%s")]
         cursor.execute(f"EXPLAIN {statement}", values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Scan using build_latest on deployments_build" in plan
