@@ -56,7 +56,7 @@ def machine(alice, bob, sandbox, settings):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_owner_by_role_may(action, machine, bob):
     made = machine(action)
-    action(machine_by_id(person=bob, machine_id=made.pk, as_owner=True), bob)
+    action(machine_by_id(person=bob, machine_id=made.pk, action="workspaces.destroy"), bob)
     assert AuditEvent.objects.filter(target_id=str(made.pk), actor_id=bob.pk).count() == 1
 
 
@@ -64,7 +64,7 @@ def test_an_owner_by_role_may(action, machine, bob):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_who_was_an_owner_when_they_asked_may_not_any_more(action, end, machine, alice, bob):
     made = machine(action)
-    looked_up = machine_by_id(person=bob, machine_id=made.pk, as_owner=True)
+    looked_up = machine_by_id(person=bob, machine_id=made.pk, action="workspaces.destroy")
     end(made, alice)
     before = Machine.objects.values().get(pk=made.pk)
     with pytest.raises(NoSuchMachine):
@@ -76,7 +76,7 @@ def test_who_was_an_owner_when_they_asked_may_not_any_more(action, end, machine,
 @pytest.mark.parametrize("action", ACTIONS)
 def test_whose_machine_has_just_become_somebody_elses_does_nothing_to_it(action, machine, alice):
     made = machine(action)
-    looked_up = machine_by_id(person=alice, machine_id=made.pk, as_owner=True)
+    looked_up = machine_by_id(person=alice, machine_id=made.pk, action="workspaces.destroy")
     charlie = make_person("charlie")
     join.hand_over(machine=made, user=charlie, actor=charlie, now=timezone.now())
     before = Machine.objects.values().get(pk=made.pk)

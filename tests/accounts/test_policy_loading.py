@@ -1,7 +1,6 @@
 """Policies hold together, or none is taken; and while the server runs, those of before stay."""
 
 import logging
-import os
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -98,10 +97,8 @@ def test_a_directory_without_policies_stops_the_start(directory):
     assert ids(policies_hold_together(None)) == ["crayon.E013"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_can_not_be_read_stops_the_start(directory):
-    (directory / "own.cedar").write_text(NO_DESTROYING)
-    (directory / "own.cedar").chmod(0)
+    (directory / "own.cedar").mkdir()
     assert ids(policies_hold_together(None)) == ["crayon.E012"]
 
 

@@ -308,7 +308,7 @@ def test_the_steps_are_told_while_it_is_made(workshop, alice, sandbox):
     machine = workshop.order(alice)
     assert workshop.status(alice).message == "Waiting for a worker…"
     seen = set()
-    sandbox.faults(target="fly", match="POST *", delay=0.15, times=0)
+    sandbox.faults(target="fly", match="POST *", delay=0.4, times=0)
     sandbox.fly_clock(factor=20)
 
     def watch():
