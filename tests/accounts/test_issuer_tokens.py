@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 import uuid
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -19,8 +20,6 @@ from accounts.trusted_issuers.errors import InvalidForeignToken
 from tests.accounts.issuer import KEYS, encoded, public_jwk, rsa_public_pem
 
 pytestmark = pytest.mark.django_db
-NOW = int(time.time())
-HOUR = 3600
 
 
 def look(token):
@@ -128,11 +127,11 @@ def test_without_a_trusted_issuer_nobody_is_asked(issuer, acme, settings):
         {"org": {"slug": "acme", "role": "worker"}},
         {"org": {"slug": "acme", "role": ["owner"]}},
         {"org": {"slug": "a\0b", "role": "member"}},
-        {"exp": NOW - 61, "iat": NOW - 300},
-        {"iat": NOW + HOUR, "exp": NOW + HOUR + 60},
-        {"nbf": NOW + HOUR},
-        {"exp": NOW + 25 * HOUR},
-        {"exp": NOW, "iat": NOW},
+        {"exp": timedelta(seconds=-61), "iat": timedelta(seconds=-300)},
+        {"iat": timedelta(hours=1), "exp": timedelta(hours=1, seconds=60)},
+        {"nbf": timedelta(hours=1)},
+        {"exp": timedelta(hours=25)},
+        {"exp": timedelta(), "iat": timedelta()},
         {"exp": True},
         {"exp": "soon"},
         {"iat": "yesterday"},
@@ -149,7 +148,12 @@ def test_without_a_trusted_issuer_nobody_is_asked(issuer, acme, settings):
     ids=str,
 )
 def test_a_token_with_other_claims_is_refused(issuer, acme, changes):
-    assert refused(issuer.token(**changes))
+    now = int(time.time())
+    claims = {
+        name: now + int(claim.total_seconds()) if isinstance(claim, timedelta) else claim
+        for name, claim in changes.items()
+    }
+    assert refused(issuer.token(**claims))
     assert not User.objects.exists()
 
 
