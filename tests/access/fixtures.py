@@ -141,9 +141,10 @@ class Scene:
         }
 
     def _know_from_elsewhere(self) -> None:
-        """alice as an issuer knows her, and an organization of its."""
+        """Somebody whom an issuer has told of, and an organization of its."""
         issuer, now = "https://app.example.com", timezone.now()
-        IssuerPerson.objects.create(issuer=issuer, subject="alice-there", user=self.alice, created_at=now, seen_at=now)
+        somebody = make_person("from-elsewhere")
+        IssuerPerson.objects.create(issuer=issuer, subject="there", user=somebody, created_at=now, seen_at=now)
         acme = Organization.objects.create(name="Acme", slug="acme-elsewhere")
         IssuerOrganization.objects.create(issuer=issuer, organization=acme, created_at=now)
 
