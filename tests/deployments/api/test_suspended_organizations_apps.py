@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accounts.models import Membership, Organization
+from accounts.models import AccessToken, Membership, Organization
 from deployments.models import Build, Deployment
 from fly.models import FlyApp
 from tests.deployments.builders import make_build, make_deployment
@@ -55,8 +55,9 @@ def test_it_is_not_prepared_again_and_the_person_hears_why(alice_api, shop, sand
     assert sandbox.requests("fly") == []
 
 
-def test_all_is_there_again_once_the_organization_is_restored(alice_api, shop):
+def test_all_is_there_again_for_its_own_tokens_once_the_organization_is_restored(alice_api, shop):
     Organization.objects.update(suspended_at=None)
+    AccessToken.objects.update(organization=shop.organization)
 
     assert alice_api.get("/api/deploy/status", appName="shop").json()["data"]["status"] == "running"
     assert alice_api.get("/api/deploy/logs", appName="shop", offset="0").json()["data"]["buildLog"] == "its log\n"
