@@ -204,15 +204,17 @@ def test_the_same_question_has_the_same_answer_from_memory(question):
 
 def test_a_decision_takes_less_than_half_a_millisecond(policies):
     who, about = subject("a", "workspaces.stop"), thing("a", "workspaces.stop")
-    rounds = []
-    for _ in range(8):
+    best = 1.0
+    # Others at work on the same cores make a round slower, never quicker: so the best of many short ones counts.
+    for number in range(400):
         began = time.thread_time()
-        for number in range(50):
-            asked = replace(about, id=uuid.UUID(int=number))
+        for of_round in range(10):
+            asked = replace(about, id=uuid.UUID(int=10 * number + of_round))
             policies.evaluate(who, ACTIONS["workspaces.stop"], asked, "192.0.2.1")
-        rounds.append((time.thread_time() - began) / 50)
-    # The best one, which takes 0.3 ms on an idle machine; with others at work on the same cores it is up to twice that.
-    assert min(rounds) < 0.001
+        best = min(best, (time.thread_time() - began) / 10)
+        if best < 0.0005:
+            break
+    assert best < 0.0005
 
 
 def test_the_schema_can_be_read_by_itself():
