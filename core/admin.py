@@ -114,6 +114,16 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
         """Nothing is deleted by hand."""
         return False
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row. A page that is only looked at reads it once, for its fields and for its buttons."""
+        if request.method != "GET":
+            return super().get_object(request, object_id, from_field)
+        read = request.__dict__.setdefault("_rows_of_the_admin", {})
+        key = (self.model, object_id, from_field)
+        if key not in read:
+            read[key] = super().get_object(request, object_id, from_field)
+        return read[key]
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Those of `actions_detail` that are buttons of this row's page, for who asks."""
         row = self.get_object(request, str(object_id)) if self.actions_detail else None
